@@ -1,0 +1,1 @@
+//! Serving index, live streams and the HTTP interface.

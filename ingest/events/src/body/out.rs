@@ -1,0 +1,87 @@
+//! What pipelines say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Id;
+
+/// A submission has its score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreReady {
+    /// Which.
+    pub submission: Id,
+    /// Whose.
+    pub team: Id,
+    /// In the board's unit.
+    pub score: i64,
+}
+
+/// One row, header or first solve of a board is now this (or gone, when `value` is null).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoardChanged {
+    /// `public` or `jury`.
+    pub view: crate::board::View,
+    /// What changed: see [`crate::board::BoardKey`].
+    pub key: crate::board::BoardKey,
+    /// What it is now.
+    pub value: Option<crate::board::BoardValue>,
+    /// The versions that the boards it is on have with this change: (division, version).
+    pub versions: Vec<(Id, u64)>,
+}
+
+/// All records of this epoch in this partition have been written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochClosed {
+    /// Which pipeline.
+    pub pipeline: Id,
+    /// Which epoch.
+    pub epoch: u64,
+    /// How many records of it the partition holds, without this one.
+    pub records: u64,
+}
+
+/// A burn table's cell is now this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BurnChanged {
+    /// Which meter.
+    pub meter: Id,
+    /// Start of the minute.
+    #[serde(with = "crate::time::rfc3339")]
+    pub window_start: i64,
+    /// Records counted.
+    pub records: i64,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Tokens read from a cache.
+    pub cached_tokens: i64,
+    /// Charge in micro-units.
+    pub cost_micro: i64,
+}
+
+/// Something needs a person's eye, or no longer does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Same for the raising and the clearing.
+    pub alert: Id,
+    /// Which rule.
+    pub rule: Id,
+    /// For people.
+    pub summary: String,
+}
+
+/// It came.
+pub type AlertRaised = Alert;
+/// It went.
+pub type AlertCleared = Alert;
+
+/// A budget passed one of its marks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetAlert {
+    /// Which budget.
+    pub budget: Id,
+    /// The mark, in basis points of the limit.
+    pub mark_bp: u32,
+    /// Spent so far, in micro-units.
+    pub spent_micro: i64,
+}

@@ -1,0 +1,4 @@
+//! The log (embedded segments or Kafka) and the feeds that fill it.
+
+pub mod log;
+pub mod segment;

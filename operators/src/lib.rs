@@ -1,0 +1,1 @@
+//! Pure operators and views: how facts become boards.

@@ -1,0 +1,1 @@
+//! The dataflow runtime: sequencer, folds, views, journal, committer, recovery.
