@@ -130,6 +130,11 @@ pub trait Outputs: Send {
     /// Writes epochs, in order. Those up to `last_epoch` are skipped. Durable (and visible) on return.
     fn publish(&mut self, epochs: &[OutputEpoch]) -> Result<(), LogError>;
 
+    /// Whether an epoch may be shown only after `publish` has returned (Kafka: its transaction is part of being durable).
+    fn gates_visibility(&self) -> bool {
+        false
+    }
+
     /// The bindings that the topics hold after `epoch`, in order (Kafka; empty on the embedded log).
     fn bindings_after(&mut self, epoch: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError>;
 }

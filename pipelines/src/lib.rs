@@ -1,1 +1,4 @@
-//! The dataflow runtime: sequencer, folds, views, journal, committer, recovery.
+//! Pipelines: the runtime that turns topics into committed, versioned views, and one file per pipeline that wires it.
+
+pub mod boards;
+pub mod runtime;

@@ -1,0 +1,84 @@
+//! The clock of epochs: the only clock that anything computed may see (invariant 4).
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const MAX_LEAP_MS: i64 = 60_000;
+const CALM: Duration = Duration::from_secs(600);
+
+/// Gives `now_ms`: the wall clock, never going back; when it leaves the monotonic clock by more than a minute, the
+/// monotonic one is followed (and [`Clock::in_doubt`] says so) until both have agreed again for ten minutes.
+pub struct Clock {
+    last_ms: i64,
+    started: Instant,
+    started_ms: i64,
+    in_doubt_since: Option<Instant>,
+    agreed_since: Option<Instant>,
+}
+
+/// Milliseconds since 1970 by the machine's wall clock.
+pub fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Clock {
+    /// Starts at the last epoch's clock (0 for none).
+    pub fn new(last_ms: i64) -> Clock {
+        Clock { last_ms, started: Instant::now(), started_ms: wall_ms(), in_doubt_since: None, agreed_since: None }
+    }
+
+    /// The clock of the next epoch.
+    pub fn now_ms(&mut self) -> i64 {
+        self.advance(wall_ms(), Instant::now())
+    }
+
+    /// True while the wall clock is not believed: nothing is expired or sealed then.
+    pub fn in_doubt(&self) -> bool {
+        self.in_doubt_since.is_some()
+    }
+
+    fn advance(&mut self, wall_ms: i64, at: Instant) -> i64 {
+        let monotonic_ms = self.started_ms + i64::try_from((at - self.started).as_millis()).unwrap_or(i64::MAX);
+        let agrees = (wall_ms - monotonic_ms).abs() <= MAX_LEAP_MS;
+        match (agrees, self.in_doubt_since) {
+            (false, None) => {
+                self.in_doubt_since = Some(at);
+                self.agreed_since = None;
+                tracing::error!(wall_ms, monotonic_ms, "the wall clock leapt; following the monotonic clock, nothing expires until both agree for ten minutes");
+            }
+            (false, Some(_)) => self.agreed_since = None,
+            (true, Some(_)) => {
+                let since = *self.agreed_since.get_or_insert(at);
+                if at - since >= CALM {
+                    self.in_doubt_since = None;
+                    tracing::info!("the wall clock is believed again");
+                }
+            }
+            (true, None) => {}
+        }
+        let now = if self.in_doubt() { monotonic_ms } else { wall_ms };
+        self.last_ms = self.last_ms.max(now);
+        self.last_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_goes_back_and_distrusts_leaps() {
+        let mut c = Clock::new(0);
+        let t0 = c.started;
+        let w0 = c.started_ms;
+        let after = |s: u64| t0 + Duration::from_secs(s);
+        assert_eq!(c.advance(w0 + 1_000, after(1)), w0 + 1_000);
+        assert_eq!(c.advance(w0 + 500, after(2)), w0 + 1_000, "small steps back are held");
+        assert_eq!(c.advance(w0 + 3_600_000, after(3)), w0 + 3_000, "a leap of an hour is not followed");
+        assert!(c.in_doubt());
+        assert_eq!(c.advance(w0 + 4_000, after(4)), w0 + 4_000);
+        assert!(c.in_doubt(), "agreeing once is not enough");
+        c.advance(w0 + 605_000, after(605));
+        assert!(!c.in_doubt());
+        assert_eq!(Clock::new(i64::MAX).now_ms(), i64::MAX, "never before the last epoch");
+    }
+}

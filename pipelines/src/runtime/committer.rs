@@ -1,0 +1,354 @@
+//! The committer: one frame per epoch, fsynced; then, and only then, the epoch is published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use gravity_events::Id;
+use gravity_events::publish::Refused;
+use gravity_ingest::log::Bound;
+
+use super::clock::wall_ms;
+use super::definition::{Change, Committed, Definition};
+use super::folds::Block;
+use super::journal::frame::{Reason, store_bounds};
+use super::journal::{Frame, Journal};
+use super::sequencer::InFlight;
+use super::supervisor::SharedStatus;
+use super::versions::{Diff, Versions};
+use super::worker::{Message, RefusedRow};
+use super::{PipelineError, failpoint, metrics};
+
+/// The sequencer opened an epoch.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The epoch.
+    pub epoch: u64,
+    /// Its clock.
+    pub now_ms: i64,
+    /// What it is bound to.
+    pub bound: Vec<Bound>,
+    /// Events that got their owner in it.
+    pub claims: Arc<Vec<(Id, Id)>>,
+    /// How many records it has.
+    pub records: usize,
+    /// When the log took its oldest record.
+    pub oldest_ms: i64,
+}
+
+struct Pending<D: Definition> {
+    begin: Option<(Begin, Instant)>,
+    blocks: Vec<Block>,
+    identities: Vec<(u8, Bytes)>,
+    refused: Vec<RefusedRow>,
+    outputs: Vec<Row<D>>,
+}
+
+type Row<D> = ((<D as Definition>::Key, <D as Definition>::Value), u64, i64);
+
+impl<D: Definition> Default for Pending<D> {
+    fn default() -> Self {
+        Pending { begin: None, blocks: Vec::new(), identities: Vec::new(), refused: Vec::new(), outputs: Vec::new() }
+    }
+}
+
+/// A committed epoch with what the out topics need of it.
+pub struct Finished<D: Definition> {
+    /// The epoch.
+    pub committed: Arc<Committed<D>>,
+    /// Dead letters.
+    pub dead_letters: Vec<RefusedRow>,
+}
+
+/// The committer's parts.
+pub struct Committer<D: Definition> {
+    definition: Arc<D>,
+    journal: Journal,
+    from_all: Receiver<Message>,
+    /// Epochs for the out topics. Bounded: slow topics hold the pipeline back.
+    to_outputs: Sender<Finished<D>>,
+    in_flight: Arc<InFlight>,
+    status: Arc<SharedStatus>,
+    /// Whether serving hears of epochs from the output writer, after its transaction, instead of from here.
+    gated: bool,
+    versions: Versions<D>,
+    pending: BTreeMap<u64, Pending<D>>,
+    /// Per worker: everything before this epoch is done (u64::MAX: everything).
+    done_before: Vec<u64>,
+    committed: u64,
+}
+
+/// How to make a [`Committer`].
+pub struct Parts<D: Definition> {
+    /// The pipeline.
+    pub definition: Arc<D>,
+    /// Its journal, open.
+    pub journal: Journal,
+    /// Messages of sequencer and workers.
+    pub from_all: Receiver<Message>,
+    /// To the output writer.
+    pub to_outputs: Sender<Finished<D>>,
+    /// Backpressure.
+    pub in_flight: Arc<InFlight>,
+    /// For operators of the platform.
+    pub status: Arc<SharedStatus>,
+    /// See [`Committer`].
+    pub gated: bool,
+    /// Number of workers.
+    pub workers: usize,
+}
+
+/// What the last run left, for the first epoch of this one.
+pub struct Restored<S> {
+    /// The last committed epoch.
+    pub epoch: u64,
+    /// Its clock.
+    pub now_ms: i64,
+    /// What it was bound to.
+    pub bound: Vec<Bound>,
+    /// Versions and digests of the parts.
+    pub versions: BTreeMap<S, (u64, u64)>,
+}
+
+impl<D: Definition> Committer<D> {
+    /// Puts it together.
+    pub fn new(parts: Parts<D>) -> Committer<D> {
+        let Parts { definition, journal, from_all, to_outputs, in_flight, status, gated, workers } = parts;
+        Committer {
+            definition,
+            journal,
+            from_all,
+            to_outputs,
+            in_flight,
+            status,
+            gated,
+            versions: Versions::default(),
+            pending: BTreeMap::new(),
+            done_before: vec![0; workers],
+            committed: 0,
+        }
+    }
+
+    /// Waits until the views have been computed from the restored folds, and publishes them as they were. Returns the
+    /// last epoch: one more than restored when this build computes other views than the last one showed.
+    pub fn hydrate(&mut self, restored: Restored<D::Scope>) -> Result<u64, PipelineError> {
+        while self.done_before.iter().any(|e| *e <= restored.epoch) {
+            let Ok(message) = self.from_all.recv() else { return Err(self.gone()) };
+            self.take(message)?;
+        }
+        let Restored { mut epoch, now_ms, bound, versions: known } = restored;
+        let pending = self.pending.remove(&epoch).unwrap_or_default();
+        let diffs = self.diffs(pending.outputs)?;
+        let fresh = known.is_empty();
+        let changed = self.versions.restore(&*self.definition, &diffs, known);
+        if !changed.is_empty() {
+            debug_assert!(!fresh || !diffs.is_empty());
+            epoch += 1;
+            tracing::warn!(pipeline = self.definition.name(), epoch, parts = changed.len(), "this build computes other views; publishing the difference as an epoch of its own");
+            let frame = Frame {
+                epoch,
+                now_ms,
+                reason: Reason::BuildChanged,
+                bound: store_bounds(&bound),
+                claims: Vec::new(),
+                blocks: Vec::new(),
+                identities: Vec::new(),
+                refused: Vec::new(),
+                outputs: diffs.iter().map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into))).collect(),
+                versions: self.encode_versions(&changed)?,
+            };
+            self.write(&frame)?;
+        }
+        self.committed = epoch;
+        let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
+        let versions = self.versions.all();
+        let committed = Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
+        self.definition.publish(committed.clone());
+        self.status.committed(&committed, 0, 0);
+        if !changed.is_empty() {
+            self.hand_on(committed, Vec::new())?;
+        }
+        Ok(epoch)
+    }
+
+    /// Commits epochs until the pipeline is closed or fails.
+    pub fn run(&mut self) -> Result<(), PipelineError> {
+        let mut ended = None;
+        loop {
+            let Ok(message) = self.from_all.recv() else { return Err(self.gone()) };
+            match message {
+                Message::SequencerEnded(how) => ended = Some(how),
+                message => self.take(message)?,
+            }
+            let done_before = self.done_before.iter().copied().min().unwrap_or(u64::MAX);
+            while let Some(entry) = self.pending.first_entry()
+                && *entry.key() < done_before
+            {
+                let (epoch, pending) = entry.remove_entry();
+                self.commit(epoch, pending)?;
+            }
+            if done_before == u64::MAX
+                && let Some(how) = ended.take()
+            {
+                return how;
+            }
+        }
+    }
+
+    fn gone(&self) -> PipelineError {
+        PipelineError::Start { pipeline: self.definition.name(), what: "its threads are gone".into() }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), PipelineError> {
+        match message {
+            Message::Begin(begin) => self.pending.entry(begin.epoch).or_default().begin = Some((begin, Instant::now())),
+            Message::Rows(epoch, blocks) => self.pending.entry(epoch).or_default().blocks.extend(blocks),
+            Message::Ids(epoch, shard, packed) => self.pending.entry(epoch).or_default().identities.push((shard, packed.into())),
+            Message::Refused(epoch, rows) => self.pending.entry(epoch).or_default().refused.extend(rows),
+            Message::Outputs(rows) => {
+                let rows = rows.downcast::<Vec<Row<D>>>().expect("workers send the outputs of their own pipeline");
+                for row in *rows {
+                    self.pending.entry(row.1).or_default().outputs.push(row);
+                }
+            }
+            Message::Frontier(worker, frontier) => self.done_before[worker] = frontier.unwrap_or(u64::MAX),
+            Message::Failed(worker, what) => {
+                return Err(PipelineError::Worker { pipeline: self.definition.name(), worker, what });
+            }
+            Message::Fatal(error) => return Err(error),
+            Message::Merged(epoch, bytes) => {
+                self.journal.drop_before(epoch + 1)?;
+                self.status.merged(epoch, bytes);
+                failpoint::pass("merge.after_drop")?;
+            }
+            Message::SequencerEnded(how) => how?,
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, epoch: u64, pending: Pending<D>) -> Result<(), PipelineError> {
+        let Pending { begin, mut blocks, mut identities, mut refused, outputs } = pending;
+        let (begin, opened_at) = begin.expect("an epoch is announced before any worker has it");
+        debug_assert_eq!(epoch, self.committed + 1, "epochs are dense");
+        // Which worker was faster must not show in the frame.
+        blocks.sort_by_key(|b| (b.fold, b.shard));
+        identities.sort_by_key(|i| i.0);
+        refused.sort_by_key(|r| r.position);
+        let diffs = self.diffs(outputs)?;
+        let versions = self.versions.apply(&*self.definition, &diffs);
+        let frame = Frame {
+            epoch,
+            now_ms: begin.now_ms,
+            reason: Reason::Records,
+            bound: store_bounds(&begin.bound),
+            claims: begin.claims.to_vec(),
+            blocks,
+            identities,
+            refused,
+            outputs: diffs.iter().map(|d| (Bytes::copy_from_slice(&d.key_bytes), d.new_bytes.as_ref().map(|b| Bytes::copy_from_slice(b)))).collect(),
+            versions: self.encode_versions(&versions)?,
+        };
+        self.write(&frame)?;
+        self.committed = epoch;
+        let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
+        let versions = versions.into_iter().map(|(s, v, _)| (s, v)).collect();
+        let refused = frame.refused.iter().map(told).collect();
+        let committed = Arc::new(Committed { epoch, now_ms: begin.now_ms, bound: begin.bound, changes, versions, refused, snapshot: false });
+        if !self.gated {
+            self.definition.publish(committed.clone());
+        }
+        failpoint::pass("commit.after_publish")?;
+        self.observe(&begin, opened_at, &frame.refused, &committed);
+        let dead_letters = frame.refused.into_iter().filter(|r| r.raw.is_some()).collect();
+        self.hand_on(committed, dead_letters)?;
+        self.in_flight.committed(epoch);
+        Ok(())
+    }
+
+    fn hand_on(&self, committed: Arc<Committed<D>>, dead_letters: Vec<RefusedRow>) -> Result<(), PipelineError> {
+        self.to_outputs.send(Finished { committed, dead_letters }).map_err(|_| self.gone())
+    }
+
+    fn write(&mut self, frame: &Frame) -> Result<(), PipelineError> {
+        let _timer = metrics::COMMIT_DURATION.with_label_values(&[self.definition.name()]).start_timer();
+        failpoint::pass("commit.before_append")?;
+        self.journal.append(frame)?;
+        failpoint::pass("commit.after_append")?;
+        self.journal.sync()?;
+        failpoint::pass("commit.after_sync")?;
+        self.status.journal_bytes(self.journal.bytes());
+        Ok(())
+    }
+
+    fn observe(&self, begin: &Begin, opened_at: Instant, refused: &[RefusedRow], committed: &Committed<D>) {
+        let name = [self.definition.name()];
+        metrics::EPOCH.with_label_values(&name).set(i64::try_from(begin.epoch).unwrap_or(i64::MAX));
+        metrics::EPOCH_DURATION.with_label_values(&name).observe(opened_at.elapsed().as_secs_f64());
+        if begin.oldest_ms != i64::MAX {
+            let waited_ms = (wall_ms() - begin.oldest_ms).max(0);
+            metrics::FRESHNESS.with_label_values(&name).observe(waited_ms as f64 / 1e3);
+        }
+        for r in refused {
+            let topic = r.position.topic.name();
+            match r.raw {
+                None => metrics::DUPLICATES.with_label_values(&[topic]).inc(),
+                Some(_) => metrics::DEAD_LETTERS.with_label_values(&[topic, &r.code]).inc(),
+            }
+        }
+        self.status.committed(committed, begin.records as u64, refused.len() as u64);
+    }
+
+    fn encode_versions(&self, versions: &[(D::Scope, u64, u64)]) -> Result<Vec<(Bytes, u64, u64)>, PipelineError> {
+        versions.iter().map(|(s, v, d)| Ok((self.encode(s)?.into(), *v, *d))).collect()
+    }
+
+    fn encode(&self, value: &impl serde::Serialize) -> Result<Vec<u8>, PipelineError> {
+        postcard::to_stdvec(value)
+            .map_err(|e| PipelineError::Journal { pipeline: self.definition.name(), what: format!("an output cannot be encoded: {e}") })
+    }
+
+    /// Pairs what went with what came, by key. At most one of each leaves a view per epoch: more is a fault of the view,
+    /// counted and survived.
+    fn diffs(&self, mut rows: Vec<Row<D>>) -> Result<Vec<Diff<D>>, PipelineError> {
+        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        rows.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.2 += next.2;
+            }
+            same
+        });
+        let mut diffs: Vec<Diff<D>> = Vec::new();
+        for ((key, value), _, diff) in rows.into_iter().filter(|r| r.2 != 0) {
+            if diffs.last().is_none_or(|d| d.key != key) {
+                diffs.push(Diff { key_bytes: self.encode(&key)?, key, old: None, new: None, new_bytes: None });
+            }
+            let last = diffs.last_mut().expect("one was pushed");
+            let place = if diff > 0 { &mut last.new } else { &mut last.old };
+            if diff.abs() != 1 || place.is_some() {
+                debug_assert!(false, "a view gave several rows for {:?}", last.key);
+                metrics::BROKEN.with_label_values(&["one_row_per_key"]).inc();
+            }
+            *place = Some(value);
+        }
+        for d in &mut diffs {
+            d.new_bytes = d.new.as_ref().map(|v| self.encode(v)).transpose()?;
+        }
+        Ok(diffs)
+    }
+}
+
+fn told(row: &RefusedRow) -> Refused {
+    Refused { position: row.position, code: code(&row.code), detail: row.detail.clone() }
+}
+
+/// Codes are a closed set; a frame of another version may hold one that this build does not know.
+pub(super) fn code(text: &str) -> &'static str {
+    const KNOWN: &[&str] = &[
+        "duplicate", "conflict", "wrong_tenant", "wrong_topic", "too_late", "too_early", "too_large", "syntax", "missing", "invalid",
+        "unknown_type",
+    ];
+    KNOWN.iter().find(|k| **k == text).copied().unwrap_or("refused")
+}

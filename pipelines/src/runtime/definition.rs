@@ -1,0 +1,116 @@
+//! What makes a pipeline: topics, folds, views, and what its outputs mean.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use differential_dataflow::{ExchangeData, VecCollection};
+use gravity_events::publish::Refused;
+use gravity_events::{Position, Record, Topic};
+use gravity_ingest::log::{Bound, Produce};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+
+pub use super::folds::Folds;
+use super::row::{FoldOp, FoldRow, shard_of};
+
+/// What outputs are made of.
+pub trait OutData: ExchangeData + Debug + Serialize + DeserializeOwned + Sync {}
+impl<T: ExchangeData + Debug + Serialize + DeserializeOwned + Sync> OutData for T {}
+
+/// One pipeline. Everything in it is a pure function of its arguments.
+pub trait Definition: Send + Sync + Sized + 'static {
+    /// Key of an output row; at most one value per key.
+    type Key: OutData;
+    /// Value of an output row.
+    type Value: OutData;
+    /// A versioned part of the output, such as a board.
+    type Scope: Ord + Clone + Debug + Send + Sync + Serialize + DeserializeOwned + 'static;
+
+    /// Its name: of its journal folder, its metrics and its outputs.
+    fn name(&self) -> &'static str;
+
+    /// Topics that it reads, in the order in which an epoch reads them.
+    fn inputs(&self) -> &'static [Topic];
+
+    /// How many folds it has; they are numbered from 0 and the numbers are in the journal.
+    fn folds(&self) -> u8;
+
+    /// What a record changes. Called once per counted record.
+    fn facts(&self, record: &Record, facts: &mut Facts);
+
+    /// Wires the views on the folds.
+    fn views<'s>(&self, folds: &mut Folds<'s>) -> VecCollection<'s, u64, (Self::Key, Self::Value), i64>;
+
+    /// Which versioned parts an output row belongs to.
+    fn touches(&self, key: &Self::Key, value: &Self::Value, touches: &mut Vec<Touch<Self::Scope>>);
+
+    /// Whether a change that touches all that is related to `scope` touches `other`, too. Related scopes are adjacent
+    /// in their order, `scope` first.
+    fn related(&self, scope: &Self::Scope, other: &Self::Scope) -> bool;
+
+    /// The records of an epoch's out topics, in a deterministic order.
+    fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce>;
+
+    /// Hands a committed epoch to serving.
+    fn publish(&self, epoch: Arc<Committed<Self>>);
+}
+
+/// How an output row touches a versioned part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touch<S> {
+    /// This part.
+    One(S),
+    /// This part and all that is related to it.
+    Related(S),
+}
+
+/// One output row that changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change<K, V> {
+    /// Which.
+    pub key: K,
+    /// Its value now; None: gone.
+    pub value: Option<V>,
+}
+
+/// A durable epoch.
+#[derive(Debug)]
+pub struct Committed<D: Definition> {
+    /// The epoch.
+    pub epoch: u64,
+    /// Its clock.
+    pub now_ms: i64,
+    /// What it is bound to.
+    pub bound: Vec<Bound>,
+    /// Output rows that changed, by key.
+    pub changes: Vec<Change<D::Key, D::Value>>,
+    /// New versions of the parts that changed.
+    pub versions: Vec<(D::Scope, u64)>,
+    /// Records that did not count.
+    pub refused: Vec<Refused>,
+    /// The whole output, after a start.
+    pub snapshot: bool,
+}
+
+/// Collects what a record changes.
+#[derive(Debug, Default)]
+pub struct Facts {
+    pub(super) rows: SmallVec<[(u8, FoldRow); 1]>,
+    pub(super) position: Option<Position>,
+}
+
+impl Facts {
+    /// The value at `key` of an upsert fold is now `value` (None: gone), unless a higher revision was seen; of equal
+    /// revisions the later place in the log wins.
+    pub fn upsert(&mut self, fold: u8, key: Vec<u8>, revision: u64, value: Option<Vec<u8>>) {
+        let position = self.position.expect("a position is set before facts are collected");
+        let op = FoldOp::Upsert { revision, position, value: value.map(Into::into) };
+        self.rows.push((fold, FoldRow { shard: shard_of(&key), key: key.into(), op }));
+    }
+
+    /// Adds numbers to those at `key` of a sum fold.
+    pub fn sum(&mut self, fold: u8, key: Vec<u8>, numbers: &[i64]) {
+        self.rows.push((fold, FoldRow { shard: shard_of(&key), key: key.into(), op: FoldOp::Sum(numbers.into()) }));
+    }
+}

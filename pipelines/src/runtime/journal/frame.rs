@@ -1,0 +1,100 @@
+//! One epoch as it stands in the journal.
+
+use bytes::Bytes;
+use gravity_events::{Id, Topic};
+use gravity_ingest::log::Bound;
+use serde::{Deserialize, Serialize};
+
+use super::super::PipelineError;
+use super::super::folds::Block;
+use super::super::worker::RefusedRow;
+use super::FORMAT;
+
+/// Why an epoch exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Records came.
+    Records,
+    /// A new build computes other views from the same facts.
+    BuildChanged,
+}
+
+/// All that an epoch changed. With the base and the frames before it, this is the whole state of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The epoch.
+    pub epoch: u64,
+    /// Its clock.
+    pub now_ms: i64,
+    /// Why it exists.
+    pub reason: Reason,
+    /// First offsets that are not in it: (topic code, partition, offset).
+    pub bound: Vec<(u8, u32, u64)>,
+    /// Events that got their owner: (event, tenant).
+    pub claims: Vec<(Id, Id)>,
+    /// Changed fold rows.
+    pub blocks: Vec<Block>,
+    /// New identities, packed, by shard.
+    pub identities: Vec<(u8, Bytes)>,
+    /// Records that did not count, with their bytes (cut at 512 KiB) where they are dead letters.
+    pub refused: Vec<RefusedRow>,
+    /// Output rows that changed: key, and value unless gone.
+    pub outputs: Vec<(Bytes, Option<Bytes>)>,
+    /// Versions that changed: scope, version, digest.
+    pub versions: Vec<(Bytes, u64, u64)>,
+}
+
+/// Bounds as they are stored.
+pub fn store_bounds(bounds: &[Bound]) -> Vec<(u8, u32, u64)> {
+    bounds.iter().map(|b| (b.topic.code(), b.partition, b.offset)).collect()
+}
+
+/// Bounds as they were stored. None: an unknown topic code.
+pub fn load_bounds(stored: &[(u8, u32, u64)]) -> Option<Vec<Bound>> {
+    stored.iter().map(|&(code, partition, offset)| Some(Bound { topic: Topic::from_code(code)?, partition, offset })).collect()
+}
+
+impl Frame {
+    /// The payload of the frame in its segment.
+    pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_extend(self, vec![FORMAT])
+    }
+
+    /// Reads a payload back.
+    pub fn decode(pipeline: &'static str, payload: &[u8]) -> Result<Frame, PipelineError> {
+        match payload.split_first() {
+            Some((&FORMAT, rest)) => {
+                postcard::from_bytes(rest).map_err(|e| PipelineError::Journal { pipeline, what: format!("a frame cannot be decoded: {e}") })
+            }
+            Some((&found, _)) => Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT.into() }),
+            None => Err(PipelineError::Journal { pipeline, what: "a frame is empty".into() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_with_the_remedy() {
+        let frame = Frame {
+            epoch: 3,
+            now_ms: 5,
+            reason: Reason::Records,
+            bound: vec![(1, 0, 9)],
+            claims: vec![("e".into(), "t".into())],
+            blocks: vec![Block { fold: 1, shard: 2, rows: Bytes::from_static(b"rows") }],
+            identities: vec![(3, Bytes::from_static(&[0; 26]))],
+            refused: vec![],
+            outputs: vec![(Bytes::from_static(b"k"), None)],
+            versions: vec![],
+        };
+        let mut payload = frame.encode().unwrap();
+        assert_eq!(Frame::decode("p", &payload).unwrap(), frame);
+        payload[0] = FORMAT + 1;
+        assert!(Frame::decode("p", &payload).unwrap_err().to_string().contains("use the newer build"));
+        assert!(Frame::decode("p", &[FORMAT, 1]).is_err());
+        assert!(Frame::decode("p", &[]).is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! The sequencer: one thread that cuts the log into epochs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use gravity_events::{Body, Id, Topic};
+use gravity_ingest::log::{Bound, Entry, Limit, Log, Tail};
+use parking_lot::{Condvar, Mutex};
+use timely::scheduling::SyncActivator;
+
+use super::clock::Clock;
+use super::committer::Begin;
+use super::worker::{Command, EpochInput, Message};
+use super::{PipelineError, failpoint};
+
+/// Epochs that may be between the sequencer and their frame.
+const EPOCHS_IN_FLIGHT: u64 = 3;
+/// An epoch has a fixed price, so there is a floor between two.
+const FLOOR: Duration = Duration::from_millis(5);
+/// Waiting for records ends now and then, to look around.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
+/// What is between the sequencer and the committer.
+#[derive(Default)]
+pub struct InFlight {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    opened: u64,
+    committed: u64,
+    rows: BTreeMap<u64, usize>,
+    bounds: BTreeMap<u64, Vec<Bound>>,
+    durable: Vec<Bound>,
+    closed: bool,
+}
+
+impl InFlight {
+    /// From the last committed epoch on.
+    pub fn new(committed: u64) -> InFlight {
+        let state = State { opened: committed, committed, ..State::default() };
+        InFlight { state: Mutex::new(state), freed: Condvar::new() }
+    }
+
+    /// Waits for a slot and says how many rows the next epoch may have. None: closed.
+    fn slot(&self, cap: usize) -> Option<usize> {
+        let mut s = self.state.lock();
+        loop {
+            if s.closed {
+                return None;
+            }
+            let rows: usize = s.rows.values().sum();
+            if s.opened - s.committed < EPOCHS_IN_FLIGHT && rows < 2 * cap {
+                return Some(cap);
+            }
+            self.freed.wait(&mut s);
+        }
+    }
+
+    fn open(&self, epoch: u64, rows: usize, bound: Vec<Bound>) {
+        let mut s = self.state.lock();
+        s.opened = epoch;
+        s.rows.insert(epoch, rows);
+        s.bounds.insert(epoch, bound);
+    }
+
+    /// What the last durable epoch was bound to (empty before the first).
+    fn durable_bound(&self) -> Vec<Bound> {
+        self.state.lock().durable.clone()
+    }
+
+    /// The committer is done with an epoch.
+    pub fn committed(&self, epoch: u64) {
+        let mut s = self.state.lock();
+        s.committed = epoch;
+        s.opened = s.opened.max(epoch);
+        s.rows.retain(|e, _| *e > epoch);
+        if let Some(bound) = s.bounds.remove(&epoch) {
+            s.durable = bound;
+        }
+        s.bounds.retain(|e, _| *e > epoch);
+        self.freed.notify_all();
+    }
+
+    /// Ends waiting for slots.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.freed.notify_all();
+    }
+}
+
+/// Epochs that are to be cut exactly so: (clock, bound). After a lost disk they come from the out topics; in tests they
+/// make two runs comparable.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    epochs: VecDeque<(Option<i64>, Vec<Bound>)>,
+}
+
+impl From<Vec<(u64, i64, Vec<Bound>)>> for Script {
+    fn from(bindings: Vec<(u64, i64, Vec<Bound>)>) -> Script {
+        Script { epochs: bindings.into_iter().map(|(_, now_ms, bound)| (Some(now_ms), bound)).collect() }
+    }
+}
+
+impl Script {
+    /// One epoch per list of bounds; partitions that are not named stay where they are.
+    pub fn cuts(cuts: Vec<Vec<Bound>>) -> Script {
+        Script { epochs: cuts.into_iter().map(|bound| (None, bound)).collect() }
+    }
+}
+
+/// The sequencer's parts.
+pub struct Sequencer {
+    /// The log, for scripted epochs.
+    pub log: Arc<dyn Log>,
+    /// Follows the input topics from the bound offsets.
+    pub tail: Box<dyn Tail>,
+    /// What is bound so far, in the order of reading.
+    pub bound: Vec<Bound>,
+    /// The last epoch.
+    pub epoch: u64,
+    /// Records at most in an epoch.
+    pub row_cap: usize,
+    /// Owners of events, to find new ones.
+    pub owners: std::collections::HashMap<Id, Id>,
+    /// To the workers.
+    pub workers: Vec<(Sender<Command>, SyncActivator)>,
+    /// To the committer.
+    pub committer: Sender<Message>,
+    /// Backpressure.
+    pub in_flight: Arc<InFlight>,
+    /// The clock.
+    pub clock: Clock,
+    /// Set to end.
+    pub stop: Arc<AtomicBool>,
+    /// Epochs to cut before cutting freely.
+    pub script: Script,
+    /// The name under which retention is held back.
+    pub holder: String,
+}
+
+impl Sequencer {
+    /// Runs until stopped or the log fails; then closes the workers.
+    pub fn run(mut self) {
+        let ended = self.cut_epochs();
+        for (commands, activator) in &self.workers {
+            let _ = commands.send(Command::Close);
+            let _ = activator.activate();
+        }
+        let _ = self.committer.send(Message::SequencerEnded(ended));
+    }
+
+    fn cut_epochs(&mut self) -> Result<(), PipelineError> {
+        self.follow_script()?;
+        let mut last_cut: Option<Instant> = None;
+        let mut held: Option<Instant> = None;
+        while !self.stop.load(Ordering::Acquire) {
+            let Some(rows) = self.in_flight.slot(self.row_cap) else { return Ok(()) };
+            let limit = Limit { records: rows, bytes: rows * 1_024 };
+            let mut entries = self.tail.poll(limit, LOOK_AROUND)?;
+            if held.is_none_or(|t| t.elapsed() >= LOOK_AROUND) {
+                // One epoch in flight may not be durable yet, and its records would be read again after a crash.
+                self.log.hold(&self.holder, &self.in_flight.durable_bound());
+                held = Some(Instant::now());
+            }
+            if entries.is_empty() {
+                continue;
+            }
+            // Under load the last epoch took longer than the floor, and nothing waits here.
+            if let Some(wait) = last_cut.and_then(|t| FLOOR.checked_sub(t.elapsed())) {
+                let until = Instant::now() + wait;
+                while entries.len() < rows {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    let room = Limit { records: rows - entries.len(), ..limit };
+                    entries.extend(self.tail.poll(room, left)?);
+                }
+                entries.sort_by_key(|e| e.position.topic);
+            }
+            last_cut = Some(Instant::now());
+            let now_ms = self.clock.now_ms();
+            self.cut(entries, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the scripted epochs, reading exactly up to their bounds, waiting for records that are not there yet.
+    fn follow_script(&mut self) -> Result<(), PipelineError> {
+        if self.script.epochs.is_empty() {
+            return Ok(());
+        }
+        while let Some((now_ms, until)) = self.script.epochs.pop_front() {
+            let mut entries = Vec::new();
+            for at in self.bound.clone() {
+                let Some(end) = until.iter().find(|b| (b.topic, b.partition) == (at.topic, at.partition)).map(|b| b.offset) else { continue };
+                let mut next = at.offset;
+                while next < end {
+                    if self.stop.load(Ordering::Acquire) {
+                        return Ok(());
+                    }
+                    let read = self.log.read(at.topic, at.partition, next, Limit { records: usize::try_from(end - next).unwrap_or(usize::MAX), bytes: 16 << 20 })?;
+                    match read.last() {
+                        Some(last) => next = last.position.offset + 1,
+                        // A log with holes (aborted transactions) may end short of the bound.
+                        None if self.log.range(at.topic, at.partition)?.1 >= end => next = end,
+                        None => std::thread::park_timeout(Duration::from_millis(5)),
+                    }
+                    entries.extend(read.into_iter().filter(|e| e.position.offset < end));
+                }
+            }
+            if self.in_flight.slot(self.row_cap).is_none() {
+                return Ok(());
+            }
+            let now_ms = now_ms.unwrap_or_else(|| self.clock.now_ms());
+            self.cut(entries, now_ms)?;
+            for b in &mut self.bound {
+                let of = |u: &&Bound| (u.topic, u.partition) == (b.topic, b.partition);
+                b.offset = until.iter().find(of).map_or(b.offset, |u| u.offset.max(b.offset));
+            }
+        }
+        self.tail = self.log.tail(self.bound.clone())?;
+        Ok(())
+    }
+
+    fn cut(&mut self, entries: Vec<Entry>, now_ms: i64) -> Result<(), PipelineError> {
+        self.epoch += 1;
+        let epoch = self.epoch;
+        let claims = Arc::new(self.claims(&entries));
+        let mut oldest_ms = i64::MAX;
+        for e in &entries {
+            oldest_ms = oldest_ms.min(e.appended_at_ms);
+            let of = |b: &&mut Bound| (b.topic, b.partition) == (e.position.topic, e.position.partition);
+            let bound = self.bound.iter_mut().find(of).expect("only assigned partitions are read");
+            debug_assert!(bound.offset <= e.position.offset, "offsets never go back");
+            bound.offset = e.position.offset + 1;
+        }
+        failpoint::pass("sequencer.before_send")?;
+        self.in_flight.open(epoch, entries.len(), self.bound.clone());
+        let begin = Begin { epoch, now_ms, bound: self.bound.clone(), claims: claims.clone(), records: entries.len(), oldest_ms };
+        // The committer hears of an epoch before any worker can answer for it.
+        let _ = self.committer.send(Message::Begin(begin));
+        let share = entries.len().div_ceil(self.workers.len());
+        let mut entries = entries.into_iter();
+        for (commands, activator) in &self.workers {
+            let entries = entries.by_ref().take(share).collect();
+            let _ = commands.send(Command::Epoch(EpochInput { epoch, now_ms, claims: claims.clone(), entries }));
+            let _ = activator.activate();
+        }
+        Ok(())
+    }
+
+    /// The first `event.configured` of an event claims its id for its tenant (contracts.md, glossary).
+    fn claims(&mut self, entries: &[Entry]) -> Vec<(Id, Id)> {
+        let mut candidates: Vec<&Entry> = entries
+            .iter()
+            .filter(|e| e.position.topic == Topic::Reference && contains(&e.value, b"\"event.configured\""))
+            .collect();
+        candidates.sort_by_key(|e| e.position);
+        let mut claims = Vec::new();
+        for entry in candidates {
+            let Ok(record) = gravity_events::codec::decode(&entry.value) else { continue };
+            if let (Body::EventConfigured(_), Some(event)) = (&record.body, record.event)
+                && !self.owners.contains_key(&event)
+            {
+                self.owners.insert(event.clone(), record.tenant.clone());
+                claims.push((event, record.tenant));
+            }
+        }
+        claims
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|w| w == needle)
+}

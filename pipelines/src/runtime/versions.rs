@@ -1,0 +1,113 @@
+//! Versions of the parts of an output: dense, +1 only when the part's own content changes (invariants 5 and 8).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use gravity_events::record::stable_hash128;
+
+use super::definition::{Definition, Touch};
+
+/// The version of every part, with a digest of its content that does not depend on order, so that a restart can tell
+/// whether this build shows what the last one showed.
+pub struct Versions<D: Definition> {
+    parts: BTreeMap<D::Scope, Part>,
+    /// Hash of each output row by the hash of its key, to take it out of the digests again.
+    rows: HashMap<u128, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Part {
+    version: u64,
+    digest: u64,
+}
+
+/// An output row that changed, with what it was.
+pub struct Diff<D: Definition> {
+    /// Which.
+    pub key: D::Key,
+    /// What it was.
+    pub old: Option<D::Value>,
+    /// What it is.
+    pub new: Option<D::Value>,
+    /// The key, encoded.
+    pub key_bytes: Vec<u8>,
+    /// The new value, encoded.
+    pub new_bytes: Option<Vec<u8>>,
+}
+
+impl<D: Definition> Default for Versions<D> {
+    fn default() -> Self {
+        Versions { parts: BTreeMap::new(), rows: HashMap::new() }
+    }
+}
+
+impl<D: Definition> Versions<D> {
+    /// Takes in what changed; returns the parts whose version moved, with version and digest.
+    pub fn apply(&mut self, definition: &D, diffs: &[Diff<D>]) -> Vec<(D::Scope, u64, u64)> {
+        let mut moved: BTreeSet<D::Scope> = BTreeSet::new();
+        let mut touches = Vec::new();
+        for diff in diffs {
+            let key_hash = stable_hash128(&[&diff.key_bytes]);
+            let new_hash = diff.new_bytes.as_ref().map(|v| stable_hash128(&[&diff.key_bytes, v]) as u64);
+            let old_hash = match new_hash {
+                Some(h) => self.rows.insert(key_hash, h),
+                None => self.rows.remove(&key_hash),
+            };
+            debug_assert_eq!(old_hash.is_some(), diff.old.is_some(), "an output row appears once");
+            for (value, hash, add) in [(&diff.old, old_hash, false), (&diff.new, new_hash, true)] {
+                let (Some(value), Some(hash)) = (value, hash) else { continue };
+                definition.touches(&diff.key, value, &mut touches);
+                for touch in touches.drain(..) {
+                    let (scope, all) = match touch {
+                        Touch::One(s) => (s, false),
+                        Touch::Related(s) => (s, true),
+                    };
+                    if all {
+                        let related = self.parts.range(scope.clone()..).map(|(s, _)| s).take_while(|s| definition.related(&scope, s));
+                        moved.extend(related.cloned());
+                    }
+                    let part = self.parts.entry(scope.clone()).or_default();
+                    part.digest = if add { part.digest.wrapping_add(hash) } else { part.digest.wrapping_sub(hash) };
+                    moved.insert(scope);
+                }
+            }
+        }
+        let bump = |scope: D::Scope| {
+            let part = self.parts.get_mut(&scope).expect("every moved part exists");
+            part.version += 1;
+            (scope, part.version, part.digest)
+        };
+        moved.into_iter().map(bump).collect()
+    }
+
+    /// Takes in the whole output after a start. `known` are versions and digests as they were committed; parts that
+    /// are not what they were get the next version and are returned.
+    pub fn restore(&mut self, definition: &D, all: &[Diff<D>], known: BTreeMap<D::Scope, (u64, u64)>) -> Vec<(D::Scope, u64, u64)> {
+        self.apply(definition, all);
+        for scope in known.keys() {
+            self.parts.entry(scope.clone()).or_default();
+        }
+        let mut changed: BTreeSet<D::Scope> = BTreeSet::new();
+        for (scope, part) in &mut self.parts {
+            let (version, digest) = known.get(scope).copied().unwrap_or_default();
+            part.version = version;
+            if part.digest != digest || version == 0 {
+                changed.insert(scope.clone());
+            }
+        }
+        // What is told of a part also tells of those related to it.
+        for scope in changed.clone() {
+            changed.extend(self.parts.range(scope.clone()..).map(|(s, _)| s).take_while(|s| definition.related(&scope, s)).cloned());
+        }
+        let bump = |scope: D::Scope| {
+            let part = self.parts.get_mut(&scope).expect("every changed part exists");
+            part.version += 1;
+            (scope, part.version, part.digest)
+        };
+        changed.into_iter().map(bump).collect()
+    }
+
+    /// Every part's version.
+    pub fn all(&self) -> Vec<(D::Scope, u64)> {
+        self.parts.iter().map(|(s, p)| (s.clone(), p.version)).collect()
+    }
+}
