@@ -165,4 +165,5 @@ bodies! {
     AlertRaised = "alert.raised", Alerts, Tenant;
     AlertCleared = "alert.cleared", Alerts, Tenant;
     BudgetAlert = "budget.alert", Alerts, Tenant;
+    RecordRefused = "record.refused", DeadLetter, Tenant;
 }

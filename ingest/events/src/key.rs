@@ -81,6 +81,16 @@ impl Record {
                 BoardKey::Row { team, .. } => join(&mut key, [event, Some(team)]),
                 BoardKey::Header { .. } | BoardKey::First { .. } => join(&mut key, [event, None]),
             },
+            Body::RecordRefused(b) => {
+                join(
+                    &mut key,
+                    [
+                        Some(b.topic.as_str()),
+                        Some(&b.partition.to_string()),
+                        Some(&b.offset.to_string()),
+                    ],
+                );
+            }
             Body::EpochClosed(b) => join(&mut key, [Some(b.pipeline.as_str())]),
             Body::BurnChanged(b) => {
                 join(

@@ -85,6 +85,10 @@ checks! {
     }
     Alert { alert: id, rule: id, summary: text }
     BudgetAlert { budget: id, mark_bp: mark, spent_micro: amount }
+    // The bytes may be as long as a record can hold; the record's own limit bounds them.
+    RecordRefused {
+        data_base64: any, length: count, sha256: text, topic: id, partition: any, offset: count, code: id, detail: text,
+    }
     BoardHeader {
         name: text, formal_name: text_option, start_at_ms: time_option, started_at_ms: time_option,
         duration_ms: duration_option, freeze_ms: contest_time_option, frozen_at_ms: time_option,

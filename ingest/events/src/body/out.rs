@@ -86,3 +86,24 @@ pub struct BudgetAlert {
     /// Spent so far, in micro-units.
     pub spent_micro: i64,
 }
+
+/// A record that did not count, as it stands on the dead-letter topic: nothing that was sent is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRefused {
+    /// Its bytes, up to 512 KiB, in base64.
+    pub data_base64: String,
+    /// Its full length in bytes.
+    pub length: u64,
+    /// SHA-256 of all its bytes, in hex.
+    pub sha256: String,
+    /// The topic that it stands on.
+    pub topic: Id,
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+    /// Why, for machines: `syntax`, `missing`, `conflict`, `wrong_tenant`, ...
+    pub code: Id,
+    /// Why, for people.
+    pub detail: String,
+}

@@ -560,6 +560,22 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
             })
             .boxed(),
+        "record.refused" => (text(), count(), text(), id(), any::<u32>(), count(), id(), text())
+            .prop_map(
+                |(data_base64, length, sha256, topic, partition, offset, code, detail)| {
+                    Body::RecordRefused(RecordRefused {
+                        data_base64,
+                        length,
+                        sha256,
+                        topic,
+                        partition,
+                        offset,
+                        code,
+                        detail,
+                    })
+                },
+            )
+            .boxed(),
         other => panic!("no strategy for records of type {other}: add one"),
     }
 }

@@ -1,0 +1,139 @@
+//! The boards pipeline: reference data, submissions and judgements become public and jury boards.
+
+mod facts;
+mod output;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use differential_dataflow::VecCollection;
+use gravity_events::board::{BoardValue, OVERALL, View};
+use gravity_events::publish::BoardsSink;
+use gravity_events::{Id, Record, Topic};
+use gravity_ingest::log::Produce;
+use gravity_operators::boards::facts::EventKey;
+use parking_lot::Mutex;
+use prometheus::{IntGaugeVec, register_int_gauge_vec};
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
+
+/// The pipeline's name: of its folder, metrics and outputs.
+pub const NAME: &str = "boards";
+
+static ORPHANS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("gravity_orphans", "Records whose referent is unknown as yet.", &["topic"])
+        .expect("metrics are registered once")
+});
+
+/// The definition of the boards pipeline.
+pub struct Boards {
+    sink: Arc<dyn BoardsSink>,
+    orphans: Mutex<BTreeMap<EventKey, i64>>,
+}
+
+/// Key of an output row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Key {
+    /// What an event is.
+    Header(View, EventKey),
+    /// A team's row.
+    Row(View, EventKey, Id),
+    /// Who solved a problem first.
+    First(View, EventKey, Id),
+    /// How many judgements of an event are without their submission.
+    Orphans(EventKey),
+    /// A row that could not be computed.
+    Error(EventKey, Id),
+}
+
+/// Value of an output row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// Of a header, row or first solve.
+    Board(BoardValue),
+    /// Of orphans.
+    Count(i64),
+    /// Of an error.
+    Text(String),
+}
+
+/// A board: event x view x division.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// Which event.
+    pub event: EventKey,
+    /// Public or jury.
+    pub view: View,
+    /// Division; [`OVERALL`] sorts first.
+    pub division: Id,
+}
+
+impl Boards {
+    /// The pipeline whose epochs go to `sink`.
+    pub fn new(sink: Arc<dyn BoardsSink>) -> Boards {
+        Boards { sink, orphans: Mutex::default() }
+    }
+}
+
+impl Definition for Boards {
+    type Key = Key;
+    type Value = Value;
+    type Scope = Scope;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn inputs(&self) -> &'static [Topic] {
+        &[Topic::Reference, Topic::Submissions, Topic::Judgements]
+    }
+
+    fn folds(&self) -> u8 {
+        facts::FOLDS
+    }
+
+    fn facts(&self, record: &Record, out: &mut Facts) {
+        facts::collect(record, out);
+    }
+
+    fn views<'s>(&self, folds: &mut Folds<'s>) -> VecCollection<'s, u64, (Key, Value), i64> {
+        output::views(facts::collections(folds))
+    }
+
+    fn touches(&self, key: &Key, value: &Value, touches: &mut Vec<Touch<Scope>>) {
+        let scope = |event: &EventKey, view: &View, division: &str| Scope { event: event.clone(), view: *view, division: division.into() };
+        match (key, value) {
+            (Key::Header(view, event) | Key::First(view, event, _), _) => touches.push(Touch::Related(scope(event, view, OVERALL))),
+            (Key::Row(view, event, _), Value::Board(BoardValue::Row(row))) => {
+                touches.push(Touch::One(scope(event, view, OVERALL)));
+                touches.extend(row.divisions.iter().map(|d| Touch::One(scope(event, view, d))));
+            }
+            _ => {}
+        }
+    }
+
+    fn related(&self, scope: &Scope, other: &Scope) -> bool {
+        (&scope.event, scope.view) == (&other.event, other.view)
+    }
+
+    fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {
+        output::records(epoch)
+    }
+
+    fn publish(&self, epoch: Arc<Committed<Self>>) {
+        let boards = output::boards_epoch(&epoch);
+        {
+            let mut orphans = self.orphans.lock();
+            if epoch.snapshot {
+                orphans.clear();
+            }
+            for (tenant, event, n) in &boards.orphans {
+                orphans.insert(EventKey::new(tenant.clone(), event.clone()), *n);
+            }
+            orphans.retain(|_, n| *n != 0);
+            ORPHANS.with_label_values(&[Topic::Judgements.name()]).set(orphans.values().sum());
+        }
+        self.sink.publish(Arc::new(boards));
+    }
+}

@@ -1,0 +1,150 @@
+//! Records of the boards pipeline as fold rows, and fold rows as the facts that views take.
+//!
+//! Fold keys are postcard of the enums here; values of reference data are the JSON of the record's body (few, and
+//! readable for ever), those of submissions and judgements postcard of a struct. All are in the journal: variants and
+//! fields are only ever added at the end.
+
+use differential_dataflow::{AsCollection, ExchangeData};
+use gravity_events::body::*;
+use gravity_events::{Body, Id, Record};
+use gravity_operators::boards::facts::{BoardFacts, EventKey, Judgement, MomentKind, RejudgingState, Rows, Submission};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::vec::Map;
+
+use crate::runtime::{Facts, Folds};
+
+/// Number of folds.
+pub const FOLDS: u8 = 3;
+const REFERENCE: u8 = 0;
+const SUBMISSIONS: u8 = 1;
+const JUDGEMENTS: u8 = 2;
+
+/// Key of the reference fold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum RefKey {
+    Config(EventKey),
+    Extension(EventKey),
+    Moment(EventKey, MomentKind),
+    Team(EventKey, Id),
+    Group(EventKey, Id),
+    Organization(EventKey, Id),
+    Problem(EventKey, Id),
+    JudgementType(EventKey, Id),
+    Rejudging(EventKey, Id),
+}
+
+/// Key of the other folds.
+#[derive(Serialize)]
+struct ObjectKey<'a>(&'a EventKey, &'a Id);
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("fold keys and values are plain data")
+}
+
+/// What a record changes.
+pub fn collect(record: &Record, out: &mut Facts) {
+    let Some(event) = record.event.clone() else { return };
+    let key = EventKey { tenant: record.tenant.clone(), event };
+    let mut put = |ref_key: RefKey, revision: u64, value: Option<String>| {
+        out.upsert(REFERENCE, encode(&ref_key), revision, value.map(String::into_bytes));
+    };
+    let json = || record.body.encode().ok();
+    let kept = |deleted: bool| if deleted { None } else { json() };
+    let moment = |m: &Moment| if m.at.is_some() { json() } else { None };
+    match &record.body {
+        Body::EventConfigured(_) => put(RefKey::Config(key), 0, json()),
+        Body::EventExtended(e) => put(RefKey::Extension(key), 0, e.duration_ms.and_then(|_| json())),
+        Body::EventStarted(m) => put(RefKey::Moment(key, MomentKind::Started), 0, moment(m)),
+        Body::EventFrozen(m) => put(RefKey::Moment(key, MomentKind::Frozen), 0, moment(m)),
+        Body::EventThawed(m) => put(RefKey::Moment(key, MomentKind::Thawed), 0, moment(m)),
+        Body::EventEnded(m) => put(RefKey::Moment(key, MomentKind::Ended), 0, moment(m)),
+        Body::EventFinalized(m) => put(RefKey::Moment(key, MomentKind::Finalized), 0, moment(m)),
+        Body::TeamRegistered(t) => put(RefKey::Team(key, t.team.clone()), t.revision, kept(t.deleted)),
+        Body::GroupRegistered(g) => put(RefKey::Group(key, g.group.clone()), g.revision, kept(g.deleted)),
+        Body::OrganizationRegistered(o) => put(RefKey::Organization(key, o.organization.clone()), o.revision, kept(o.deleted)),
+        Body::ProblemPublished(p) => put(RefKey::Problem(key, p.problem.clone()), p.revision, kept(p.deleted)),
+        Body::JudgementTypePublished(t) => put(RefKey::JudgementType(key, t.judgement_type.clone()), t.revision, kept(t.deleted)),
+        Body::RejudgingOpened(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Opened),
+        Body::RejudgingApplied(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Applied),
+        Body::RejudgingCancelled(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Cancelled),
+        Body::SubmissionReceived(s) => {
+            let at = encode(&ObjectKey(&key, &s.submission));
+            let value = Submission {
+                event: key,
+                submission: s.submission.clone(),
+                team: s.team.clone(),
+                problem: s.problem.clone(),
+                contest_time_ms: s.contest_time_ms,
+                time_ms: record.time_ms,
+            };
+            out.upsert(SUBMISSIONS, at, s.revision, Some(encode(&value)));
+        }
+        Body::SubmissionWithdrawn(s) => out.upsert(SUBMISSIONS, encode(&ObjectKey(&key, &s.submission)), s.revision, None),
+        Body::JudgementRecorded(j) => {
+            let at = encode(&ObjectKey(&key, &j.judgement));
+            let value = Judgement {
+                event: key,
+                judgement: j.judgement.clone(),
+                submission: j.submission.clone(),
+                judgement_type: j.judgement_type.clone(),
+                start_ms: j.start_contest_time_ms,
+                end_ms: j.end_contest_time_ms,
+                current: j.current.unwrap_or(true),
+                rejudging: j.rejudging.clone(),
+            };
+            out.upsert(JUDGEMENTS, at, j.revision, (!j.deleted).then(|| encode(&value)));
+        }
+        // Other records on these topics are for other boards.
+        _ => {}
+    }
+}
+
+/// A decided rejudging stays decided, even when its opening comes late: deciding has the higher revision.
+fn put_rejudging(put: &mut impl FnMut(RefKey, u64, Option<String>), key: EventKey, id: &Id, state: RejudgingState) {
+    let revision = u64::from(state != RejudgingState::Opened);
+    put(RefKey::Rejudging(key, id.clone()), revision, serde_json::to_string(&state).ok());
+}
+
+/// Takes the folds as typed collections.
+pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
+    let reference = folds.upsert(REFERENCE, |key, value| {
+        Some((postcard::from_bytes::<RefKey>(key).ok()?, String::from_utf8(value.to_vec()).ok()?))
+    });
+    fn pick<'s, K: ExchangeData, V: ExchangeData + DeserializeOwned>(
+        reference: &Rows<'s, (RefKey, String)>,
+        key: impl Fn(RefKey) -> Option<K> + 'static,
+    ) -> Rows<'s, (K, V)> {
+        let pick = move |((k, v), time, diff): ((RefKey, String), u64, i64)| Some(((key(k)?, serde_json::from_str(&v).ok()?), time, diff));
+        reference.inner.clone().flat_map(pick).as_collection()
+    }
+    macro_rules! objects {
+        ($variant:ident) => {
+            pick(&reference, |k| match k {
+                RefKey::$variant(event, id) => Some((event, id)),
+                _ => None,
+            })
+        };
+    }
+    macro_rules! single {
+        ($variant:ident) => {
+            pick(&reference, |k| match k {
+                RefKey::$variant(event) => Some(event),
+                _ => None,
+            })
+        };
+    }
+    BoardFacts {
+        configs: single!(Config),
+        extensions: single!(Extension),
+        moments: objects!(Moment),
+        teams: objects!(Team),
+        groups: objects!(Group),
+        organizations: objects!(Organization),
+        problems: objects!(Problem),
+        judgement_types: objects!(JudgementType),
+        rejudgings: objects!(Rejudging),
+        submissions: folds.upsert(SUBMISSIONS, |_, value| postcard::from_bytes(value).ok()),
+        judgements: folds.upsert(JUDGEMENTS, |_, value| postcard::from_bytes(value).ok()),
+    }
+}
