@@ -1,1 +1,9 @@
 //! Pure operators and views: how facts become boards.
+//!
+//! A *view* is a pure function of the current facts that the folds keep, computed incrementally: [`boards`] holds those
+//! of boards. [`primitives`] holds the operators that views are made of, [`harness`] what an author tests a view with.
+//! Nothing here knows of files, networks, databases or clocks.
+
+pub mod boards;
+pub mod harness;
+pub mod primitives;

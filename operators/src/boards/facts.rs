@@ -1,0 +1,136 @@
+//! What the folds give to board views: the current facts of all events of all tenants.
+
+use differential_dataflow::VecCollection;
+use gravity_events::board::{BoardKey, BoardValue, View};
+use gravity_events::body::{
+    EventConfigured, EventExtended, GroupRegistered, JudgementTypePublished, Moment, OrganizationRegistered,
+    ProblemPublished, TeamRegistered,
+};
+use gravity_events::{Id, record::stable_hash128};
+use serde::{Deserialize, Serialize};
+
+/// Which event, of which tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventKey {
+    /// Whose.
+    pub tenant: Id,
+    /// Which.
+    pub event: Id,
+}
+
+impl EventKey {
+    /// From the two names.
+    pub fn new(tenant: impl Into<Id>, event: impl Into<Id>) -> Self {
+        EventKey {
+            tenant: tenant.into(),
+            event: event.into(),
+        }
+    }
+
+    /// Stable hash of the event: the key of its rules.
+    pub fn hash(&self) -> u128 {
+        stable_hash128(&[self.tenant.as_bytes(), self.event.as_bytes()])
+    }
+
+    /// Stable hash of (tenant, event, `id`): the key of a team's or a submission's group.
+    pub fn hash_of(&self, id: &Id) -> u128 {
+        stable_hash128(&[self.tenant.as_bytes(), self.event.as_bytes(), id.as_bytes()])
+    }
+}
+
+/// Moments of an event's life that boards follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MomentKind {
+    /// `event.started`
+    Started,
+    /// `event.frozen`
+    Frozen,
+    /// `event.thawed`
+    Thawed,
+    /// `event.ended`
+    Ended,
+    /// `event.finalized`
+    Finalized,
+}
+
+/// A submission as it is now. Withdrawn ones are not in the collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Submission {
+    /// In which event.
+    pub event: EventKey,
+    /// Its id.
+    pub submission: Id,
+    /// Whose.
+    pub team: Id,
+    /// For which problem.
+    pub problem: Id,
+    /// Contest time, where it was given.
+    pub contest_time_ms: Option<i64>,
+    /// The record's time; stands in for a contest time that was not given.
+    pub time_ms: Option<i64>,
+}
+
+/// A judgement as it is now. Deleted ones are not in the collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Judgement {
+    /// In which event.
+    pub event: EventKey,
+    /// Its id.
+    pub judgement: Id,
+    /// Of which submission.
+    pub submission: Id,
+    /// The verdict; none while judging goes on.
+    pub judgement_type: Option<Id>,
+    /// Contest time at which judging began.
+    pub start_ms: Option<i64>,
+    /// Contest time at which judging ended.
+    pub end_ms: Option<i64>,
+    /// False: replaced by another one.
+    pub current: bool,
+    /// Takes part only once this rejudging is applied.
+    pub rejudging: Option<Id>,
+}
+
+/// What has become of a rejudging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RejudgingState {
+    /// Under way: its judgements have no effect.
+    Opened,
+    /// Its judgements count.
+    Applied,
+    /// Its judgements never count.
+    Cancelled,
+}
+
+/// A collection over epochs.
+pub type Rows<'s, D> = VecCollection<'s, u64, D, i64>;
+
+/// A row of a board view: what, and its value.
+pub type Change = ((View, BoardKey), BoardValue);
+
+/// The current facts. In every collection a key occurs at most once; deleted objects do not occur.
+#[derive(Clone)]
+pub struct BoardFacts<'s> {
+    /// What events are. An event without a row here has no board.
+    pub configs: Rows<'s, (EventKey, EventConfigured)>,
+    /// Changed durations.
+    pub extensions: Rows<'s, (EventKey, EventExtended)>,
+    /// Moments of events' lives.
+    pub moments: Rows<'s, ((EventKey, MomentKind), Moment)>,
+    /// Teams by id.
+    pub teams: Rows<'s, ((EventKey, Id), TeamRegistered)>,
+    /// Groups by id.
+    pub groups: Rows<'s, ((EventKey, Id), GroupRegistered)>,
+    /// Organizations by id.
+    pub organizations: Rows<'s, ((EventKey, Id), OrganizationRegistered)>,
+    /// Problems by id.
+    pub problems: Rows<'s, ((EventKey, Id), ProblemPublished)>,
+    /// Judgement types by id.
+    pub judgement_types: Rows<'s, ((EventKey, Id), JudgementTypePublished)>,
+    /// Submissions.
+    pub submissions: Rows<'s, Submission>,
+    /// Judgements, those of rejudgings too.
+    pub judgements: Rows<'s, Judgement>,
+    /// Rejudgings by id.
+    pub rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
+}

@@ -1,0 +1,169 @@
+//! Submissions meet their judgements: one group per submission gives its attempt with the current verdict.
+
+use differential_dataflow::AsCollection;
+use gravity_events::Id;
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::core::OkErr;
+
+use crate::boards::facts::{EventKey, Judgement, RejudgingState, Rows, Submission};
+use crate::primitives::natural::NaturalId;
+use crate::primitives::reduce::{Group, Memory, reduce_total};
+
+/// When something was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum When {
+    /// Contest time, milliseconds.
+    Contest(i64),
+    /// Milliseconds since 1970; the contest time follows from the event's start.
+    Clock(i64),
+    /// Nobody said: never counts.
+    Unknown,
+}
+
+/// A submission with its current verdict. Attempts sort by contest time, then natural id, where contest times are
+/// given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was handed in.
+    pub when: When,
+    /// Its id.
+    pub submission: NaturalId,
+    /// For which problem.
+    pub problem: Id,
+    /// The current judgement's type; none: pending.
+    pub verdict: Option<Id>,
+}
+
+/// What is known of one submission. The derived order puts the submission first and the current judgement last: of
+/// those that take part, the greatest (start, end, id).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Fact {
+    Submission {
+        team: u128,
+        when: When,
+        submission: NaturalId,
+        problem: Id,
+    },
+    Judgement {
+        /// Some for those that take part: completed, current, and of no rejudging or of an applied one.
+        verdict_at: Option<(i64, i64)>,
+        judgement: NaturalId,
+        verdict: Option<Id>,
+        event: EventKey,
+        /// One of a rejudging comes twice: once to be counted as an orphan, once to take part.
+        counts_as_orphan: bool,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Attempt(u128, Attempt),
+    Orphans(EventKey, i64),
+}
+
+/// An attempt and the hash of its team.
+pub type TeamAttempt = (u128, Attempt);
+
+#[expect(clippy::result_large_err, reason = "one of two outputs, not an error")]
+/// Attempts by the hash of their team, and how many judgements of unknown submissions an event has (none: no row).
+pub fn attempts<'s>(
+    submissions: Rows<'s, Submission>,
+    judgements: Rows<'s, Judgement>,
+    rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
+) -> (Rows<'s, TeamAttempt>, Rows<'s, (EventKey, i64)>) {
+    let submissions = submissions.map(|s| (s.event.hash_of(&s.submission), submission_fact(s)));
+    let (ordinary, of_rejudgings) = judgements.inner.ok_err(|(j, time, diff)| match j.rejudging {
+        None => Ok((judgement_fact(j, true, true), time, diff)),
+        Some(_) => Err((j, time, diff)),
+    });
+    let ordinary = ordinary.container::<Vec<_>>().as_collection();
+    let of_rejudgings = of_rejudgings.container::<Vec<_>>().as_collection();
+    let waiting = of_rejudgings.clone().map(|j| judgement_fact(j, false, true));
+    let applied = rejudgings
+        .filter(|(_, state)| *state == RejudgingState::Applied)
+        .map(|(key, _)| key);
+    let applied = of_rejudgings
+        .flat_map(|j| j.rejudging.clone().map(|r| ((j.event.clone(), r), j)))
+        .semijoin(applied)
+        .map(|(_, j)| judgement_fact(j, true, false));
+
+    let facts = submissions.concatenate([ordinary, waiting, applied]);
+    let said = reduce_total(facts, "IcpcAttempts", Memory::Recompute, |_, group, said| {
+        current_verdict(group, said)
+    });
+    let (attempts, orphans) = said.inner.ok_err(|(said, time, diff)| match said {
+        Said::Attempt(team, attempt) => Ok(((team, attempt), time, diff)),
+        Said::Orphans(event, n) => Err(((event, n), time, diff)),
+    });
+    let orphans = orphans.container::<Vec<_>>().as_collection();
+    let orphans = orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>();
+    (attempts.container::<Vec<_>>().as_collection(), orphans)
+}
+
+fn submission_fact(s: Submission) -> Fact {
+    let when = match (s.contest_time_ms, s.time_ms) {
+        (Some(ms), _) => When::Contest(ms),
+        (None, Some(ms)) => When::Clock(ms),
+        (None, None) => When::Unknown,
+    };
+    Fact::Submission {
+        team: s.event.hash_of(&s.team),
+        when,
+        submission: NaturalId(s.submission),
+        problem: s.problem,
+    }
+}
+
+fn judgement_fact(j: Judgement, takes_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
+    let submission = j.event.hash_of(&j.submission);
+    let verdict = j.judgement_type.filter(|_| takes_part && j.current);
+    let (start, end) = (j.start_ms.or(j.end_ms).unwrap_or(0), j.end_ms.unwrap_or(0));
+    let verdict_at = verdict.is_some().then_some((start, end));
+    let judgement = NaturalId(j.judgement);
+    (
+        submission,
+        Fact::Judgement {
+            verdict_at,
+            judgement,
+            verdict,
+            event: j.event,
+            counts_as_orphan,
+        },
+    )
+}
+
+fn current_verdict(group: Group<'_, Fact>, said: &mut Vec<Said>) {
+    match group.iter().next() {
+        Some(Fact::Submission {
+            team,
+            when,
+            submission,
+            problem,
+        }) => {
+            let verdict = match group.iter().next_back() {
+                Some(Fact::Judgement { verdict, .. }) => verdict.clone(),
+                _ => None,
+            };
+            let attempt = Attempt {
+                when: *when,
+                submission: submission.clone(),
+                problem: problem.clone(),
+                verdict,
+            };
+            said.push(Said::Attempt(*team, attempt));
+        }
+        Some(Fact::Judgement { event, .. }) => {
+            let orphan = |f: &&Fact| {
+                matches!(
+                    f,
+                    Fact::Judgement {
+                        counts_as_orphan: true,
+                        ..
+                    }
+                )
+            };
+            said.push(Said::Orphans(event.clone(), group.iter().filter(orphan).count() as i64));
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,274 @@
+//! An event's rules: its configuration, moments, problems, judgement types and groups in one shared value.
+
+use std::cmp::Ordering;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use differential_dataflow::AsCollection;
+use gravity_events::Id;
+use gravity_events::board::{BoardHeader, BoardKey, BoardProblem, BoardValue, Division, View};
+use gravity_events::body::{
+    EventConfigured, EventExtended, GroupRegistered, JudgementTypePublished, Moment, ProblemPublished,
+};
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::core::OkErr;
+
+use crate::boards::facts::{BoardFacts, Change, EventKey, MomentKind, Rows};
+use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
+
+/// Penalty per rejected submission where none is configured (the usual one of ICPC contests).
+pub const DEFAULT_PENALTY_MIN: i64 = 20;
+
+/// What a judgement type does to a problem's cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Effect {
+    /// As if not judged: a judging error.
+    Pending,
+    /// Neither penalty nor solved (compile errors): leaves no trace.
+    Nothing,
+    /// Costs penalty if the problem is solved later.
+    Rejected,
+    /// Solves.
+    Accepted,
+}
+
+/// The rules by which an event's teams are scored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rules {
+    /// What the board's reader is told; holds the times, the freeze and the problems in order.
+    pub header: BoardHeader,
+    /// Only teams of this group are on the boards.
+    pub main_group: Option<Id>,
+    /// Effects of the known judgement types, sorted by id.
+    effects: Vec<(Id, Effect)>,
+    /// Problems sorted by id, with their place on the board.
+    places: Vec<(Id, u32)>,
+    /// Groups sorted by id: whether each hides its teams.
+    groups: Vec<(Id, bool)>,
+}
+
+impl Rules {
+    /// Puts an event's reference data together.
+    pub fn new(
+        config: &EventConfigured,
+        extension: Option<&EventExtended>,
+        moment: impl Fn(MomentKind) -> Option<Moment>,
+        mut problems: Vec<&ProblemPublished>,
+        types: &[&JudgementTypePublished],
+        mut groups: Vec<&GroupRegistered>,
+    ) -> Self {
+        let duration_ms = extension.and_then(|e| e.duration_ms).or(config.duration_ms);
+        let at = |kind| moment(kind).and_then(|m| m.at);
+        let (started_at_ms, frozen_at_ms) = (at(MomentKind::Started), at(MomentKind::Frozen));
+        let by_hand = moment(MomentKind::Frozen)
+            .filter(|m| m.at.is_some())
+            .and_then(|m| m.contest_time_ms);
+        let by_plan = duration_ms
+            .zip(config.freeze_duration_ms)
+            .map(|(d, f)| d.saturating_sub(f));
+        let begin = started_at_ms.or(config.start_at);
+        let as_announced = frozen_at_ms.zip(begin).map(|(f, s)| f.saturating_sub(s));
+
+        problems.sort_by(|a, b| {
+            let order = (a.ordinal, &a.label).cmp(&(b.ordinal, &b.label));
+            order.then_with(|| gravity_events::natural_cmp(&a.problem, &b.problem))
+        });
+        groups.sort_by(|a, b| gravity_events::natural_cmp(&a.group, &b.group));
+        let mut places: Vec<_> = problems.iter().zip(0..).map(|(p, n)| (p.problem.clone(), n)).collect();
+        places.sort();
+        let mut effects: Vec<_> = types.iter().map(|t| (t.judgement_type.clone(), effect_of(t))).collect();
+        effects.sort();
+        let mut hiding: Vec<_> = groups.iter().map(|g| (g.group.clone(), g.hidden)).collect();
+        hiding.sort();
+        Rules {
+            header: BoardHeader {
+                name: config.name.clone(),
+                formal_name: config.formal_name.clone(),
+                start_at_ms: config.start_at,
+                started_at_ms,
+                duration_ms,
+                freeze_ms: by_hand.or(by_plan).or(as_announced),
+                frozen_at_ms,
+                ended_at_ms: at(MomentKind::Ended),
+                thawed_at_ms: at(MomentKind::Thawed),
+                finalized_at_ms: at(MomentKind::Finalized),
+                penalty_min: config
+                    .penalty_ms
+                    .map_or(DEFAULT_PENALTY_MIN, |ms| ms.div_euclid(60_000)),
+                problems: problems.iter().map(|p| column(p)).collect(),
+                divisions: groups.iter().filter(|g| !g.hidden).map(|g| division(g)).collect(),
+            },
+            main_group: config.main_group.clone(),
+            effects,
+            places,
+            groups: hiding,
+        }
+    }
+
+    /// When contest time is 0: the start, or the planned one until it came.
+    pub fn begin_ms(&self) -> Option<i64> {
+        self.header.started_at_ms.or(self.header.start_at_ms)
+    }
+
+    /// Contest time from which the public is told no verdicts; none when there is no freeze or it is lifted.
+    pub fn hidden_from_ms(&self) -> Option<i64> {
+        self.header.freeze_ms.filter(|_| self.header.thawed_at_ms.is_none())
+    }
+
+    /// Whether a submission of this contest time counts: from 0 until before the end.
+    pub fn in_contest(&self, contest_time_ms: i64) -> bool {
+        contest_time_ms >= 0 && self.header.duration_ms.is_none_or(|end| contest_time_ms < end)
+    }
+
+    /// The problem's place on the board; none for an unknown problem.
+    pub fn place(&self, problem: &Id) -> Option<usize> {
+        let at = self.places.binary_search_by(|(id, _)| id.cmp(problem)).ok()?;
+        Some(self.places[at].1 as usize)
+    }
+
+    /// What a verdict does. Unknown types are taken as rejections, except the well-known accepted and compile error.
+    pub fn effect(&self, judgement_type: &Id) -> Effect {
+        match self.effects.binary_search_by(|(id, _)| id.cmp(judgement_type)) {
+            Ok(at) => self.effects[at].1,
+            Err(_) => match judgement_type.as_str() {
+                "JE" => Effect::Pending,
+                "AC" => Effect::Accepted,
+                "CE" => Effect::Nothing,
+                _ => Effect::Rejected,
+            },
+        }
+    }
+
+    /// Whether a group hides its teams; none for an unknown group.
+    pub fn hides(&self, group: &Id) -> Option<bool> {
+        let at = self.groups.binary_search_by(|(id, _)| id.cmp(group)).ok()?;
+        Some(self.groups[at].1)
+    }
+}
+
+/// A judging error is pending whatever its type says (CLICS 2026-01); solving goes before penalty.
+fn effect_of(t: &JudgementTypePublished) -> Effect {
+    let solved = t.solved.unwrap_or(false);
+    match (t.judgement_type.as_str(), solved, t.penalty.unwrap_or(!solved)) {
+        ("JE", ..) => Effect::Pending,
+        (_, true, _) => Effect::Accepted,
+        (_, false, true) => Effect::Rejected,
+        (_, false, false) => Effect::Nothing,
+    }
+}
+
+fn column(p: &ProblemPublished) -> BoardProblem {
+    BoardProblem {
+        problem: p.problem.clone(),
+        label: p.label.clone(),
+        name: p.name.clone(),
+        rgb: p.rgb.clone(),
+    }
+}
+
+fn division(g: &GroupRegistered) -> Division {
+    Division {
+        division: g.group.clone(),
+        name: g.name.clone(),
+    }
+}
+
+/// Rules that all teams of an event share; equal ones are mostly the same allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SharedRules(Arc<Rules>);
+
+impl Deref for SharedRules {
+    type Target = Rules;
+    fn deref(&self) -> &Rules {
+        &self.0
+    }
+}
+
+impl Ord for SharedRules {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            Ordering::Equal
+        } else {
+            self.0.cmp(&other.0)
+        }
+    }
+}
+
+impl PartialOrd for SharedRules {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Fact {
+    Config(EventConfigured),
+    Extended(EventExtended),
+    Moment(MomentKind, Moment),
+    Problem(ProblemPublished),
+    JudgementType(JudgementTypePublished),
+    Group(GroupRegistered),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Rules(EventKey, SharedRules),
+    Header(View, EventKey, Box<BoardHeader>),
+}
+
+impl GroupKey for EventKey {
+    fn route(&self) -> u64 {
+        self.hash().route()
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "one of two outputs, not an error")]
+/// The rules of every configured event, and its headers for both views.
+pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, Rows<'s, Change>) {
+    let facts = facts.configs.clone().map(|(e, c)| (e, Fact::Config(c))).concatenate([
+        facts.extensions.clone().map(|(e, x)| (e, Fact::Extended(x))),
+        facts.moments.clone().map(|((e, kind), m)| (e, Fact::Moment(kind, m))),
+        facts.problems.clone().map(|((e, _), p)| (e, Fact::Problem(p))),
+        facts
+            .judgement_types
+            .clone()
+            .map(|((e, _), t)| (e, Fact::JudgementType(t))),
+        facts.groups.clone().map(|((e, _), g)| (e, Fact::Group(g))),
+    ]);
+    let said = reduce_total(facts, "IcpcRules", Memory::Keep, |event: &EventKey, group, said| {
+        let Some(rules) = assemble(group) else { return };
+        said.extend(
+            [View::Public, View::Jury].map(|view| Said::Header(view, event.clone(), Box::new(rules.header.clone()))),
+        );
+        said.push(Said::Rules(event.clone(), SharedRules(Arc::new(rules))));
+    });
+    let (rules, headers) = said.inner.ok_err(|(said, time, diff)| match said {
+        Said::Rules(event, rules) => Ok(((event, rules), time, diff)),
+        Said::Header(view, EventKey { tenant, event }, header) => Err((
+            ((view, BoardKey::Header { tenant, event }), BoardValue::Header(*header)),
+            time,
+            diff,
+        )),
+    });
+    (
+        rules.container::<Vec<_>>().as_collection(),
+        headers.container::<Vec<_>>().as_collection(),
+    )
+}
+
+fn assemble(group: Group<'_, Fact>) -> Option<Rules> {
+    let (mut config, mut extension, mut moments) = (None, None, Vec::new());
+    let (mut problems, mut types, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    for fact in group.iter() {
+        match fact {
+            Fact::Config(c) => config = Some(c),
+            Fact::Extended(e) => extension = Some(e),
+            Fact::Moment(kind, m) => moments.push((*kind, m)),
+            Fact::Problem(p) => problems.push(p),
+            Fact::JudgementType(t) => types.push(t),
+            Fact::Group(g) => groups.push(g),
+        }
+    }
+    let moment = |kind| moments.iter().find(|(k, _)| *k == kind).map(|(_, m)| (*m).clone());
+    Some(Rules::new(config?, extension, moment, problems, &types, groups))
+}
