@@ -48,6 +48,7 @@ pub enum Key {
 }
 
 /// Value of an output row.
+#[allow(clippy::large_enum_variant)] // nearly all are of the largest
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Value {
     /// Of a header, row or first solve.

@@ -141,10 +141,8 @@ impl<D: Definition> Committer<D> {
         let Restored { mut epoch, now_ms, bound, versions: known } = restored;
         let pending = self.pending.remove(&epoch).unwrap_or_default();
         let diffs = self.diffs(pending.outputs)?;
-        let fresh = known.is_empty();
         let changed = self.versions.restore(&*self.definition, &diffs, known);
         if !changed.is_empty() {
-            debug_assert!(!fresh || !diffs.is_empty());
             epoch += 1;
             tracing::warn!(pipeline = self.definition.name(), epoch, parts = changed.len(), "this build computes other views; publishing the difference as an epoch of its own");
             let frame = Frame {
@@ -203,7 +201,10 @@ impl<D: Definition> Committer<D> {
 
     fn take(&mut self, message: Message) -> Result<(), PipelineError> {
         match message {
-            Message::Begin(begin) => self.pending.entry(begin.epoch).or_default().begin = Some((begin, Instant::now())),
+            Message::Begin(begin) => {
+                let epoch = begin.epoch;
+                self.pending.entry(epoch).or_default().begin = Some((begin, Instant::now()));
+            }
             Message::Rows(epoch, blocks) => self.pending.entry(epoch).or_default().blocks.extend(blocks),
             Message::Ids(epoch, shard, packed) => self.pending.entry(epoch).or_default().identities.push((shard, packed.into())),
             Message::Refused(epoch, rows) => self.pending.entry(epoch).or_default().refused.extend(rows),
@@ -255,7 +256,7 @@ impl<D: Definition> Committer<D> {
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = versions.into_iter().map(|(s, v, _)| (s, v)).collect();
         let refused = frame.refused.iter().map(told).collect();
-        let committed = Arc::new(Committed { epoch, now_ms: begin.now_ms, bound: begin.bound, changes, versions, refused, snapshot: false });
+        let committed = Arc::new(Committed { epoch, now_ms: begin.now_ms, bound: begin.bound.clone(), changes, versions, refused, snapshot: false });
         if !self.gated {
             self.definition.publish(committed.clone());
         }

@@ -90,7 +90,7 @@ impl FramesReader {
     /// missed: the base holds them.
     pub fn after(&self, epoch: u64) -> impl Iterator<Item = Result<Frame, PipelineError>> + '_ {
         let mut next = (epoch + 1).max(self.first);
-        let mut ready = Vec::new().into_iter();
+        let mut ready: std::vec::IntoIter<bytes::Bytes> = Vec::new().into_iter();
         std::iter::from_fn(move || {
             loop {
                 if let Some(raw) = ready.next() {

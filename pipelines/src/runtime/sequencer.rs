@@ -41,9 +41,9 @@ struct State {
 }
 
 impl InFlight {
-    /// From the last committed epoch on.
-    pub fn new(committed: u64) -> InFlight {
-        let state = State { opened: committed, committed, ..State::default() };
+    /// From the last committed epoch on, and what it was bound to.
+    pub fn new(committed: u64, durable: Vec<Bound>) -> InFlight {
+        let state = State { opened: committed, committed, durable, ..State::default() };
         InFlight { state: Mutex::new(state), freed: Condvar::new() }
     }
 
@@ -69,7 +69,7 @@ impl InFlight {
         s.bounds.insert(epoch, bound);
     }
 
-    /// What the last durable epoch was bound to (empty before the first).
+    /// What the last durable epoch was bound to (for a new pipeline: where it began).
     fn durable_bound(&self) -> Vec<Bound> {
         self.state.lock().durable.clone()
     }

@@ -15,8 +15,8 @@ use super::clock::Clock;
 use super::committer::{self, Committer};
 use super::definition::{Committed, Definition};
 use super::sequencer::{InFlight, Script, Sequencer};
-use super::worker::{self, Message, Seed, Shared, ToCommitter};
-use super::{PipelineError, dedupe, metrics, outputs, recovery};
+use super::worker::{self, Seed, Shared, ToCommitter};
+use super::{PipelineError, metrics, outputs, recovery};
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
@@ -255,7 +255,7 @@ fn run_once<D: Definition>(
 
     let (to_committer, from_all) = unbounded();
     let (to_outputs, from_committer) = bounded(64);
-    let in_flight = Arc::new(InFlight::new(restored.epoch));
+    let in_flight = Arc::new(InFlight::new(restored.epoch, restored.bound.clone()));
     let (frames, start, now_ms, bound) = (journal.reader(), restored.epoch, restored.now_ms, restored.bound.clone());
     let mut committer = Committer::new(committer::Parts {
         definition: definition.clone(),
@@ -356,7 +356,6 @@ fn deal(
     blocks: Vec<super::folds::Block>,
     identities: Vec<(u8, bytes::Bytes)>,
 ) -> (Commands, Vec<Option<Seed>>) {
-    debug_assert!(dedupe::PACKED_BYTES > 0);
     let (commands, mut seeds): (Vec<_>, Vec<_>) = (0..workers)
         .map(|_| {
             let (send, receive) = unbounded();
@@ -374,11 +373,4 @@ fn deal(
         seeds[usize::from(shard) % workers].identities.push(packed);
     }
     (commands, seeds.into_iter().map(Some).collect())
-}
-
-impl Message {
-    /// For logs.
-    pub fn is_failure(&self) -> bool {
-        matches!(self, Message::Failed(..) | Message::Fatal(_))
-    }
 }

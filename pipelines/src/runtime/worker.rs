@@ -177,7 +177,7 @@ pub fn run<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D
 }
 
 fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) {
-    let (index, peers) = (worker.index(), worker.peers());
+    let index = worker.index();
     let seed = shared.seeds.lock().ok().and_then(|mut s| s[index].take()).expect("every worker has a seed");
     let probe = ProbeHandle::new();
     worker.dataflow::<u64, _, _>(|scope| {
@@ -187,7 +187,6 @@ fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) 
             let _ = activators.send((index, a));
         });
         let streams = admit(decoded, shared, infos, seed.identities);
-        debug_assert!(peers > 0);
         let mut folds = Folds {
             streams: streams.into_iter().map(Some).collect(),
             loaded: seed.blocks,

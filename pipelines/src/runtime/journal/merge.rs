@@ -18,6 +18,9 @@ use super::FramesReader;
 pub const MERGE_BYTES: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 1 << 20;
 
+/// Rows of one (fold, shard), by key.
+type Rows = BTreeMap<Box<[u8]>, Stored>;
+
 /// What a merge made.
 pub struct Merged {
     /// The epoch of the new base.
@@ -26,8 +29,8 @@ pub struct Merged {
     pub bytes: u64,
 }
 
-/// Writes the base of epoch `upto` from the newest base and the frames after it. Memory follows the frames, not the
-/// base: both are sorted, and merged as streams.
+/// Writes the base of epoch `upto` from the newest base and the frames after it. Rows are merged as sorted streams, so
+/// their memory follows the frames, not the base; identities (26 bytes each) pass through memory.
 pub fn merge(dir: &Path, pipeline: &'static str, frames: &FramesReader, upto: u64, sync: SyncMode) -> Result<Option<Merged>, PipelineError> {
     let old = base::newest(dir)?;
     if old.is_some_and(|e| e >= upto) {
@@ -42,7 +45,7 @@ pub fn merge(dir: &Path, pipeline: &'static str, frames: &FramesReader, upto: u6
     };
     let mut claims: BTreeMap<Id, Id> = header.claims.drain(..).collect();
     let mut versions: BTreeMap<Bytes, (u64, u64)> = header.versions.drain(..).map(|(s, v, d)| (s, (v, d))).collect();
-    let mut rows: BTreeMap<(u8, u8), BTreeMap<Box<[u8]>, Stored>> = BTreeMap::new();
+    let mut rows: BTreeMap<(u8, u8), Rows> = BTreeMap::new();
     let mut identities: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for frame in frames.after(old.unwrap_or(0)) {
         let frame = frame?;
@@ -70,7 +73,6 @@ pub fn merge(dir: &Path, pipeline: &'static str, frames: &FramesReader, upto: u6
     header.versions = versions.into_iter().map(|(s, (v, d))| (s, v, d)).collect();
     let today = day_of(header.now_ms);
     let mut out = Sorted { writer: Writer::create(dir, pipeline, &header, sync)?, block: None };
-    // Identities follow the rows in a base, and are not kept in memory meanwhile: they are written as they come.
     let mut rows: VecDeque<_> = rows.into_iter().flat_map(|(at, m)| m.into_iter().map(move |(k, s)| (at, k, s))).collect();
     let mut kept: BTreeMap<u8, Vec<Bytes>> = BTreeMap::new();
     for item in items.into_iter().flatten() {

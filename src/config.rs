@@ -1,0 +1,254 @@
+//! Configuration: one TOML file plus `GRAVITY_SECTION__KEY`; nothing is needed for `gravity up`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Every key, and whether the part it configures is in this build. `*` stands for the name of a service.
+const KEYS: &[(&str, bool)] = &[
+    ("log.kind", true),
+    ("log.brokers", true),
+    ("log.prefix", true),
+    ("log.partitions", true),
+    ("log.replication", true),
+    ("log.retention_days", true),
+    ("log.retention_bytes", true),
+    ("http.listen", true),
+    ("metrics.listen", true),
+    ("pipelines.workers", true),
+    ("pipelines.row_cap", true),
+    ("sql.listen", false),
+    ("database.url", false),
+    ("database.*.url", false),
+    ("cache.url", false),
+    ("objects.url", false),
+];
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}", path = .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path} is not TOML: {what}", path = .path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        what: String,
+    },
+    /// A key is none of ours.
+    #[error("`{key}` ({origin}) is not a configuration key{}", .nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Unknown {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        origin: String,
+        /// The most similar key.
+        nearest: Option<&'static str>,
+    },
+    /// A value cannot be used.
+    #[error("`{key}` is `{value}`, expected {expected}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+/// Where the log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// In the data folder.
+    Embedded,
+    /// On these brokers.
+    Kafka {
+        /// `host:port`, separated by commas.
+        brokers: String,
+    },
+}
+
+/// The configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the log is.
+    pub log: LogKind,
+    /// Put before every topic name.
+    pub log_prefix: String,
+    /// Partitions of each topic that is not reference data; None: the log's default.
+    pub log_partitions: Option<u32>,
+    /// Replicas of topics that are created on Kafka.
+    pub log_replication: u32,
+    /// Days that input records are kept on the embedded log; None: for ever.
+    pub log_retention_days: Option<u64>,
+    /// Bytes that an input topic may have on the embedded log; None: no bound.
+    pub log_retention_bytes: Option<u64>,
+    /// Where HTTP is served.
+    pub http_listen: String,
+    /// Where metrics are served, besides the main port.
+    pub metrics_listen: Option<String>,
+    /// Worker threads of each pipeline.
+    pub workers: usize,
+    /// Records at most in one epoch.
+    pub row_cap: usize,
+    /// What is set but has no effect in this build.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads `file` (where given) and the environment.
+    pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+        let mut values: BTreeMap<String, (String, String)> = BTreeMap::new();
+        if let Some(path) = file {
+            let read = |source| ConfigError::Read { path: path.to_owned(), source };
+            let text = std::fs::read_to_string(path).map_err(read)?;
+            let table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), what: e.to_string() })?;
+            flatten("", &toml::Value::Table(table), &mut |key, value| {
+                values.insert(key, (value, path.display().to_string()));
+            });
+        }
+        for (name, value) in env {
+            let Some(rest) = name.strip_prefix("GRAVITY_").filter(|r| r.contains("__")) else { continue };
+            let key = rest.to_lowercase().replace("__", ".");
+            match key.strip_suffix("_file") {
+                Some(key) if known(&key_of(key)).is_some() => {
+                    let read = |source| ConfigError::Read { path: PathBuf::from(&value), source };
+                    let secret = std::fs::read_to_string(&value).map_err(read)?;
+                    values.insert(key.to_owned(), (secret.trim_end().to_owned(), name));
+                }
+                _ => {
+                    values.insert(key, (value, name));
+                }
+            }
+        }
+        let mut warnings = Vec::new();
+        for (key, (_, origin)) in &values {
+            match known(&key_of(key)) {
+                Some(true) => {}
+                Some(false) => warnings.push(format!("`{key}` ({origin}) has no effect: its part is not in this build")),
+                None => {
+                    const NAMES: &[&str] = &names();
+                    let nearest = gravity_events::codec::nearest(key, NAMES);
+                    return Err(ConfigError::Unknown { key: key.clone(), origin: origin.clone(), nearest });
+                }
+            }
+        }
+        let get = |key: &str| values.get(key).map(|(v, _)| v.as_str()).filter(|v| !v.is_empty());
+        let number = |key: &'static str, least: u64| -> Result<Option<u64>, ConfigError> {
+            let parse = |value: &str| {
+                let n = value.parse().ok().filter(|n| *n >= least);
+                n.ok_or(ConfigError::Invalid { key, value: value.to_owned(), expected: "a whole number, at least 1" })
+            };
+            get(key).map(parse).transpose()
+        };
+        let log = match get("log.kind") {
+            None | Some("embedded") => LogKind::Embedded,
+            Some("kafka") => LogKind::Kafka { brokers: get("log.brokers").unwrap_or("127.0.0.1:9092").to_owned() },
+            Some(other) => return Err(ConfigError::Invalid { key: "log.kind", value: other.to_owned(), expected: "`embedded` or `kafka`" }),
+        };
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let small = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
+        Ok(Config {
+            log,
+            log_prefix: get("log.prefix").unwrap_or_default().to_owned(),
+            log_partitions: small(number("log.partitions", 1)?),
+            log_replication: small(number("log.replication", 1)?).unwrap_or(1),
+            log_retention_days: number("log.retention_days", 1)?,
+            log_retention_bytes: number("log.retention_bytes", 1)?,
+            http_listen: get("http.listen").unwrap_or("127.0.0.1:8080").to_owned(),
+            metrics_listen: get("metrics.listen").map(str::to_owned),
+            workers: number("pipelines.workers", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(cores.min(4)),
+            row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(65_536),
+            warnings,
+        })
+    }
+}
+
+const fn names() -> [&'static str; KEYS.len()] {
+    let mut names = [""; KEYS.len()];
+    let mut i = 0;
+    while i < KEYS.len() {
+        names[i] = KEYS[i].0;
+        i += 1;
+    }
+    names
+}
+
+fn known(key: &str) -> Option<bool> {
+    KEYS.iter().find(|(k, _)| *k == key).map(|(_, in_build)| *in_build)
+}
+
+/// `database.<service>.url` is one key for all services.
+fn key_of(key: &str) -> String {
+    match key.split('.').collect::<Vec<_>>()[..] {
+        ["database", _, "url"] => "database.*.url".to_owned(),
+        _ => key.to_owned(),
+    }
+}
+
+fn flatten(prefix: &str, value: &toml::Value, put: &mut impl FnMut(String, String)) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&key, value, put);
+            }
+        }
+        toml::Value::String(text) => put(prefix.to_owned(), text.clone()),
+        other => put(prefix.to_owned(), other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: Option<&str>, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gravity.toml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(file.map(|_| path.as_path()), env)
+    }
+
+    #[test]
+    fn nothing_is_needed_and_the_environment_wins() {
+        let c = load(None, &[("GRAVITY_SERVER", "x"), ("PATH", "y")]).unwrap();
+        assert_eq!((c.log, c.http_listen.as_str()), (LogKind::Embedded, "127.0.0.1:8080"));
+        let c = load(Some("[log]\nkind = 'kafka'\nbrokers = 'a:1'\npartitions = 3"), &[("GRAVITY_LOG__BROKERS", "b:2")]).unwrap();
+        assert_eq!(c.log, LogKind::Kafka { brokers: "b:2".into() });
+        assert_eq!(c.log_partitions, Some(3));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest_and_missing_parts_warn() {
+        let e = load(Some("[log]\nkin = 'kafka'"), &[]).unwrap_err().to_string();
+        assert!(e.contains("`log.kin`") && e.contains("did you mean `log.kind`"), "{e}");
+        let e = load(None, &[("GRAVITY_LOGG__KIND", "x")]).unwrap_err().to_string();
+        assert!(e.contains("GRAVITY_LOGG__KIND"), "{e}");
+        let c = load(None, &[("GRAVITY_SQL__LISTEN", "127.0.0.1:0"), ("GRAVITY_DATABASE__AUTH__URL", "x")]).unwrap();
+        assert_eq!(c.warnings.len(), 2);
+        let e = load(None, &[("GRAVITY_PIPELINES__WORKERS", "0")]).unwrap_err().to_string();
+        assert!(e.contains("pipelines.workers") && e.contains("`0`"), "{e}");
+        assert!(load(Some("log = ["), &[]).is_err());
+    }
+
+    #[test]
+    fn secrets_may_come_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("brokers");
+        std::fs::write(&path, "c:3\n").unwrap();
+        let c = load(None, &[("GRAVITY_LOG__KIND", "kafka"), ("GRAVITY_LOG__BROKERS_FILE", path.to_str().unwrap())]).unwrap();
+        assert_eq!(c.log, LogKind::Kafka { brokers: "c:3".into() });
+    }
+}
