@@ -1,4 +1,6 @@
 //! The log (embedded segments or Kafka) and the feeds that fill it.
 
+pub mod client;
+pub mod feeds;
 pub mod log;
 pub mod segment;
