@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
@@ -164,7 +164,7 @@ impl<D: Definition> Committer<D> {
         let versions = self.versions.all();
         let committed = Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
         self.definition.publish(committed.clone());
-        self.status.committed(&committed, 0, 0);
+        self.status.committed(&committed, 0, 0, Duration::ZERO);
         if !changed.is_empty() {
             self.hand_on(committed, Vec::new())?;
         }
@@ -298,7 +298,7 @@ impl<D: Definition> Committer<D> {
                 Some(_) => metrics::DEAD_LETTERS.with_label_values(&[topic, &r.code]).inc(),
             }
         }
-        self.status.committed(committed, begin.records as u64, refused.len() as u64);
+        self.status.committed(committed, begin.records as u64, refused.len() as u64, opened_at.elapsed());
     }
 
     fn encode_versions(&self, versions: &[(D::Scope, u64, u64)]) -> Result<Vec<(Bytes, u64, u64)>, PipelineError> {

@@ -74,7 +74,9 @@ pub struct PipelineStatus {
     pub restarts: u64,
     /// Records per second, smoothed over some ten seconds.
     pub rate: f64,
-    /// Bytes of frames and of the base.
+    /// How long the last epoch took, from its cut to its publication.
+    pub epoch_duration_ms: f64,
+    /// Bytes of the frames.
     pub journal_bytes: u64,
     /// Size of the base.
     pub base_bytes: u64,
@@ -100,6 +102,7 @@ impl SharedStatus {
             refused: 0,
             restarts: 0,
             rate: 0.0,
+            epoch_duration_ms: 0.0,
             journal_bytes: 0,
             base_bytes: 0,
             base_epoch: None,
@@ -113,7 +116,7 @@ impl SharedStatus {
     }
 
     /// An epoch is durable.
-    pub fn committed<D: Definition>(&self, c: &Committed<D>, records: u64, refused: u64) {
+    pub fn committed<D: Definition>(&self, c: &Committed<D>, records: u64, refused: u64, took: Duration) {
         let mut inner = self.inner.lock();
         let (s, last) = &mut *inner;
         let passed = last.elapsed().as_secs_f64().max(1e-3);
@@ -121,6 +124,7 @@ impl SharedStatus {
         let weight = (passed / 10.0).min(1.0);
         s.rate += weight * (records as f64 / passed - s.rate);
         (s.epoch, s.now_ms) = (c.epoch, c.now_ms);
+        s.epoch_duration_ms = took.as_secs_f64() * 1e3;
         s.bound.clone_from(&c.bound);
         s.records += records;
         s.refused += refused;

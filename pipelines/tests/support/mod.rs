@@ -1,0 +1,268 @@
+//! What the tests of the runtime share: a log in memory, records, and a sink that keeps what it was told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gravity_events::board::{BoardKey, BoardValue, View};
+use gravity_events::body::*;
+use gravity_events::publish::{BoardsEpoch, BoardsSink};
+use gravity_events::{Body, Id, Position, Record, Topic};
+use gravity_ingest::log::{Appended, Bound, Entry, Limit, Log, LogError, OutputEpoch, Outputs, Produce, Tail};
+use gravity_pipelines::boards::Boards;
+use gravity_pipelines::runtime::{Options, Runtime};
+use parking_lot::{Condvar, Mutex};
+
+/// A log of one partition per topic, in memory, that outlives a pipeline's restart.
+#[derive(Default)]
+pub struct MemoryLog {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    topics: BTreeMap<Topic, Vec<Entry>>,
+    published: Option<u64>,
+    epochs: Vec<OutputEpoch>,
+    woken: bool,
+}
+
+impl MemoryLog {
+    pub fn put(&self, records: &[Record]) -> Vec<Position> {
+        self.put_bytes(records.iter().map(|r| (r.body.topic(), gravity_events::codec::encode(r))))
+    }
+
+    pub fn put_bytes(&self, records: impl IntoIterator<Item = (Topic, Vec<u8>)>) -> Vec<Position> {
+        let mut s = self.state.lock();
+        let positions = records.into_iter().map(|(topic, value)| {
+            let entries = s.topics.entry(topic).or_default();
+            let position = Position { topic, offset: entries.len() as u64, partition: 0 };
+            entries.push(Entry { position, key: "k".into(), value: value.into(), appended_at_ms: 0 });
+            position
+        });
+        let positions = positions.collect();
+        self.more.notify_all();
+        positions
+    }
+
+    pub fn epochs(&self) -> Vec<OutputEpoch> {
+        self.state.lock().epochs.clone()
+    }
+}
+
+impl Log for MemoryLog {
+    fn partitions(&self, _: Topic) -> u32 {
+        1
+    }
+    fn append(&self, records: Vec<Produce>) -> Appended {
+        let positions = self.put_bytes(records.into_iter().map(|p| (p.topic, p.value.to_vec())));
+        Box::pin(async move { Ok(positions) })
+    }
+    fn read(&self, topic: Topic, _: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
+        let s = self.state.lock();
+        let entries = s.topics.get(&topic).map(Vec::as_slice).unwrap_or_default();
+        Ok(entries.iter().skip(from as usize).take(limit.records).cloned().collect())
+    }
+    fn range(&self, topic: Topic, _: u32) -> Result<(u64, u64), LogError> {
+        Ok((0, self.state.lock().topics.get(&topic).map_or(0, |t| t.len() as u64)))
+    }
+    fn tail(&self, _: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
+        panic!("take the tail from `Shared`")
+    }
+    fn hold(&self, _: &str, _: &[Bound]) {}
+    fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
+        panic!("take the outputs from `Shared`")
+    }
+    fn close(&self) {}
+}
+
+/// A [`MemoryLog`] that can be followed.
+#[derive(Clone, Default)]
+pub struct Shared(pub Arc<MemoryLog>);
+
+impl Log for Shared {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.0.partitions(topic)
+    }
+    fn append(&self, records: Vec<Produce>) -> Appended {
+        self.0.append(records)
+    }
+    fn read(&self, topic: Topic, partition: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
+        self.0.read(topic, partition, from, limit)
+    }
+    fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
+        self.0.range(topic, partition)
+    }
+    fn tail(&self, from: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
+        Ok(Box::new(MemoryTail { log: self.0.clone(), at: from }))
+    }
+    fn hold(&self, _: &str, _: &[Bound]) {}
+    fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
+        Ok(Box::new(MemoryOutputs(self.0.clone())))
+    }
+    fn close(&self) {}
+}
+
+struct MemoryTail {
+    log: Arc<MemoryLog>,
+    at: Vec<Bound>,
+}
+
+impl Tail for MemoryTail {
+    fn poll(&mut self, limit: Limit, wait: Duration) -> Result<Vec<Entry>, LogError> {
+        let until = Instant::now() + wait;
+        let mut s = self.log.state.lock();
+        loop {
+            let mut entries = Vec::new();
+            for b in &mut self.at {
+                let room = limit.records - entries.len();
+                let new: Vec<Entry> = s.topics.get(&b.topic).map(Vec::as_slice).unwrap_or_default().iter().skip(b.offset as usize).take(room).cloned().collect();
+                b.offset += new.len() as u64;
+                entries.extend(new);
+            }
+            if !entries.is_empty() || std::mem::take(&mut s.woken) || self.log.more.wait_until(&mut s, until).timed_out() {
+                return Ok(entries);
+            }
+        }
+    }
+    fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let log = self.log.clone();
+        Arc::new(move || {
+            log.state.lock().woken = true;
+            log.more.notify_all();
+        })
+    }
+}
+
+struct MemoryOutputs(Arc<MemoryLog>);
+
+impl Outputs for MemoryOutputs {
+    fn last_epoch(&mut self) -> Result<Option<u64>, LogError> {
+        Ok(self.0.state.lock().published)
+    }
+    fn publish(&mut self, epochs: &[OutputEpoch]) -> Result<(), LogError> {
+        for e in epochs {
+            if self.0.state.lock().published.is_some_and(|p| p >= e.epoch) {
+                continue;
+            }
+            self.0.put_bytes(e.records.iter().map(|r| (r.topic, r.value.to_vec())));
+            let mut s = self.0.state.lock();
+            s.published = Some(e.epoch);
+            s.epochs.push(e.clone());
+        }
+        Ok(())
+    }
+    fn bindings_after(&mut self, _: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Keeps the state that the epochs it was told add up to.
+#[derive(Default)]
+pub struct Seen {
+    inner: Mutex<SeenState>,
+    told: Condvar,
+}
+
+#[derive(Clone, Default)]
+pub struct SeenState {
+    pub rows: BTreeMap<(View, BoardKey), BoardValue>,
+    pub versions: BTreeMap<(Id, View, Id), u64>,
+    pub orphans: BTreeMap<Id, i64>,
+    pub bound: BTreeMap<Topic, u64>,
+    pub refused: Vec<(Position, &'static str)>,
+    pub epochs: Vec<u64>,
+    pub all: Vec<Arc<BoardsEpoch>>,
+}
+
+impl BoardsSink for Seen {
+    fn publish(&self, e: Arc<BoardsEpoch>) {
+        let mut s = self.inner.lock();
+        if e.snapshot {
+            s.rows.clear();
+            s.orphans.clear();
+        }
+        for c in &e.changes {
+            match &c.value {
+                Some(v) => s.rows.insert((c.view, c.key.clone()), v.clone()),
+                None => s.rows.remove(&(c.view, c.key.clone())),
+            };
+        }
+        for v in &e.versions {
+            let key = (v.event.clone(), v.view, v.division.clone());
+            let old = s.versions.insert(key.clone(), v.version);
+            if !e.snapshot {
+                assert_eq!(v.version, old.unwrap_or(0) + 1, "versions are dense: {key:?}");
+            } else if let Some(old) = old {
+                assert!(v.version == old || v.version == old + 1, "{key:?} went from {old} to {}", v.version);
+            }
+        }
+        for (_, event, n) in &e.orphans {
+            s.orphans.insert(event.clone(), *n);
+        }
+        s.bound.extend(e.bound.iter().map(|(t, _, o)| (*t, *o)));
+        s.refused.extend(e.refused.iter().map(|r| (r.position, r.code)));
+        s.epochs.push(e.epoch);
+        s.all.push(e);
+        self.told.notify_all();
+    }
+}
+
+impl Seen {
+    /// Waits until everything that the log holds is bound.
+    pub fn wait(&self, log: &Shared) -> SeenState {
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut s = self.inner.lock();
+        loop {
+            let behind = |t: Topic| log.range(t, 0).unwrap().1 > s.bound.get(&t).copied().unwrap_or(0);
+            if ![Topic::Reference, Topic::Submissions, Topic::Judgements].into_iter().any(behind) {
+                return s.clone();
+            }
+            assert!(!self.told.wait_until(&mut s, until).timed_out(), "not visible after 60 s: {:?}", s.bound);
+        }
+    }
+
+    pub fn state(&self) -> SeenState {
+        self.inner.lock().clone()
+    }
+}
+
+/// Starts the boards pipeline.
+pub fn start(log: &Shared, seen: &Arc<Seen>, dir: &Path, change: impl FnOnce(&mut Options)) -> Runtime {
+    let mut options = Options::new(dir.to_owned(), 2);
+    change(&mut options);
+    Runtime::start(Arc::new(Boards::new(seen.clone())), Arc::new(log.clone()), options).unwrap()
+}
+
+pub fn record(id: &str, body: Body) -> Record {
+    Record { id: id.into(), source: "test".into(), tenant: "t".into(), event: Some("e".into()), subject: None, time_ms: None, backfill: true, body }
+}
+
+/// An event with this many teams and problems, started, frozen for its last hour of five.
+pub fn reference(teams: u32, problems: u32) -> Vec<Record> {
+    let config = EventConfigured { name: "E".into(), duration_ms: Some(18_000_000), freeze_duration_ms: Some(3_600_000), ..Default::default() };
+    let mut records = vec![
+        record("configured", Body::EventConfigured(config)),
+        record("started", Body::EventStarted(Moment { at: Some(1_000_000), contest_time_ms: None })),
+        record("g", Body::GroupRegistered(GroupRegistered { group: "g".into(), name: "G".into(), ..Default::default() })),
+    ];
+    for t in 0..teams {
+        let groups = if t % 2 == 0 { vec!["g".into()] } else { vec![] };
+        records.push(record(&format!("team{t}"), Body::TeamRegistered(TeamRegistered { team: format!("t{t}").into(), name: format!("Team {t}"), groups, ..Default::default() })));
+    }
+    for p in 0..problems {
+        records.push(record(&format!("problem{p}"), Body::ProblemPublished(ProblemPublished { problem: format!("p{p}").into(), label: format!("P{p}"), ordinal: p.into(), ..Default::default() })));
+    }
+    records
+}
+
+/// Submission number `n` and its judgement.
+pub fn attempt(n: u32, team: u32, problem: u32, minute: i64, verdict: &str) -> [Record; 2] {
+    let submission: Id = format!("s{n}").into();
+    [
+        record(&format!("s{n}"), Body::SubmissionReceived(SubmissionReceived { submission: submission.clone(), team: format!("t{team}").into(), problem: format!("p{problem}").into(), contest_time_ms: Some(minute * 60_000), ..Default::default() })),
+        record(&format!("j{n}"), Body::JudgementRecorded(JudgementRecorded { judgement: format!("j{n}").into(), submission, judgement_type: Some(verdict.into()), start_contest_time_ms: Some(minute * 60_000), end_contest_time_ms: Some(minute * 60_000), ..Default::default() })),
+    ]
+}

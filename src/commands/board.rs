@@ -1,0 +1,188 @@
+//! `gravity board`: prints a board.
+
+use clap::{Args, ValueEnum};
+use gravity_ingest::client::Client;
+use serde_json::{Map, Value, json};
+
+use super::{ServerArgs, encode};
+
+/// Who may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// Everybody
+    Public,
+    /// Judges
+    Jury,
+}
+
+/// How it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// Stable JSON
+    Json,
+    /// A row per team
+    Csv,
+    /// A Scoreboard of the CLICS Contest API
+    Clics,
+    /// Standings for ctftime.org
+    Ctftime,
+}
+
+/// Prints a board
+#[derive(Args, Debug)]
+pub struct BoardArgs {
+    /// The event
+    event: String,
+    /// Whose board
+    #[arg(long, value_enum, default_value = "public")]
+    view: View,
+    /// Only teams of this division
+    #[arg(long)]
+    division: Option<String>,
+    /// As it was shown at this version
+    #[arg(long)]
+    at: Option<u64>,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+const PAGE: usize = 1_000;
+
+/// Runs it.
+pub async fn run(args: BoardArgs, server: &ServerArgs) -> anyhow::Result<()> {
+    let client = server.client()?;
+    let mut query = format!("view={}", if args.view == View::Jury { "jury" } else { "public" });
+    if let Some(d) = &args.division {
+        query.push_str(&format!("&division={}", encode(d)));
+    }
+    if args.format == Format::Clics {
+        anyhow::ensure!(args.at.is_none(), "the CLICS format is of the newest version only: leave out --at");
+        let path = format!("api/contests/{}/scoreboard?{query}", encode(&args.event));
+        println!("{}", client.get_text(&path, "application/json").await?);
+        return Ok(());
+    }
+    if let Some(at) = args.at {
+        query.push_str(&format!("&at={at}"));
+    }
+    let board = whole(&client, &args.event, &query).await?;
+    match args.format {
+        Format::Json => println!("{board}"),
+        Format::Csv => print!("{}", csv(&board)),
+        Format::Ctftime => println!("{}", ctftime(&board)),
+        _ => print!("{}", text(&board)),
+    }
+    Ok(())
+}
+
+/// All pages of one version as one object.
+async fn whole(client: &Client, event: &str, query: &str) -> anyhow::Result<Value> {
+    let base = format!("api/v1/events/{}/board", encode(event));
+    let mut board: Map<String, Value> = client.get_json(&format!("{base}?{query}&limit={PAGE}")).await?;
+    while let Some(cursor) = board.get("next_cursor").and_then(Value::as_str) {
+        let view = query.split('&').next().unwrap_or_default();
+        let next: Map<String, Value> = client.get_json(&format!("{base}?{view}&limit={PAGE}&cursor={}", encode(cursor))).await?;
+        let rows = next.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
+        board.insert("next_cursor".into(), next.get("next_cursor").cloned().unwrap_or(Value::Null));
+        if let Some(Value::Array(all)) = board.get_mut("rows") {
+            all.extend(rows);
+        }
+    }
+    board.remove("next_cursor");
+    board.remove("from");
+    Ok(Value::Object(board))
+}
+
+fn list<'a>(v: &'a Value, key: &str) -> &'a [Value] {
+    v[key].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn shown(v: &Value) -> String {
+    match v {
+        Value::Null => String::new(),
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn cell<'a>(row: &'a Value, problem: &Value) -> Option<&'a Value> {
+    list(row, "problems").iter().find(|c| c["problem"] == problem["problem"])
+}
+
+fn text(board: &Value) -> String {
+    let problems = list(board, "problems");
+    let frozen = if board["frozen"] == json!(true) { ", frozen" } else { "" };
+    let mut out = format!("{} ({}{frozen}), version {}\n", shown(&board["name"]), shown(&board["view"]), board["version"]);
+    let width = list(board, "rows").iter().map(|r| shown(&r["name"]).chars().count()).max().unwrap_or(4).clamp(4, 40);
+    out.push_str(&format!("{:>5}  {:width$} {:>3} {:>6} ", "rank", "team", "=", "time"));
+    for p in problems {
+        out.push_str(&format!(" {:^7}", shown(&p["label"])));
+    }
+    out.push('\n');
+    for row in list(board, "rows") {
+        let name: String = shown(&row["name"]).chars().take(width).collect();
+        out.push_str(&format!("{:>5}  {name:width$} {:>3} {:>6} ", shown(&row["rank"]), shown(&row["score"]), shown(&row["penalty"])));
+        for p in problems {
+            let text = cell(row, p).map_or_else(|| ".".to_owned(), |c| {
+                let pending = c["pending"].as_u64().filter(|n| *n > 0).map(|n| format!("?{n}")).unwrap_or_default();
+                let (attempts, star) = (c["attempts"].as_u64().unwrap_or(0), if c["first"] == json!(true) { "*" } else { "" });
+                match c["solved"] == json!(true) {
+                    true => format!("+{attempts}/{}{star}{pending}", c["time"]),
+                    false if attempts > 0 => format!("-{attempts}{pending}"),
+                    false => pending,
+                }
+            });
+            out.push_str(&format!(" {text:^7}"));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn csv(board: &Value) -> String {
+    let quote = |s: String| if s.contains([',', '"', '\n', '\r']) { format!("\"{}\"", s.replace('"', "\"\"")) } else { s };
+    let problems = list(board, "problems");
+    let mut out = String::from("rank,team,name,score,penalty");
+    for p in problems {
+        out.push_str(&format!(",{}", quote(shown(&p["label"]))));
+    }
+    out.push('\n');
+    for row in list(board, "rows") {
+        let fields = ["rank", "team", "name", "score", "penalty"].map(|k| quote(shown(&row[k])));
+        out.push_str(&fields.join(","));
+        for p in problems {
+            let minutes = cell(row, p).filter(|c| c["solved"] == json!(true)).map(|c| shown(&c["time"]));
+            out.push_str(&format!(",{}", minutes.unwrap_or_default()));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn ctftime(board: &Value) -> Value {
+    let standing = |r: &Value| json!({"pos": r["rank"], "team": r["name"], "score": r["score"]});
+    json!({"standings": list(board, "rows").iter().filter(|r| !r["rank"].is_null()).map(standing).collect::<Vec<_>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> Value {
+        json!({"name": "Cup", "view": "public", "frozen": true, "version": 3,
+            "problems": [{"problem": "a", "label": "A"}, {"problem": "b", "label": "B"}],
+            "rows": [{"rank": 1, "team": "t", "name": "Say \"hi\", all", "score": 1, "penalty": 30,
+                "problems": [{"problem": "a", "solved": true, "time": 10, "attempts": 2, "pending": 0, "first": true},
+                             {"problem": "b", "solved": false, "attempts": 1, "pending": 2}]}]})
+    }
+
+    #[test]
+    fn people_and_spreadsheets_can_read_it() {
+        assert!(text(&board()).contains("+2/10*"));
+        assert!(text(&board()).contains("-1?2"));
+        assert_eq!(csv(&board()), "rank,team,name,score,penalty,A,B\n1,t,\"Say \"\"hi\"\", all\",1,30,10,\n");
+        assert_eq!(ctftime(&board()), json!({"standings": [{"pos": 1, "team": "Say \"hi\", all", "score": 1}]}));
+    }
+}

@@ -1,0 +1,89 @@
+//! `gravity`: the command line, and the process that it starts.
+
+mod commands;
+mod config;
+mod demo;
+mod node;
+mod operations;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commands::ServerArgs;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The live platform behind hackathons, hands-on labs and contests
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(commands::up::UpArgs),
+    Demo(commands::up::DemoArgs),
+    Run(commands::up::RunArgs),
+    Apply(commands::apply::ApplyArgs),
+    Event(commands::event::EventArgs),
+    Import(commands::import::ImportArgs),
+    Board(commands::board::BoardArgs),
+    Verify(commands::verify::VerifyArgs),
+    Status(commands::status::StatusArgs),
+    Deadletter(commands::deadletter::DeadLetterArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let server = matches!(cli.command, Command::Up(_) | Command::Demo(_) | Command::Run(_));
+    log_to_stderr(server);
+    gravity_ingest::client::install_tls_provider();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("gravity: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(cli));
+    // A client command may leave a reader of standard input behind, which never ends by itself.
+    runtime.shutdown_background();
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("gravity: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<bool> {
+    let server = &cli.server;
+    match cli.command {
+        Command::Up(args) => commands::up::up(args, &server.data_dir).await?,
+        Command::Demo(args) => commands::up::demo(args, &server.data_dir).await?,
+        Command::Run(args) => commands::up::run(args, &server.data_dir).await?,
+        Command::Apply(args) => commands::apply::run(args, server).await?,
+        Command::Event(args) => commands::event::run(args, server).await?,
+        Command::Import(args) => return commands::import::run(args, server).await,
+        Command::Board(args) => commands::board::run(args, server).await?,
+        Command::Verify(args) => return commands::verify::run(args, server).await,
+        Command::Status(args) => commands::status::run(args, server).await?,
+        Command::Deadletter(args) => commands::deadletter::run(args, server).await?,
+    }
+    Ok(true)
+}
+
+fn log_to_stderr(server: bool) {
+    let default = if server { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GRAVITY_LOG").unwrap_or_else(|_| default.into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    use std::io::IsTerminal;
+    log.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
+}

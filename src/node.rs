@@ -1,0 +1,210 @@
+//! A running process: which roles it has, and the order in which they start and drain.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use gravity_api::app::{AppState, router};
+use gravity_api::serving::{Boards, BoardsOptions};
+use gravity_api::visibility::Visibility;
+use gravity_events::Topic;
+use gravity_events::publish::{BoardsEpoch, BoardsSink};
+use gravity_ingest::log::Log;
+use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
+use gravity_ingest::segment::SyncMode;
+use gravity_pipelines::runtime::{Options, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::up::TOKEN_FILE;
+use crate::config::{Config, LogKind};
+use crate::operations::NodeOperations;
+
+/// Part of the platform that a process may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// The boards pipeline
+    Boards,
+    /// HTTP: ingest, boards, streams, operations
+    Api,
+}
+
+impl Role {
+    /// Every role, in the order in which they start.
+    pub const ALL: [Role; 2] = [Role::Boards, Role::Api];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Boards => "boards",
+            Role::Api => "api",
+        }
+    }
+}
+
+/// Serving first, then those who wait for visibility: whoever hears that a record is visible finds it so.
+struct Sinks {
+    boards: Arc<Boards>,
+    visibility: Arc<Visibility>,
+}
+
+impl BoardsSink for Sinks {
+    fn publish(&self, epoch: Arc<BoardsEpoch>) {
+        self.boards.publish(epoch.clone());
+        self.visibility.publish(epoch);
+    }
+}
+
+/// A running process.
+pub struct Node {
+    log: Arc<dyn Log>,
+    operations: Arc<NodeOperations>,
+    http: Option<(SocketAddr, tokio::task::JoinHandle<()>)>,
+    metrics: Option<tokio::task::JoinHandle<()>>,
+    shutdown: CancellationToken,
+    _lock: fs::File,
+}
+
+/// How long a stopping process waits for a pipeline's last commit.
+const DRAIN: Duration = Duration::from_secs(30);
+
+impl Node {
+    /// Starts the log, then pipelines, then HTTP.
+    pub async fn start(config: &Config, roles: &[Role], dir: &Path, in_memory: bool) -> anyhow::Result<Node> {
+        if !Role::ALL.iter().all(|r| roles.contains(r)) {
+            bail!("in this build the roles `boards` and `api` run in one process: say --role boards,api");
+        }
+        fs::create_dir_all(dir).with_context(|| format!("cannot create the data folder {}", dir.display()))?;
+        let lock = lock(dir)?;
+        let token = secret_file(&dir.join(TOKEN_FILE))?;
+        let key = *blake3::hash(secret_file(&dir.join("cursor.key"))?.as_bytes()).as_bytes();
+        let sync = if in_memory { SyncMode::None } else { SyncMode::Fsync };
+        let log = tokio::task::block_in_place(|| open_log(config, dir, sync))?;
+        let boards = Boards::new(BoardsOptions::new(key));
+        let visibility = Visibility::new([Topic::Reference, Topic::Submissions, Topic::Judgements]);
+        let sinks = Arc::new(Sinks { boards: boards.clone(), visibility: visibility.clone() });
+        let options = Options { sync, row_cap: config.row_cap, ..Options::new(dir.join("pipelines").join(gravity_pipelines::boards::NAME), config.workers) };
+        let definition = Arc::new(gravity_pipelines::boards::Boards::new(sinks));
+        let pipeline = Runtime::start(definition, log.clone(), options).context("cannot start the boards pipeline")?;
+        let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));
+        let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key);
+        let shutdown = state.shutdown.clone();
+        let listener = tokio::net::TcpListener::bind(&config.http_listen)
+            .await
+            .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;
+        let address = listener.local_addr()?;
+        let serving = spawn_server(listener, router(state.clone()), shutdown.clone());
+        let metrics = match &config.metrics_listen {
+            Some(listen) => {
+                let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot serve metrics on {listen}"))?;
+                tracing::info!(address = %listener.local_addr()?, "metrics");
+                Some(spawn_server(listener, gravity_api::app::metrics_router(state), shutdown.clone()))
+            }
+            None => None,
+        };
+        tracing::info!(%address, "serving");
+        Ok(Node { log, operations, http: Some((address, serving)), metrics, shutdown, _lock: lock })
+    }
+
+    /// The log.
+    pub fn log(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(a, _)| *a)
+    }
+
+    /// Drains in the reverse order: HTTP ends, the pipelines commit what they began, the log closes.
+    pub async fn stop(self) {
+        self.operations.stopping();
+        self.shutdown.cancel();
+        for server in self.http.into_iter().map(|(_, s)| s).chain(self.metrics) {
+            if tokio::time::timeout(DRAIN, server).await.is_err() {
+                tracing::warn!("HTTP did not drain in time");
+            }
+        }
+        let (operations, log) = (self.operations, self.log);
+        let ended = tokio::task::spawn_blocking(move || {
+            operations.stop_pipelines();
+            log.close();
+        });
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::warn!("the pipelines did not stop in time; the next start goes on from the last commit");
+        }
+    }
+}
+
+fn spawn_server(listener: tokio::net::TcpListener, router: axum::Router, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = gravity_api::serve(listener, router, shutdown).await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    })
+}
+
+fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<dyn Log>> {
+    match &config.log {
+        LogKind::Embedded => {
+            let mut options = EmbeddedOptions { sync, ..EmbeddedOptions::default() };
+            for topic in Topic::ALL {
+                if let Some(partitions) = config.log_partitions.filter(|_| topic != Topic::Reference) {
+                    options.partitions.insert(topic, partitions);
+                }
+                if topic.is_input() && topic != Topic::Reference {
+                    let days = config.log_retention_days.map(|d| Duration::from_secs(d * 86_400));
+                    options.retain(topic, days, config.log_retention_bytes);
+                }
+            }
+            Ok(Arc::new(EmbeddedLog::open(&dir.join("log"), options)?))
+        }
+        LogKind::Kafka { brokers } => {
+            let mut options = KafkaOptions { prefix: config.log_prefix.clone(), replication: config.log_replication, ..KafkaOptions::new(brokers) };
+            for topic in Topic::ALL {
+                if let Some(partitions) = config.log_partitions.filter(|_| topic != Topic::Reference) {
+                    options.partitions.insert(topic, partitions);
+                }
+            }
+            Ok(Arc::new(KafkaLog::open(options)?))
+        }
+    }
+}
+
+/// One process per data folder.
+fn lock(dir: &Path) -> anyhow::Result<fs::File> {
+    let path = dir.join("lock");
+    let file = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| anyhow::anyhow!("another process uses the data folder {}: stop it, or choose another with --data-dir", dir.display()))?;
+    Ok(file)
+}
+
+/// The secret in a file that only its owner can read; made at the first start.
+fn secret_file(path: &Path) -> anyhow::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(secret) if secret.trim().len() >= 32 => return Ok(secret.trim().to_owned()),
+        Ok(_) => bail!("{} is too short for a secret: remove it, and a new one is made", path.display()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let mut bytes = [0u8; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).context("no random numbers")?;
+    let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let write = || -> std::io::Result<()> {
+        // A crash must not leave half a secret: it takes its name when it is whole.
+        let unfinished = path.with_extension("unfinished");
+        let _ = fs::remove_file(&unfinished);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(secret)
+}
