@@ -1,0 +1,48 @@
+# What a person types. `make help` lists it.
+SHELL := bash
+.DEFAULT_GOAL := help
+SHARED ?= ../shared
+DATA ?= gravity-data
+N ?= 60
+
+.PHONY: help setup demo up build test acceptance bench crash lint fmt
+
+help: ## Lists these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: ## Installs what building and testing need (idempotent)
+	@scripts/setup test
+
+demo: ## Builds and starts everything on embedded parts, with a simulated hackathon
+	@scripts/setup build
+	@scripts/cargo build --profile demo --bin gravity
+	@scripts/cargo run --profile demo --bin gravity -- demo --data-dir $(DATA)/demo
+
+up: ## Builds and starts everything on embedded parts
+	@scripts/setup build
+	@scripts/cargo run --profile demo --bin gravity -- up --data-dir $(DATA)
+
+build: ## Builds target/release/gravity
+	@scripts/setup build
+	@scripts/cargo build --release --bin gravity
+
+test: ## Lint, and every test: unit, oracle, property, Kafka, crash, browser
+	@scripts/setup test
+	@scripts/test
+
+acceptance: build ## Compares the built binary with independent oracles on real recordings
+	@scripts/acceptance $(SHARED)
+
+bench: ## Measures; writes docs/benchmarks.md
+	@scripts/setup build
+	@scripts/bench
+
+crash: ## Kills the server N times under load, and compares with the oracle each time
+	@scripts/setup build
+	@GRAVITY_CRASHES=$(N) scripts/cargo test --test crash -- --nocapture
+
+lint: ## rustfmt, clippy, cargo-deny, shellcheck
+	@scripts/lint
+
+fmt: ## Formats the code
+	@scripts/cargo fmt --all
