@@ -28,7 +28,10 @@ struct Envelope<'a> {
 /// Decodes one record in structured mode.
 pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: MAX_RECORD_BYTES });
+        return Err(DecodeError::TooLarge {
+            bytes: bytes.len(),
+            limit: MAX_RECORD_BYTES,
+        });
     }
     let e: Envelope<'_> = serde_json::from_slice(bytes).map_err(|e| DecodeError::Syntax(e.to_string()))?;
     let need = |v: Option<Id>, field: &str| v.ok_or(DecodeError::Missing { field: field.into() });
@@ -71,7 +74,11 @@ struct Print<'a> {
 
 /// Prints one record in structured mode.
 pub fn encode(record: &Record) -> Vec<u8> {
-    let data = record.body.encode().and_then(RawValue::from_string).expect("a body is plain data");
+    let data = record
+        .body
+        .encode()
+        .and_then(RawValue::from_string)
+        .expect("a body is plain data");
     let print = Print {
         specversion: "1.0",
         id: &record.id,
@@ -89,7 +96,10 @@ pub fn encode(record: &Record) -> Vec<u8> {
 
 /// Decodes a body, naming the field at fault as `data.<field>`.
 pub(crate) fn decode_data<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Result<T, DecodeError> {
-    serde_json::from_str(data.get()).map_err(|e| DecodeError::Invalid { field: "data".into(), problem: e.to_string() })
+    serde_json::from_str(data.get()).map_err(|e| DecodeError::Invalid {
+        field: "data".into(),
+        problem: e.to_string(),
+    })
 }
 
 /// The known name that is most like `name`, for "did you mean".

@@ -59,7 +59,15 @@ mod tests {
 
     #[test]
     fn digits_compare_by_value() {
-        for (a, b) in [("9", "10"), ("a9", "a10"), ("1", "01"), ("2", "a"), ("a", "a1"), ("x2y", "x10"), ("", "a")] {
+        for (a, b) in [
+            ("9", "10"),
+            ("a9", "a10"),
+            ("1", "01"),
+            ("2", "a"),
+            ("a", "a1"),
+            ("x2y", "x10"),
+            ("", "a"),
+        ] {
             assert_eq!(natural_cmp(a, b).is_lt(), a != "1" || b != "01", "{a} {b}");
             assert_eq!(natural_cmp(a, b), natural_cmp(b, a).reverse());
         }

@@ -6,7 +6,13 @@ pub fn parse_rfc3339_ms(text: &str) -> Result<i64, &'static str> {
     let b = text.as_bytes();
     let number = |from: usize, to: usize| -> Result<i64, &'static str> {
         let part = b.get(from..to).ok_or(WRONG)?;
-        part.iter().try_fold(0, |n, c| if c.is_ascii_digit() { Ok(n * 10 + i64::from(c - b'0')) } else { Err(WRONG) })
+        part.iter().try_fold(0, |n, c| {
+            if c.is_ascii_digit() {
+                Ok(n * 10 + i64::from(c - b'0'))
+            } else {
+                Err(WRONG)
+            }
+        })
     };
     let is = |at: usize, any: &[u8]| b.get(at).is_some_and(|c| any.contains(c));
     if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
@@ -53,7 +59,12 @@ pub fn format_rfc3339_ms(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (y, m, d) = civil_from_days(days);
     let (s, milli) = (rest / 1_000, rest % 1_000);
-    format!("{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{milli:03}Z", s / 3_600, s / 60 % 60, s % 60)
+    format!(
+        "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{milli:03}Z",
+        s / 3_600,
+        s / 60 % 60,
+        s % 60
+    )
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -82,7 +93,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let mp = (5 * day_of_year + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day_of_year - (153 * mp + 2) / 5 + 1)
+    (
+        era * 400 + year_of_era + i64::from(month <= 2),
+        month,
+        day_of_year - (153 * mp + 2) / 5 + 1,
+    )
 }
 
 /// `#[serde(with = "crate::time::rfc3339")]`: an `i64` of milliseconds as RFC 3339.
@@ -137,7 +152,16 @@ mod tests {
             assert_eq!(parse_rfc3339_ms(text), Ok(ms), "{text}");
             assert_eq!(parse_rfc3339_ms(&format_rfc3339_ms(ms)), Ok(ms));
         }
-        for bad in ["", "2026", "2026-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+1", "２026-01-01T00:00:00Z", "2026-01-01T00:00:00.Z"] {
+        for bad in [
+            "",
+            "2026",
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00+1",
+            "２026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00.Z",
+        ] {
             assert!(parse_rfc3339_ms(bad).is_err(), "{bad}");
         }
     }
