@@ -13,7 +13,7 @@
 
 mod append;
 mod binding;
-mod keeper;
+mod holds;
 mod link;
 mod marker;
 mod options;
@@ -23,6 +23,7 @@ mod read;
 mod signal;
 mod tail;
 mod topics;
+mod watch;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -34,11 +35,12 @@ use rdkafka::consumer::BaseConsumer;
 
 use super::{Appended, Bound, Entry, Limit, Log, LogError, Outputs, Produce, Tail};
 use append::Appender;
-use keeper::{Call, Holds, Keeper};
+use holds::{Holds, Mirror};
 use link::{Context, Link};
 use outputs::KafkaOutputs;
 use read::Readers;
 use tail::KafkaTail;
+use watch::Watch;
 
 pub use options::{KafkaOptions, MAX_MESSAGE_BYTES};
 pub use topics::settings as topic_settings;
@@ -50,8 +52,9 @@ pub struct KafkaLog {
     appender: Arc<Appender>,
     readers: Arc<Readers>,
     holds: Arc<Holds>,
-    calls: Sender<Call>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// Tells the mirror that a holder has moved; gone when closed.
+    moved: Mutex<Option<Sender<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl KafkaLog {
@@ -62,45 +65,48 @@ impl KafkaLog {
     /// number of partitions is not the configured one.
     pub fn open(options: KafkaOptions) -> Result<KafkaLog, LogError> {
         let options = Arc::new(options);
-        let (calls, answering) = crossbeam_channel::bounded(16);
-        let link = Link::new(options.brokers.clone(), options.give_up_after, calls.clone());
+        let (suspicions, suspected) = crossbeam_channel::bounded(1);
+        let (moving, moved) = crossbeam_channel::bounded(1);
+        let link = Link::new(options.brokers.clone(), options.give_up_after, suspicions);
         let asker: BaseConsumer<Context> = options
             .asking("read_committed")
             .create_with_context(Context::new(&link))
             .map_err(|e| link.error("creating a client", &e))?;
         let asker = Arc::new(asker);
+        let readers = Arc::new(Readers::new(&options, &link, asker.clone()));
         let holds = Arc::new(Holds::default());
-        let keeper = Keeper {
+        let log = KafkaLog {
+            appender: Appender::new(&options, &link)?,
+            readers,
+            holds: holds.clone(),
+            moved: Mutex::new(Some(moving)),
+            threads: Mutex::default(),
             options: options.clone(),
             link: link.clone(),
-            holds: holds.clone(),
-            calls: answering,
+        };
+        let watch = Watch {
+            options: options.clone(),
+            link: link.clone(),
+            suspected,
             asker: asker.clone(),
         };
-        let keeper = std::thread::Builder::new()
-            .name("kafka-keeper".into())
-            .spawn(move || keeper.run())
-            .map_err(|e| link.fault(format!("starting a thread: {e}"), true))?;
-        let made = topics::ensure(&options, &link, &asker).and_then(|()| Appender::new(&options, &link));
-        let appender = match made {
-            Ok(a) => a,
-            Err(e) => {
-                link.close();
-                let _ = calls.send(Call::Close);
-                let _ = keeper.join();
-                return Err(e);
-            }
-        };
-        let readers = Arc::new(Readers::new(&options, &link, asker));
-        Ok(KafkaLog {
-            options,
-            link,
-            appender,
-            readers,
+        log.spawn("kafka-watch", move || watch.run())?;
+        let mirror = Mirror {
+            options: options.clone(),
+            link: link.clone(),
             holds,
-            calls,
-            keeper: Mutex::new(Some(keeper)),
-        })
+            moved,
+        };
+        log.spawn("kafka-bounds", move || mirror.run())?;
+        topics::ensure(&options, &link, &asker)?;
+        Ok(log)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+        let started = std::thread::Builder::new().name(name.into()).spawn(run);
+        let thread = started.map_err(|e| self.link.fault(format!("starting a thread: {e}"), true))?;
+        self.threads.lock().push(thread);
+        Ok(())
     }
 
     /// What it was opened with.
@@ -139,9 +145,12 @@ impl Log for KafkaLog {
     }
 
     fn hold(&self, holder: &str, bounds: &[Bound]) {
-        if !self.link.is_closed() && self.holds.note(holder, bounds, true) {
-            // A full channel holds a call already.
-            let _ = self.calls.try_send(Call::Held);
+        if !self.link.is_closed()
+            && self.holds.note(holder, bounds, true)
+            && let Some(moved) = &*self.moved.lock()
+        {
+            // A full channel means that the mirror has been told.
+            let _ = moved.try_send(());
         }
     }
 
@@ -163,11 +172,10 @@ impl Log for KafkaLog {
         self.appender.close();
         self.link.close();
         self.readers.close();
-        if let Some(keeper) = self.keeper.lock().take() {
-            // The keeper always comes back to its channel, so room comes.
-            let _ = self.calls.send(Call::Close);
-            if keeper.join().is_err() {
-                tracing::error!("the thread that watches Kafka has panicked");
+        *self.moved.lock() = None;
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the Kafka log has panicked");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The Kafka log on a real broker.
 
+#![allow(clippy::unwrap_used)] // helpers are tests, too
+
 mod common;
 mod outputs;
 mod reading;

@@ -197,10 +197,12 @@ fn an_older_writer_is_fenced_and_changes_nothing() {
 #[test]
 fn the_last_epoch_is_known_in_spite_of_another_pipelines_open_transaction() {
     let log = KafkaServer::shared().log();
+    let mut boards = log.outputs("boards").unwrap();
+    assert_eq!(boards.last_epoch().unwrap(), None);
     let other = transactional(log.options(), "other");
     send(&other, log.options(), Topic::Epochs, 0, "{}");
     // Committed, but behind the open transaction: hidden from readers for now.
-    log.outputs("boards").unwrap().publish(&[epoch(1, &[])]).unwrap();
+    boards.publish(&[epoch(1, &[])]).unwrap();
     assert_eq!(log.range(Topic::Epochs, 0).unwrap(), (0, 0));
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| log.outputs("boards").unwrap().last_epoch().unwrap());

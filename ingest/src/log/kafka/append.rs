@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::super::{Appended, LogError, Produce};
 use super::KafkaOptions;
-use super::link::{Context, Link};
+use super::link::{Context, Link, code};
 use super::options::MAX_MESSAGE_BYTES;
 
 /// Bound of the queue, in KiB of keys and values, each record counting for at least one. An append past it waits.
@@ -79,7 +79,7 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if matches!(error.rdkafka_error_code(), Some(Code::Fatal)) {
+        if matches!(code(&error), Some(Code::Fatal)) {
             self.broken.store(true, Ordering::Release);
             tracing::warn!("the producer of appends cannot go on and is made anew: {reason}");
         }
@@ -105,7 +105,7 @@ impl ProducerContext for Deliveries {
                     true,
                 )),
             },
-            Err((e, _)) => Err(match e.rdkafka_error_code() {
+            Err((e, _)) => Err(match code(e) {
                 Some(Code::PurgeQueue | Code::PurgeInflight) if link.is_closed() => LogError::Closed,
                 Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal) => {
                     self.broken.store(true, Ordering::Release);
@@ -247,7 +247,7 @@ impl Appender {
         message.partition = record.partition.map(|p| p as i32);
         let sent = self.producer.read().send(message);
         if let Err((e, _)) = sent {
-            if matches!(e.rdkafka_error_code(), Some(Code::Fatal)) {
+            if matches!(code(&e), Some(Code::Fatal)) {
                 self.broken.store(true, Ordering::Release);
             }
             batch.settle(slot, Err(self.link.error("appending a record", &e)));

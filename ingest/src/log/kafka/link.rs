@@ -12,7 +12,6 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use super::super::LogError;
-use super::keeper::Call;
 use super::signal::Signal;
 
 /// One question to the broker waits this long, so that a closed log is noticed.
@@ -24,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Link {
     brokers: String,
     give_up_after: Option<Duration>,
-    keeper: Sender<Call>,
+    suspicions: Mutex<Option<Sender<()>>>,
+    lost: AtomicBool,
     closed: Mutex<bool>,
     closing: Condvar,
     waiting: Mutex<Vec<Weak<Signal>>>,
@@ -33,11 +33,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(brokers: String, give_up_after: Option<Duration>, keeper: Sender<Call>) -> Arc<Self> {
+    pub(super) fn new(brokers: String, give_up_after: Option<Duration>, suspicions: Sender<()>) -> Arc<Self> {
         Arc::new(Link {
             brokers,
             give_up_after,
-            keeper,
+            suspicions: Mutex::new(Some(suspicions)),
+            lost: AtomicBool::new(false),
             closed: Mutex::new(false),
             closing: Condvar::new(),
             waiting: Mutex::default(),
@@ -49,6 +50,7 @@ impl Link {
     /// From here on every call fails with [`LogError::Closed`].
     pub(super) fn close(&self) {
         *self.closed.lock() = true;
+        *self.suspicions.lock() = None;
         self.closing.notify_all();
         self.waiting
             .lock()
@@ -76,10 +78,21 @@ impl Link {
         }
     }
 
-    /// Tells the keeper to see whether the broker is there.
+    /// Has the watch see whether the broker is there.
     pub(super) fn suspect(&self) {
-        // A full or closed channel means that it has been told, or that nobody wants to know.
-        let _ = self.keeper.try_send(Call::Suspect);
+        if let Some(suspicions) = &*self.suspicions.lock() {
+            // A full channel means that it has been told.
+            let _ = suspicions.try_send(());
+        }
+    }
+
+    /// Whether the watch has found the broker lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_lost(&self, lost: bool) {
+        self.lost.store(lost, Ordering::Release);
     }
 
     /// What a client last said about the connection.
@@ -94,10 +107,13 @@ impl Link {
 
     /// Waits a little before another try; returns at once when the log is closed.
     pub(super) fn pause(&self) {
+        self.rest_until(Instant::now() + PAUSE);
+    }
+
+    /// Waits until then, or until the log is closed.
+    pub(super) fn rest_until(&self, then: Instant) {
         let mut closed = self.closed.lock();
-        if !*closed {
-            self.closing.wait_for(&mut closed, PAUSE);
-        }
+        while !*closed && !self.closing.wait_until(&mut closed, then).timed_out() {}
     }
 
     /// A patience that starts now.
@@ -126,7 +142,7 @@ impl Link {
 
     /// The error for what librdkafka said.
     pub(super) fn error(&self, doing: &str, error: &KafkaError) -> LogError {
-        let code = error.rdkafka_error_code();
+        let code = code(error);
         let remedy = match code {
             Some(
                 Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed,
@@ -163,7 +179,7 @@ impl Link {
     }
 
     fn heard(&self, error: &KafkaError, said: &str) {
-        match error.rdkafka_error_code() {
+        match code(error) {
             Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
                 let first = self.refused.lock().replace(said.to_owned()).is_none();
                 if first {
@@ -191,7 +207,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Pauses when trying again may help; else, or when the time is over, the error.
     pub(super) fn bear(&self, doing: &str, error: &KafkaError) -> Result<(), LogError> {
-        if !error.rdkafka_error_code().is_some_and(is_passing) {
+        if !code(error).is_some_and(is_passing) {
             return Err(self.link.error(doing, error));
         }
         self.link.suspect();
@@ -213,6 +229,14 @@ impl Patience {
             format!(" ({reason})")
         };
         Err(self.link.fault(format!("{doing}: no answer in the time that is waited for a lost broker{reason}; start it, or correct log.brokers"), true))
+    }
+}
+
+/// What librdkafka or the broker said; the binding gives none for administration.
+pub(super) fn code(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     }
 }
 
@@ -257,9 +281,6 @@ pub(super) struct Context {
     pub(super) link: Arc<Link>,
     /// Counts what librdkafka put into the client's queue and the binding ate: to tell an eaten entry from an empty queue.
     pub(super) eaten: Arc<AtomicU64>,
-    /// Whether a commit has not been answered yet, and whether one has failed since last asked.
-    pub(super) committing: Arc<AtomicBool>,
-    pub(super) commit_failed: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -267,8 +288,6 @@ impl Context {
         Context {
             link: link.clone(),
             eaten: Arc::default(),
-            committing: Arc::default(),
-            commit_failed: Arc::default(),
         }
     }
 }
@@ -276,7 +295,7 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         self.eaten.fetch_add(1, Ordering::Relaxed);
-        // The keeper says what operators need; each client's own view of a lost broker would drown it.
+        // The watch says what operators need; each client's own view of a lost broker would drown it.
         tracing::debug!(target: "librdkafka", ?level, "{fac} {message}");
     }
 
@@ -287,11 +306,7 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &rdkafka::TopicPartitionList) {
+    fn commit_callback(&self, _: KafkaResult<()>, _: &rdkafka::TopicPartitionList) {
         self.eaten.fetch_add(1, Ordering::Relaxed);
-        if result.is_err() {
-            self.commit_failed.store(true, Ordering::Release);
-        }
-        self.committing.store(false, Ordering::Release);
     }
 }

@@ -121,6 +121,8 @@ impl KafkaOptions {
             ("group.id", self.group_name(holder)),
             ("enable.auto.commit", "false".into()),
             ("enable.auto.offset.store", "false".into()),
+            // How long a commit waits for a lost coordinator.
+            ("session.timeout.ms", "6000".into()),
         ])
     }
 

@@ -17,8 +17,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use super::super::{Bound, LogError, OutputEpoch, Outputs, Produce};
 use super::KafkaOptions;
 use super::binding::{self, Binding};
-use super::keeper::{Holds, offsets};
-use super::link::{Context, Link, is_passing};
+use super::holds::{Holds, offsets};
+use super::link::{Context, Link, code, is_passing};
 use super::read::{Readers, watermarks};
 use super::{marker, partitioner};
 
@@ -264,7 +264,7 @@ impl KafkaOutputs {
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
-                Err((e, back)) if e.rdkafka_error_code() == Some(Code::QueueFull) && !self.link.is_closed() => {
+                Err((e, back)) if code(&e) == Some(Code::QueueFull) && !self.link.is_closed() => {
                     message = back;
                     self.producer.poll(Duration::from_millis(10));
                 }
@@ -315,8 +315,8 @@ impl KafkaOutputs {
         // What the broker said of a record tells more than the transaction's own error.
         let cause = self.failed.lock().take().unwrap_or(error);
         let aborted_by_us = |c| matches!(c, Code::PurgeQueue | Code::PurgeInflight | Code::State);
-        match cause.rdkafka_error_code() {
-            Some(code) if is_passing(code) || aborted_by_us(code) => Failure::Aborted(cause),
+        match code(&cause) {
+            Some(c) if is_passing(c) || aborted_by_us(c) => Failure::Aborted(cause),
             // The broker ended the transaction for its age, or lost track of the producer: a new try is a new transaction.
             Some(Code::InvalidProducerEpoch | Code::UnknownProducerId | Code::InvalidTransactionalState) => {
                 Failure::Aborted(cause)
@@ -326,9 +326,9 @@ impl KafkaOutputs {
     }
 
     fn fenced(&self, error: &KafkaError) -> Option<LogError> {
-        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
-        let codes = [error.rdkafka_error_code(), fatal];
-        let fencing = |code: &Option<Code>| matches!(code, Some(Code::Fenced | Code::ProducerFenced));
+        let fatal = self.producer.client().fatal_error().map(|(c, _)| c);
+        let codes = [code(error), fatal];
+        let fencing = |c: &Option<Code>| matches!(c, Some(Code::Fenced | Code::ProducerFenced));
         let epoch_too_old = fatal == Some(Code::InvalidProducerEpoch);
         (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced {
             pipeline: self.pipeline.clone(),

@@ -12,8 +12,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use super::super::{Bound, Entry, Limit, LogError};
 use super::KafkaOptions;
-use super::keeper::offsets;
-use super::link::{Context, Link};
+use super::holds::offsets;
+use super::link::{Context, Link, code};
 
 /// Consumers that are kept for the next read.
 const KEPT: usize = 4;
@@ -209,7 +209,7 @@ impl Readers {
                     self.assign(reader, Bound { offset: next, ..from })?;
                     end_is_news = true;
                 }
-                Err(e) if e.rdkafka_error_code() == Some(Code::AutoOffsetReset) => {
+                Err(e) if code(&e) == Some(Code::AutoOffsetReset) => {
                     let (first, _) = self.range(topic, partition)?;
                     if next < first {
                         return Err(LogError::Gone {

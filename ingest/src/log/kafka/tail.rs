@@ -12,8 +12,8 @@ use rdkafka::message::Message;
 
 use super::super::{Bound, Entry, Limit, LogError, Tail};
 use super::KafkaOptions;
-use super::keeper::offsets;
-use super::link::{Context, Link, is_passing};
+use super::holds::offsets;
+use super::link::{Context, Link, code, is_passing};
 use super::read::{Readers, entry, size};
 use super::signal::Signal;
 
@@ -145,15 +145,15 @@ impl KafkaTail {
         }
     }
 
-    /// An error from the queue: passing ones are waited out (the keeper speaks of them), others end the tail.
+    /// An error from the queue: passing ones are waited out (the watch speaks of them), others end the tail.
     fn complain(&self, error: &KafkaError) -> Result<(), LogError> {
-        match error.rdkafka_error_code() {
+        match code(error) {
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 self.check_offsets()?;
                 // All offsets are there again: a replica that lagged behind has taken over. Go on from where we were.
                 self.assign()
             }
-            Some(code) if is_passing(code) => {
+            Some(c) if is_passing(c) => {
                 self.link.suspect();
                 Ok(())
             }
