@@ -9,6 +9,7 @@ use bytes::Bytes;
 use gravity_events::{Position, Topic};
 
 mod error;
+pub mod kafka;
 
 pub use error::LogError;
 

@@ -39,7 +39,9 @@ pub enum LogError {
         known: u32,
     },
     /// The offset was dropped by retention.
-    #[error("{topic}/{partition}: offset {wanted} is gone, the first kept is {first}: raise the retention, or restore from a backup")]
+    #[error(
+        "{topic}/{partition}: offset {wanted} is gone, the first kept is {first}: raise the retention, or restore from a backup"
+    )]
     Gone {
         /// Topic.
         topic: Topic,

@@ -1,0 +1,11 @@
+//! The Kafka log on a real broker.
+
+#![allow(clippy::unwrap_used)] // helpers are tests, too
+
+mod common;
+mod outputs;
+mod reading;
+mod restart;
+mod server;
+mod topics;
+mod writing;

@@ -1,0 +1,206 @@
+# shellcheck shell=bash
+# parts.sh - source it. Real servers for tests and development, on 127.0.0.1 only, under $GRAVITY_CACHE.
+# *_install is idempotent and safe to run twice at once; *_start writes run/NAME-PORT.pid, and *_stop ends by that pid.
+
+: "${GRAVITY_CACHE:=$HOME/.cache/gravity}"
+: "${KAFKA_VERSION:=4.4.0}" # brokers of the 4 line need Java 17
+
+parts_say() { printf 'parts: %s\n' "$*" >&2; }
+parts_dirs() { mkdir -p "$GRAVITY_CACHE/run" "$GRAVITY_CACHE/log" "$GRAVITY_CACHE/data" "$GRAVITY_CACHE/tmp"; }
+
+# Whether a process runs. One that has ended and waits for init to notice does not.
+parts_runs() { # PID
+  local stat
+  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  case "${stat##*) }" in Z* | X*) return 1 ;; esac
+}
+
+parts_pid() { # PIDFILE : prints the pid when that process runs
+  local p
+  [ -s "$1" ] || return 1
+  p=$(<"$1")
+  parts_runs "$p" && printf '%s' "$p"
+}
+
+parts_end() { # PIDFILE [SIGNAL] : ends the process and waits until it is gone
+  local p i
+  p=$(parts_pid "$1") || { rm -f "$1"; return 0; }
+  kill -s "${2:-TERM}" "$p" 2>/dev/null || true
+  for ((i = 0; i < 400; i++)); do
+    parts_runs "$p" || { rm -f "$1"; return 0; }
+    [ "$i" != 200 ] || kill -s KILL "$p" 2>/dev/null || true
+    sleep 0.05
+  done
+  parts_say "process $p does not end"
+  return 1
+}
+
+parts_spawn() { # PIDFILE LOGFILE CMD... : in a session of its own; the pid is the server's
+  local pidfile=$1 log=$2 i
+  shift 2
+  rm -f "$pidfile"
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  setsid bash -c 'cd / && echo $$ >"$0" && exec "$@"' "$pidfile" "$@" >>"$log" 2>&1 </dev/null 9>&- &
+  for ((i = 0; i < 100; i++)); do [ -s "$pidfile" ] && return 0; sleep 0.02; done
+  return 1
+}
+
+parts_wait() { # PIDFILE SECONDS CMD... : until CMD succeeds, or the process is gone, or the time is over
+  local pidfile=$1 end=$((SECONDS + $2))
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    parts_pid "$pidfile" >/dev/null || { parts_say "the process of $pidfile has ended"; return 1; }
+    ((SECONDS < end)) || { parts_say "the server of $pidfile is not ready in time"; return 1; }
+    sleep 0.05
+  done
+}
+
+parts_locked() { # NAME CMD... : one at a time
+  local name=$1
+  shift
+  parts_dirs
+  (flock 9 && "$@") 9>"$GRAVITY_CACHE/run/$name.lock"
+}
+
+# ---------------------------------------------------------------- Apache Kafka: KRaft, one node
+kafka_home() { printf '%s' "$GRAVITY_CACHE/kafka-$KAFKA_VERSION"; }
+kafka_java() { # ARGS... : java with Kafka's classes, quick to start
+  exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -cp "$(kafka_home)/lib/*" "$@"
+}
+
+kafka_install() { [ -e "$(kafka_home)/.ok" ] || parts_locked kafka kafka_install_now; }
+kafka_install_now() {
+  local home work
+  home=$(kafka_home)
+  [ ! -e "$home/.ok" ] || return 0
+  parts_say "installing Apache Kafka $KAFKA_VERSION into $home"
+  work=$(mktemp -d "$GRAVITY_CACHE/tmp/kafka.XXXXXX") || return 1
+  cat >"$work/pom.xml" <<X
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion><groupId>gravity</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$KAFKA_VERSION</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>$KAFKA_VERSION</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+X
+  if mvn -q -B -f "$work/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/lib" >&2; then
+    rm -rf "$home" && mv "$work" "$home" && : >"$home/.ok"
+  else
+    rm -rf "$work"
+    return 1
+  fi
+}
+
+kafka_conf() { # PORT CONTROLLER_PORT DATA
+  cat <<X
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$2
+listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
+advertised.listeners=PLAINTEXT://127.0.0.1:$1
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs=$3
+auto.create.topics.enable=false
+offsets.topic.num.partitions=2
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=2
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+num.recovery.threads.per.data.dir=1
+broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=200
+log.cleaner.dedupe.buffer.size=2097152
+log.index.size.max.bytes=65536
+${KAFKA_EXTRA:-}
+X
+}
+
+# The data folder of a fresh node. Formatting takes a Java start, so it is done once and copied.
+kafka_format() { # DATA
+  local home template work
+  home=$(kafka_home)
+  template="$home/formatted"
+  if [ ! -e "$template/meta.properties" ]; then
+    work=$(mktemp -d "$GRAVITY_CACHE/tmp/format.XXXXXX") || return 1
+    kafka_conf 9092 9093 "$work/data" >"$work/conf"
+    (kafka_java -Dorg.slf4j.simpleLogger.defaultLogLevel=error kafka.tools.StorageTool format \
+      -t MkU3OEVBNTcwNTJENDM2Qg -c "$work/conf") >"$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
+    mv -T "$work/data" "$template" 2>/dev/null || true # another one may have been quicker
+    rm -rf "$work"
+  fi
+  mkdir -p "$(dirname "$1")" && cp -R "$template" "$1"
+}
+
+# kafka_start PORT [CONTROLLER_PORT] : a node that is ready to serve. Options by environment:
+#   KAFKA_KEEP=1      start on the data that is there (else it is thrown away first, and again by kafka_stop)
+#   KAFKA_OWNER=PID   end by itself soon after that process has ended
+#   KAFKA_EXTRA=LINES more broker settings
+kafka_start() {
+  local port=$1 controller=${2:-} pidfile data log
+  parts_dirs
+  pidfile="$GRAVITY_CACHE/run/kafka-$port.pid"
+  data="$GRAVITY_CACHE/data/kafka-$port"
+  log="$GRAVITY_CACHE/log/kafka-$port.log"
+  parts_pid "$pidfile" >/dev/null && return 0
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    parts_say "port $port is taken"
+    return 1
+  fi
+  kafka_install || return 1
+  [ -n "${KAFKA_KEEP:-}" ] || rm -rf "$data" "$data.conf"
+  [ -e "$data/meta.properties" ] || kafka_format "$data" || return 1
+  if [ -n "$controller" ] || [ ! -e "$data.conf" ]; then kafka_conf "$port" "${controller:-$((port + 1))}" "$data" >"$data.conf"; fi
+  : >"$log"
+  parts_spawn "$pidfile" "$log" java -Xms64m -Xmx"${KAFKA_HEAP:-256m}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto \
+    -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info \
+    -cp "$(kafka_home)/lib/*" kafka.Kafka "$data.conf" || return 1
+  # The port opens before the broker serves; this line comes after.
+  parts_wait "$pidfile" 90 grep -q 'Kafka Server started' "$log" || {
+    tail -n 20 "$log" >&2
+    kafka_kill "$port"
+    return 1
+  }
+  [ -z "${KAFKA_OWNER:-}" ] || kafka_follow "$port" "$KAFKA_OWNER"
+}
+
+kafka_follow() { # PORT OWNER_PID : one follower per node, which outlives restarts of the node
+  local follower="$GRAVITY_CACHE/run/kafka-$1.follower"
+  parts_pid "$follower" >/dev/null && return 0
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  parts_spawn "$follower" /dev/null bash -c 'tail --pid="$2" -f /dev/null; . "$0"; kafka_stop "$1"' \
+    "$PARTS_SH" "$1" "$2"
+}
+
+kafka_stop() { # PORT : ends the node; throws its data away unless KAFKA_KEEP=1
+  parts_dirs
+  if [ -n "${KAFKA_KEEP:-}" ]; then
+    parts_end "$GRAVITY_CACHE/run/kafka-$1.pid"
+    return
+  fi
+  parts_end "$GRAVITY_CACHE/run/kafka-$1.pid" KILL || return 1
+  rm -rf "$GRAVITY_CACHE/data/kafka-$1" "$GRAVITY_CACHE/data/kafka-$1.conf"
+  # The follower stops itself last: it runs this function too.
+  local f
+  f=$(parts_pid "$GRAVITY_CACHE/run/kafka-$1.follower") || return 0
+  rm -f "$GRAVITY_CACHE/run/kafka-$1.follower"
+  [ "$f" = $$ ] || kill -- "-$f" 2>/dev/null || true
+}
+
+kafka_kill() { # PORT : kill -9; the data stays
+  parts_end "$GRAVITY_CACHE/run/kafka-$1.pid" KILL
+}
+
+kafka_restart() { # PORT : the same node again, on the same data
+  KAFKA_KEEP=1 kafka_stop "$1" && KAFKA_KEEP=1 kafka_start "$1"
+}
+
+PARTS_SH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/parts.sh
