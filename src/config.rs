@@ -16,6 +16,7 @@ const KEYS: &[(&str, bool)] = &[
     ("metrics.listen", true),
     ("pipelines.workers", true),
     ("pipelines.row_cap", true),
+    ("pipelines.merge_bytes", true),
     ("sql.listen", false),
     ("database.url", false),
     ("database.*.url", false),
@@ -99,6 +100,8 @@ pub struct Config {
     pub workers: usize,
     /// Records at most in one epoch.
     pub row_cap: usize,
+    /// Frames are merged into a new base once they have more bytes than this.
+    pub merge_bytes: Option<u64>,
     /// What is set but has no effect in this build.
     pub warnings: Vec<String>,
 }
@@ -110,7 +113,9 @@ impl Config {
         if let Some(path) = file {
             let read = |source| ConfigError::Read { path: path.to_owned(), source };
             let text = std::fs::read_to_string(path).map_err(read)?;
-            let table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), what: e.to_string() })?;
+            let table: toml::Table = text
+                .parse()
+                .map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), what: e.to_string() })?;
             flatten("", &toml::Value::Table(table), &mut |key, value| {
                 values.insert(key, (value, path.display().to_string()));
             });
@@ -133,7 +138,9 @@ impl Config {
         for (key, (_, origin)) in &values {
             match known(&key_of(key)) {
                 Some(true) => {}
-                Some(false) => warnings.push(format!("`{key}` ({origin}) has no effect: its part is not in this build")),
+                Some(false) => {
+                    warnings.push(format!("`{key}` ({origin}) has no effect: its part is not in this build"))
+                }
                 None => {
                     const NAMES: &[&str] = &names();
                     let nearest = gravity_events::codec::nearest(key, NAMES);
@@ -152,7 +159,13 @@ impl Config {
         let log = match get("log.kind") {
             None | Some("embedded") => LogKind::Embedded,
             Some("kafka") => LogKind::Kafka { brokers: get("log.brokers").unwrap_or("127.0.0.1:9092").to_owned() },
-            Some(other) => return Err(ConfigError::Invalid { key: "log.kind", value: other.to_owned(), expected: "`embedded` or `kafka`" }),
+            Some(other) => {
+                return Err(ConfigError::Invalid {
+                    key: "log.kind",
+                    value: other.to_owned(),
+                    expected: "`embedded` or `kafka`",
+                });
+            }
         };
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let small = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
@@ -167,6 +180,7 @@ impl Config {
             metrics_listen: get("metrics.listen").map(str::to_owned),
             workers: number("pipelines.workers", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(cores.min(4)),
             row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(65_536),
+            merge_bytes: number("pipelines.merge_bytes", 1)?,
             warnings,
         })
     }
@@ -225,7 +239,9 @@ mod tests {
     fn nothing_is_needed_and_the_environment_wins() {
         let c = load(None, &[("GRAVITY_SERVER", "x"), ("PATH", "y")]).unwrap();
         assert_eq!((c.log, c.http_listen.as_str()), (LogKind::Embedded, "127.0.0.1:8080"));
-        let c = load(Some("[log]\nkind = 'kafka'\nbrokers = 'a:1'\npartitions = 3"), &[("GRAVITY_LOG__BROKERS", "b:2")]).unwrap();
+        let c =
+            load(Some("[log]\nkind = 'kafka'\nbrokers = 'a:1'\npartitions = 3"), &[("GRAVITY_LOG__BROKERS", "b:2")])
+                .unwrap();
         assert_eq!(c.log, LogKind::Kafka { brokers: "b:2".into() });
         assert_eq!(c.log_partitions, Some(3));
     }
@@ -248,7 +264,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("brokers");
         std::fs::write(&path, "c:3\n").unwrap();
-        let c = load(None, &[("GRAVITY_LOG__KIND", "kafka"), ("GRAVITY_LOG__BROKERS_FILE", path.to_str().unwrap())]).unwrap();
+        let c = load(None, &[("GRAVITY_LOG__KIND", "kafka"), ("GRAVITY_LOG__BROKERS_FILE", path.to_str().unwrap())])
+            .unwrap();
         assert_eq!(c.log, LogKind::Kafka { brokers: "c:3".into() });
     }
 }

@@ -16,12 +16,23 @@ pub use simulation::{EVENT, simulate};
 const BATCH: usize = 500;
 
 fn produce(record: &Record) -> Produce {
-    Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value: gravity_events::codec::encode(record).into() }
+    Produce {
+        topic: record.body.topic(),
+        key: record.key().into(),
+        partition: None,
+        value: gravity_events::codec::encode(record).into(),
+    }
 }
 
 /// Plays a simulation: reference data at once, then so many records a second, then the thaw. Playing it again changes
 /// nothing, since its records have the same identities.
-pub async fn play(log: Arc<dyn Log>, teams: u64, rate: f64, seed: u64, stop: CancellationToken) -> Result<(), LogError> {
+pub async fn play(
+    log: Arc<dyn Log>,
+    teams: u64,
+    rate: f64,
+    seed: u64,
+    stop: CancellationToken,
+) -> Result<(), LogError> {
     let simulation = simulate(teams, seed);
     for batch in simulation.before.chunks(BATCH) {
         log.append(batch.iter().map(produce).collect()).await?;

@@ -88,7 +88,9 @@ impl Node {
         let boards = Boards::new(BoardsOptions::new(key));
         let visibility = Visibility::new([Topic::Reference, Topic::Submissions, Topic::Judgements]);
         let sinks = Arc::new(Sinks { boards: boards.clone(), visibility: visibility.clone() });
-        let options = Options { sync, row_cap: config.row_cap, ..Options::new(dir.join("pipelines").join(gravity_pipelines::boards::NAME), config.workers) };
+        let mut options = Options::new(dir.join("pipelines").join(gravity_pipelines::boards::NAME), config.workers);
+        (options.sync, options.row_cap) = (sync, config.row_cap);
+        options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
         let definition = Arc::new(gravity_pipelines::boards::Boards::new(sinks));
         let pipeline = Runtime::start(definition, log.clone(), options).context("cannot start the boards pipeline")?;
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));
@@ -98,12 +100,14 @@ impl Node {
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;
         let address = listener.local_addr()?;
-        let serving = spawn_server(listener, router(state.clone()), shutdown.clone());
+        let serving = spawn_server(listener, router(state), shutdown.clone());
         let metrics = match &config.metrics_listen {
             Some(listen) => {
-                let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot serve metrics on {listen}"))?;
+                let listener = tokio::net::TcpListener::bind(listen)
+                    .await
+                    .with_context(|| format!("cannot serve metrics on {listen}"))?;
                 tracing::info!(address = %listener.local_addr()?, "metrics");
-                Some(spawn_server(listener, gravity_api::app::metrics_router(state), shutdown.clone()))
+                Some(spawn_server(listener, metrics_router(), shutdown.clone()))
             }
             None => None,
         };
@@ -141,12 +145,24 @@ impl Node {
     }
 }
 
-fn spawn_server(listener: tokio::net::TcpListener, router: axum::Router, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
+fn spawn_server(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(error) = gravity_api::serve(listener, router, shutdown).await {
             tracing::error!(%error, "the HTTP server ended");
         }
     })
+}
+
+/// Metrics alone, on a listener of their own: whoever can reach it may read them.
+fn metrics_router() -> axum::Router {
+    let text = || async {
+        gravity_api::metrics::text().map_err(|e| (axum::http::StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+    };
+    axum::Router::new().route("/metrics", axum::routing::get(text))
 }
 
 fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<dyn Log>> {
@@ -165,7 +181,11 @@ fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<d
             Ok(Arc::new(EmbeddedLog::open(&dir.join("log"), options)?))
         }
         LogKind::Kafka { brokers } => {
-            let mut options = KafkaOptions { prefix: config.log_prefix.clone(), replication: config.log_replication, ..KafkaOptions::new(brokers) };
+            let mut options = KafkaOptions {
+                prefix: config.log_prefix.clone(),
+                replication: u16::try_from(config.log_replication).unwrap_or(1),
+                ..KafkaOptions::new(brokers)
+            };
             for topic in Topic::ALL {
                 if let Some(partitions) = config.log_partitions.filter(|_| topic != Topic::Reference) {
                     options.partitions.insert(topic, partitions);
@@ -180,8 +200,12 @@ fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<d
 fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     let path = dir.join("lock");
     let file = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| anyhow::anyhow!("another process uses the data folder {}: stop it, or choose another with --data-dir", dir.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        anyhow::anyhow!(
+            "another process uses the data folder {}: stop it, or choose another with --data-dir",
+            dir.display()
+        )
+    })?;
     Ok(file)
 }
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
-use gravity_api::operations::{DeadLetter, OperationError, Operations, PartitionLag, PipelineStatus, Retried, Status, Work};
+use gravity_api::operations::{
+    DeadLetter, OperationError, Operations, PartitionLag, PipelineStatus, Retried, Status, Work,
+};
 use gravity_api::serving::Boards;
 use gravity_events::{Body, Position, Record, Topic};
 use gravity_ingest::log::{Bound, Limit, Log, LogError, Produce};
@@ -29,7 +31,14 @@ pub struct NodeOperations {
 impl NodeOperations {
     /// For a process with these parts.
     pub fn new(log: Arc<dyn Log>, boards: Arc<Boards>, pipeline: Runtime, roles: &[Role]) -> NodeOperations {
-        NodeOperations { log, boards, pipeline: Mutex::new(Some(pipeline)), roles: roles.to_vec(), started: Instant::now(), stopping: AtomicBool::new(false) }
+        NodeOperations {
+            log,
+            boards,
+            pipeline: Mutex::new(Some(pipeline)),
+            roles: roles.to_vec(),
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+        }
     }
 
     /// From here on the process is not ready.
@@ -57,7 +66,13 @@ impl NodeOperations {
         for b in &status.bound {
             let Ok((_, end)) = self.log.range(b.topic, b.partition) else { continue };
             let behind = end.saturating_sub(b.offset);
-            lag.push(PartitionLag { topic: b.topic.name().to_owned(), partition: b.partition, bound: b.offset, end, lag: behind });
+            lag.push(PartitionLag {
+                topic: b.topic.name().to_owned(),
+                partition: b.partition,
+                bound: b.offset,
+                end,
+                lag: behind,
+            });
         }
         let behind: u64 = lag.iter().map(|l| l.lag).sum();
         let time_to_drain_s = match behind {
@@ -65,7 +80,15 @@ impl NodeOperations {
             n if status.rate > 0.0 => Some(n as f64 / status.rate),
             _ => None,
         };
-        Some(PipelineStatus { name: status.name.to_owned(), state: state.to_owned(), reason, epoch: status.epoch, epoch_duration_ms: status.epoch_duration_ms, lag, time_to_drain_s })
+        Some(PipelineStatus {
+            name: status.name.to_owned(),
+            state: state.to_owned(),
+            reason,
+            epoch: status.epoch,
+            epoch_duration_ms: status.epoch_duration_ms,
+            lag,
+            time_to_drain_s,
+        })
     }
 }
 
@@ -74,7 +97,9 @@ fn failed(e: LogError) -> OperationError {
 }
 
 /// Runs what may take long off the async threads.
-fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, OperationError> + Send + 'static) -> Work<Result<T, OperationError>> {
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OperationError> + Send + 'static,
+) -> Work<Result<T, OperationError>> {
     Box::pin(async move {
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|e| Err(OperationError::Failed(format!("it ended early: {e}"))))
@@ -112,7 +137,8 @@ impl Operations for NodeOperations {
             if let Some(e) = event.as_ref().filter(|e| !snapshot.events.iter().any(|s| s.header.event == **e)) {
                 return Err(OperationError::UnknownEvent(e.clone()));
             }
-            let bound: Vec<_> = snapshot.bound.iter().map(|&(topic, partition, offset)| Bound { topic, partition, offset }).collect();
+            let bound: Vec<_> =
+                snapshot.bound.iter().map(|&(topic, partition, offset)| Bound { topic, partition, offset }).collect();
             let mut shown = verify::Boards::new();
             for e in &snapshot.events {
                 let board = Board {
@@ -179,7 +205,8 @@ impl Operations for NodeOperations {
                     results.push(Retried { id, status: "unknown".to_owned(), offset: None });
                     continue;
                 };
-                let bytes = letter.data_base64.as_ref().and_then(|d| base64::engine::general_purpose::STANDARD.decode(d).ok());
+                let bytes =
+                    letter.data_base64.as_ref().and_then(|d| base64::engine::general_purpose::STANDARD.decode(d).ok());
                 let Some(bytes) = bytes.filter(|b| b.len() as u64 == letter.bytes) else {
                     results.push(Retried { id, status: "incomplete".to_owned(), offset: None });
                     continue;
@@ -188,7 +215,11 @@ impl Operations for NodeOperations {
                 let key = gravity_events::codec::decode(&bytes).map_or_else(|_| id.clone(), |r| r.key());
                 let produce = Produce { topic: position.topic, key: key.into(), partition: None, value: bytes.into() };
                 let positions = log.append(vec![produce]).await.map_err(failed)?;
-                results.push(Retried { id, status: "appended".to_owned(), offset: positions.first().map(|p| p.offset) });
+                results.push(Retried {
+                    id,
+                    status: "appended".to_owned(),
+                    offset: positions.first().map(|p| p.offset),
+                });
             }
             Ok(results)
         })
@@ -196,7 +227,10 @@ impl Operations for NodeOperations {
 }
 
 fn parse_id(id: &str) -> Result<Position, OperationError> {
-    let invalid = || OperationError::Invalid { field: "id", problem: format!("is `{id}`, expected topic/partition/offset as `gravity deadletter list` prints it") };
+    let invalid = || OperationError::Invalid {
+        field: "id",
+        problem: format!("is `{id}`, expected topic/partition/offset as `gravity deadletter list` prints it"),
+    };
     let mut parts = id.rsplitn(3, '/');
     let (offset, partition, topic) = (parts.next(), parts.next(), parts.next());
     Ok(Position {
@@ -210,11 +244,16 @@ fn each_dead_letter(log: &dyn Log, mut each: impl FnMut(Position, DeadLetter)) -
     for partition in 0..log.partitions(Topic::DeadLetter) {
         let (mut next, end) = log.range(Topic::DeadLetter, partition).map_err(failed)?;
         while next < end {
-            let entries = log.read(Topic::DeadLetter, partition, next, Limit { records: 1_000, bytes: 8 << 20 }).map_err(failed)?;
+            let entries = log
+                .read(Topic::DeadLetter, partition, next, Limit { records: 1_000, bytes: 8 << 20 })
+                .map_err(failed)?;
             let Some(last) = entries.last() else { break };
             next = last.position.offset + 1;
             for entry in entries {
-                let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value) else { continue };
+                let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value)
+                else {
+                    continue;
+                };
                 let Some(topic) = Topic::from_name(&r.topic) else { continue };
                 let letter = DeadLetter {
                     id: format!("{}/{}/{}", r.topic, r.partition, r.offset),

@@ -53,10 +53,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("server", &self.server())
-            .field("retry", &self.retry)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("server", &self.server()).field("retry", &self.retry).finish_non_exhaustive()
     }
 }
 
@@ -81,10 +78,7 @@ impl Client {
 
     /// The same, with other patience.
     pub fn with_retry(base: &str, token: Option<&str>, retry: Retry) -> Result<Client, ClientError> {
-        let bad = |problem: &str| ClientError::BadUrl {
-            url: base.into(),
-            problem: problem.into(),
-        };
+        let bad = |problem: &str| ClientError::BadUrl { url: base.into(), problem: problem.into() };
         let mut url = Url::parse(base).map_err(|e| bad(&e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(bad("it begins with neither http:// nor https://"));
@@ -104,12 +98,7 @@ impl Client {
         };
         let connect = retry.give_up_after / 4;
         let http = http_client(&url, |b| b.connect_timeout(connect)).map_err(|e| ClientError::Setup(say(e)))?;
-        Ok(Client {
-            http,
-            base: Arc::new(url),
-            authorization,
-            retry,
-        })
+        Ok(Client { http, base: Arc::new(url), authorization, retry })
     }
 
     /// The server's address, without credentials.
@@ -130,11 +119,7 @@ impl Client {
             body.extend_from_slice(record);
         }
         body.push(b']');
-        let path = if wait_visible {
-            "api/v1/records?wait=visible"
-        } else {
-            "api/v1/records"
-        };
+        let path = if wait_visible { "api/v1/records?wait=visible" } else { "api/v1/records" };
         let content = Some(("application/cloudevents-batch+json", Bytes::from(body)));
         let answer = self.request(Method::POST, path, "application/json", content).await?;
         // A batch of which nothing counts may come with an error status and still say what became of each record.
@@ -158,13 +143,25 @@ impl Client {
         String::from_utf8(text.into()).map_err(|_| self.bad_answer("not UTF-8".into()))
     }
 
+    /// POST of a JSON body to `path`; the answer as JSON. Tried again while the server is away, so only for what may be
+    /// done twice.
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| ClientError::Setup(e.to_string()))?;
+        let content = Some(("application/json", Bytes::from(body)));
+        let answer = self.request(Method::POST, path, "application/json", content).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|e| self.bad_answer(e.to_string()))
+    }
+
     async fn get(&self, path: &str, accept: &str) -> Result<Bytes, ClientError> {
         let answer = self.request(Method::GET, path, accept, None).await?;
-        if answer.status.is_success() {
-            Ok(answer.body)
-        } else {
-            Err(self.refused(answer))
-        }
+        if answer.status.is_success() { Ok(answer.body) } else { Err(self.refused(answer)) }
     }
 
     /// Insists until there is an answer that another attempt would not change.
@@ -178,10 +175,7 @@ impl Client {
         let url = self
             .base
             .join(path.trim_start_matches('/'))
-            .map_err(|e| ClientError::BadUrl {
-                url: format!("{}{path}", self.server()),
-                problem: e.to_string(),
-            })?;
+            .map_err(|e| ClientError::BadUrl { url: format!("{}{path}", self.server()), problem: e.to_string() })?;
         let mut failing_since = None;
         let mut pause = self.retry.first_pause;
         loop {
@@ -198,11 +192,7 @@ impl Client {
             let left = self.retry.give_up_after.saturating_sub(since.elapsed());
             if left.is_zero() {
                 let waited = since.elapsed();
-                return Err(ClientError::Lost {
-                    server: self.server(),
-                    waited,
-                    problem: failure.problem,
-                });
+                return Err(ClientError::Lost { server: self.server(), waited, problem: failure.problem });
             }
             tracing::debug!(server = %self.server(), problem = failure.problem, "trying again");
             sleep(failure.pause.unwrap_or(pause).min(self.retry.longest_pause).min(left)).await;
@@ -214,25 +204,14 @@ impl Client {
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
-        let failed = |problem: String| Failure {
-            problem,
-            pause: None,
-            silent: false,
-        };
+        let failed = |problem: String| Failure { problem, pause: None, silent: false };
         let exchange = async {
             let response = request.send().await.map_err(|e| failed(say(e)))?;
             let status = response.status();
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                let after = response
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|v| v.to_str().ok()?.parse().ok());
+                let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
                 let problem = format!("it answered {status}");
-                return Err(Failure {
-                    problem,
-                    pause: after.map(Duration::from_secs),
-                    silent: false,
-                });
+                return Err(Failure { problem, pause: after.map(Duration::from_secs), silent: false });
             }
             let body = response.bytes().await.map_err(|e| failed(say(e)))?;
             Ok(Answer { status, body })
@@ -252,27 +231,17 @@ impl Client {
             sleep(every).await;
             if began.elapsed() >= self.retry.longest_answer {
                 let problem = format!("no answer for {} s", began.elapsed().as_secs());
-                return Failure {
-                    problem,
-                    pause: None,
-                    silent: true,
-                };
+                return Failure { problem, pause: None, silent: true };
             }
             let probe = self.base.join("livez").map(|url| self.http.get(url).send());
             let alive = match probe {
-                Ok(probe) => timeout(every, probe)
-                    .await
-                    .is_ok_and(|r| r.is_ok_and(|r| !r.status().is_server_error())),
+                Ok(probe) => timeout(every, probe).await.is_ok_and(|r| r.is_ok_and(|r| !r.status().is_server_error())),
                 Err(_) => false,
             };
             if alive {
                 alive_at = Instant::now();
             } else if alive_at.elapsed() >= self.retry.give_up_after {
-                return Failure {
-                    problem: "no answer".into(),
-                    pause: None,
-                    silent: true,
-                };
+                return Failure { problem: "no answer".into(), pause: None, silent: true };
             }
         }
     }
@@ -280,13 +249,7 @@ impl Client {
     fn refused(&self, answer: Answer) -> ClientError {
         let problem: Problem = serde_json::from_slice(&answer.body).unwrap_or_default();
         let status = answer.status;
-        let text = || {
-            String::from_utf8_lossy(&answer.body)
-                .trim()
-                .chars()
-                .take(200)
-                .collect::<String>()
-        };
+        let text = || String::from_utf8_lossy(&answer.body).trim().chars().take(200).collect::<String>();
         let detail = problem.detail.or(problem.title).unwrap_or_else(|| match text() {
             empty if empty.is_empty() => status.canonical_reason().unwrap_or("no reason given").into(),
             text => text,
@@ -295,20 +258,11 @@ impl Client {
             matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
                 .then(|| "give a token that may do this in GRAVITY_TOKEN".into())
         });
-        ClientError::Refused {
-            server: self.server(),
-            status: status.as_u16(),
-            code: problem.code,
-            detail,
-            hint,
-        }
+        ClientError::Refused { server: self.server(), status: status.as_u16(), code: problem.code, detail, hint }
     }
 
     fn bad_answer(&self, problem: String) -> ClientError {
-        ClientError::BadAnswer {
-            server: self.server(),
-            problem,
-        }
+        ClientError::BadAnswer { server: self.server(), problem }
     }
 }
 
@@ -319,15 +273,9 @@ mod tests {
     #[test]
     fn addresses_and_tokens_are_checked() {
         for bad in ["", "127.0.0.1:8080", "ftp://x/", "http://", "file:///x"] {
-            assert!(
-                matches!(Client::new(bad, None), Err(ClientError::BadUrl { .. })),
-                "{bad}"
-            );
+            assert!(matches!(Client::new(bad, None), Err(ClientError::BadUrl { .. })), "{bad}");
         }
-        assert!(matches!(
-            Client::new("http://x", Some("a\nb")),
-            Err(ClientError::BadToken)
-        ));
+        assert!(matches!(Client::new("http://x", Some("a\nb")), Err(ClientError::BadToken)));
         let client = Client::new("http://u:secret@127.0.0.1:9/deep", Some(" t\n")).unwrap();
         assert_eq!(client.server(), "http://127.0.0.1:9/deep/");
         assert!(!format!("{client:?}").contains("secret"));

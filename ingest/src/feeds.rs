@@ -31,11 +31,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Encodes `record`; `order_parts` name what it must stay in order with (an object, an identity).
     pub fn new(record: &Record, order_parts: &[&str]) -> Outgoing {
-        Outgoing {
-            bytes: codec::encode(record),
-            time_ms: record.time_ms,
-            order_key: order_key(order_parts),
-        }
+        Outgoing { bytes: codec::encode(record), time_ms: record.time_ms, order_key: order_key(order_parts) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gravity_events::{Position, Topic};
 
+pub mod embedded;
 mod error;
 pub mod kafka;
 

@@ -103,9 +103,15 @@ impl Definition for Boards {
     }
 
     fn touches(&self, key: &Key, value: &Value, touches: &mut Vec<Touch<Scope>>) {
-        let scope = |event: &EventKey, view: &View, division: &str| Scope { event: event.clone(), view: *view, division: division.into() };
+        let scope = |event: &EventKey, view: &View, division: &str| Scope {
+            event: event.clone(),
+            view: *view,
+            division: division.into(),
+        };
         match (key, value) {
-            (Key::Header(view, event) | Key::First(view, event, _), _) => touches.push(Touch::Related(scope(event, view, OVERALL))),
+            (Key::Header(view, event) | Key::First(view, event, _), _) => {
+                touches.push(Touch::Related(scope(event, view, OVERALL)))
+            }
             (Key::Row(view, event, _), Value::Board(BoardValue::Row(row))) => {
                 touches.push(Touch::One(scope(event, view, OVERALL)));
                 touches.extend(row.divisions.iter().map(|d| Touch::One(scope(event, view, d))));

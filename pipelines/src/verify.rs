@@ -64,12 +64,22 @@ impl Report {
 
 /// Recomputes the boards from the log up to `bound` and compares them with `shown`, the boards of `epoch`. With `event`,
 /// only that event's boards are compared.
-pub fn verify(log: &dyn Log, epoch: u64, bound: &[Bound], shown: &Boards, event: Option<&str>) -> Result<Report, LogError> {
+pub fn verify(
+    log: &dyn Log,
+    epoch: u64,
+    bound: &[Bound],
+    shown: &Boards,
+    event: Option<&str>,
+) -> Result<Report, LogError> {
     let mut report = Report { epoch, ..Report::default() };
     let records = replay::replay(log, bound, &mut report)?;
     let wanted = |e: &Id| event.is_none_or(|w| w == e);
     let computed: Boards = rules::boards(&records).into_iter().filter(|((e, _), _)| wanted(e)).collect();
-    let shown: Boards = shown.iter().filter(|((e, _), b)| wanted(e) && b.header.is_some()).map(|(k, b)| (k.clone(), b.clone())).collect();
+    let shown: Boards = shown
+        .iter()
+        .filter(|((e, _), b)| wanted(e) && b.header.is_some())
+        .map(|(k, b)| (k.clone(), b.clone()))
+        .collect();
     if !report.not_covered.is_empty() {
         report.not_covered.push("boards were not compared, because part of the log is gone".to_owned());
         return Ok(report);
@@ -96,10 +106,20 @@ fn compare(name: &str, computed: &Board, shown: &Board, report: &mut Report) {
     by_key(name, "first to solve", &computed.firsts, &shown.firsts, report);
 }
 
-fn by_key<V: PartialEq + std::fmt::Debug>(name: &str, what: &str, computed: &BTreeMap<Id, V>, shown: &BTreeMap<Id, V>, report: &mut Report) {
+fn by_key<V: PartialEq + std::fmt::Debug>(
+    name: &str,
+    what: &str,
+    computed: &BTreeMap<Id, V>,
+    shown: &BTreeMap<Id, V>,
+    report: &mut Report,
+) {
     for key in computed.keys().chain(shown.keys().filter(|k| !computed.contains_key(*k))) {
         if computed.get(key) != shown.get(key) {
-            report.differs(format!("{name}: {what} {key}: computed {:?}, shown {:?}", computed.get(key), shown.get(key)));
+            report.differs(format!(
+                "{name}: {what} {key}: computed {:?}, shown {:?}",
+                computed.get(key),
+                shown.get(key)
+            ));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gravity_events::board::{BoardKey, BoardValue, OVERALL, View};
 use gravity_events::body::*;
 use gravity_events::{Body, Topic};
-use gravity_ingest::log::Bound;
+use gravity_ingest::log::{Bound, Log};
 use gravity_pipelines::runtime::PipelineState;
 use gravity_pipelines::runtime::sequencer::Script;
 use std::time::Duration;
@@ -87,7 +87,8 @@ fn a_record_counts_once_and_what_does_not_count_is_told_and_kept() {
         b.team = "t1".into();
     }
     let conflict = log.0.put(&[other])[0];
-    let bad = log.0.put_bytes([(Topic::Submissions, b"{not json".to_vec()), (Topic::Submissions, vec![0xff; 600 << 10])]);
+    let bad =
+        log.0.put_bytes([(Topic::Submissions, b"{not json".to_vec()), (Topic::Submissions, vec![0xff; 600 << 10])]);
     let misplaced = log.0.put_bytes([(Topic::Judgements, gravity_events::codec::encode(&s))])[0];
     let mut foreign = reference(1, 1).remove(0);
     foreign.tenant = "somebody else".into();
@@ -110,7 +111,8 @@ fn a_record_counts_once_and_what_does_not_count_is_told_and_kept() {
     let t0 = row(&state, View::Jury, "t0");
     assert_eq!((t0.solved, t0.penalty, t0.cells[0].judged), (1, 10, 1));
     pipeline.stop();
-    let letters: Vec<_> = log.0.epochs().into_iter().flat_map(|e| e.records).filter(|r| r.topic == Topic::DeadLetter).collect();
+    let letters: Vec<_> =
+        log.0.epochs().into_iter().flat_map(|e| e.records).filter(|r| r.topic == Topic::DeadLetter).collect();
     assert_eq!(letters.len(), 7);
     let long = letters.iter().filter_map(|l| match gravity_events::codec::decode(&l.value).unwrap().body {
         Body::RecordRefused(r) if r.length == 600 << 10 => Some(r),
@@ -118,7 +120,11 @@ fn a_record_counts_once_and_what_does_not_count_is_told_and_kept() {
     });
     let long: Vec<_> = long.collect();
     assert_eq!(long.len(), 1);
-    assert_eq!(long[0].data_base64.len(), (512usize << 10).div_ceil(3) * 4, "cut at 512 KiB, with its full length told");
+    assert_eq!(
+        long[0].data_base64.len(),
+        (512usize << 10).div_ceil(3) * 4,
+        "cut at 512 KiB, with its full length told"
+    );
 }
 
 #[test]
@@ -136,13 +142,20 @@ fn versions_move_only_when_a_boards_own_content_does() {
     assert_eq!(version(&submitted, View::Public, "g"), version(&before, View::Public, "g"));
     log.0.put(&[j]);
     let judged = seen.wait(&log);
-    assert_eq!(version(&judged, View::Public, OVERALL), version(&submitted, View::Public, OVERALL), "a hidden verdict moves nothing public");
+    assert_eq!(
+        version(&judged, View::Public, OVERALL),
+        version(&submitted, View::Public, OVERALL),
+        "a hidden verdict moves nothing public"
+    );
     assert_eq!(version(&judged, View::Jury, OVERALL), version(&submitted, View::Jury, OVERALL) + 1);
     assert!(judged.all.last().unwrap().changes.iter().all(|c| c.view == View::Jury));
     log.0.put(&[record("thaw", Body::EventThawed(Moment { at: Some(9_000_000), contest_time_ms: None }))]);
     let thawed = seen.wait(&log);
     assert_eq!(row(&thawed, View::Public, "t1").solved, 1);
-    assert!(version(&thawed, View::Public, "g") > version(&judged, View::Public, "g"), "the header is part of every division");
+    assert!(
+        version(&thawed, View::Public, "g") > version(&judged, View::Public, "g"),
+        "the header is part of every division"
+    );
     pipeline.stop();
 }
 
@@ -176,7 +189,13 @@ fn scripted_cuts_make_runs_equal_to_the_byte() {
         });
         seen.wait(&log);
         pipeline.stop();
-        let outputs: Vec<_> = log.0.epochs().into_iter().take(21).map(|e| (e.epoch, e.bound, e.records.into_iter().map(|r| (r.topic, r.value)).collect::<Vec<_>>())).collect();
+        let outputs: Vec<_> = log
+            .0
+            .epochs()
+            .into_iter()
+            .take(21)
+            .map(|e| (e.epoch, e.bound, e.records.into_iter().map(|r| (r.topic, r.value)).collect::<Vec<_>>()))
+            .collect();
         assert_eq!(outputs.len(), 21);
         outputs
     };
@@ -197,4 +216,49 @@ fn a_log_that_ends_before_the_bound_stops_the_pipeline_with_the_remedy() {
     let PipelineState::Failed(why) = pipeline.status().state else { panic!("{:?}", pipeline.status()) };
     assert!(why.contains("records were lost") && why.contains("Restore the log"), "{why}");
     pipeline.stop();
+}
+
+#[test]
+fn merges_change_nothing_and_shorten_the_journal() {
+    let (log, dir, seen) = (Shared::default(), tempfile::tempdir().unwrap(), Arc::new(Seen::default()));
+    log.0.put(&reference(7, 5));
+    let small = |o: &mut gravity_pipelines::runtime::Options| (o.merge_bytes, o.row_cap) = (20_000, 50);
+    let pipeline = start(&log, &seen, dir.path(), small);
+    for part in 0..40 {
+        contest(&log, part * 50, part * 50 + 50);
+        seen.wait(&log);
+    }
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while pipeline.status().base_epoch.is_none() {
+        assert!(std::time::Instant::now() < until, "no merge: {:?}", pipeline.status());
+        contest(&log, 0, 1);
+        std::thread::yield_now();
+    }
+    let first = seen.wait(&log);
+    pipeline.stop();
+    for workers in [2, 3] {
+        let again = Arc::new(Seen::default());
+        let pipeline = start(&log, &again, dir.path(), |o| {
+            small(o);
+            o.workers = workers;
+        });
+        assert!(pipeline.wait_running(Duration::from_secs(30)), "{:?}", pipeline.status());
+        let second = again.state();
+        assert_eq!((&second.rows, &second.versions), (&first.rows, &first.versions));
+        assert!(pipeline.status().base_epoch.is_some());
+        // Identities are in the base, too.
+        let before = log.range(Topic::Submissions, 0).unwrap().1;
+        contest(&log, 0, 100);
+        let third = again.wait(&log);
+        assert_eq!(third.rows, first.rows);
+        assert_eq!(
+            third
+                .refused
+                .iter()
+                .filter(|r| r.1 == "duplicate" && r.0.topic == Topic::Submissions && r.0.offset >= before)
+                .count(),
+            100
+        );
+        pipeline.stop();
+    }
 }

@@ -83,7 +83,8 @@ async fn whole(client: &Client, event: &str, query: &str) -> anyhow::Result<Valu
     let mut board: Map<String, Value> = client.get_json(&format!("{base}?{query}&limit={PAGE}")).await?;
     while let Some(cursor) = board.get("next_cursor").and_then(Value::as_str) {
         let view = query.split('&').next().unwrap_or_default();
-        let next: Map<String, Value> = client.get_json(&format!("{base}?{view}&limit={PAGE}&cursor={}", encode(cursor))).await?;
+        let next: Map<String, Value> =
+            client.get_json(&format!("{base}?{view}&limit={PAGE}&cursor={}", encode(cursor))).await?;
         let rows = next.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
         board.insert("next_cursor".into(), next.get("next_cursor").cloned().unwrap_or(Value::Null));
         if let Some(Value::Array(all)) = board.get_mut("rows") {
@@ -114,7 +115,8 @@ fn cell<'a>(row: &'a Value, problem: &Value) -> Option<&'a Value> {
 fn text(board: &Value) -> String {
     let problems = list(board, "problems");
     let frozen = if board["frozen"] == json!(true) { ", frozen" } else { "" };
-    let mut out = format!("{} ({}{frozen}), version {}\n", shown(&board["name"]), shown(&board["view"]), board["version"]);
+    let mut out =
+        format!("{} ({}{frozen}), version {}\n", shown(&board["name"]), shown(&board["view"]), board["version"]);
     let width = list(board, "rows").iter().map(|r| shown(&r["name"]).chars().count()).max().unwrap_or(4).clamp(4, 40);
     out.push_str(&format!("{:>5}  {:width$} {:>3} {:>6} ", "rank", "team", "=", "time"));
     for p in problems {
@@ -123,17 +125,26 @@ fn text(board: &Value) -> String {
     out.push('\n');
     for row in list(board, "rows") {
         let name: String = shown(&row["name"]).chars().take(width).collect();
-        out.push_str(&format!("{:>5}  {name:width$} {:>3} {:>6} ", shown(&row["rank"]), shown(&row["score"]), shown(&row["penalty"])));
+        out.push_str(&format!(
+            "{:>5}  {name:width$} {:>3} {:>6} ",
+            shown(&row["rank"]),
+            shown(&row["score"]),
+            shown(&row["penalty"])
+        ));
         for p in problems {
-            let text = cell(row, p).map_or_else(|| ".".to_owned(), |c| {
-                let pending = c["pending"].as_u64().filter(|n| *n > 0).map(|n| format!("?{n}")).unwrap_or_default();
-                let (attempts, star) = (c["attempts"].as_u64().unwrap_or(0), if c["first"] == json!(true) { "*" } else { "" });
-                match c["solved"] == json!(true) {
-                    true => format!("+{attempts}/{}{star}{pending}", c["time"]),
-                    false if attempts > 0 => format!("-{attempts}{pending}"),
-                    false => pending,
-                }
-            });
+            let text = cell(row, p).map_or_else(
+                || ".".to_owned(),
+                |c| {
+                    let pending = c["pending"].as_u64().filter(|n| *n > 0).map(|n| format!("?{n}")).unwrap_or_default();
+                    let (attempts, star) =
+                        (c["attempts"].as_u64().unwrap_or(0), if c["first"] == json!(true) { "*" } else { "" });
+                    match c["solved"] == json!(true) {
+                        true => format!("+{attempts}/{}{star}{pending}", c["time"]),
+                        false if attempts > 0 => format!("-{attempts}{pending}"),
+                        false => pending,
+                    }
+                },
+            );
             out.push_str(&format!(" {text:^7}"));
         }
         out.push('\n');
@@ -142,7 +153,8 @@ fn text(board: &Value) -> String {
 }
 
 fn csv(board: &Value) -> String {
-    let quote = |s: String| if s.contains([',', '"', '\n', '\r']) { format!("\"{}\"", s.replace('"', "\"\"")) } else { s };
+    let quote =
+        |s: String| if s.contains([',', '"', '\n', '\r']) { format!("\"{}\"", s.replace('"', "\"\"")) } else { s };
     let problems = list(board, "problems");
     let mut out = String::from("rank,team,name,score,penalty");
     for p in problems {

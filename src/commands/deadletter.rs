@@ -61,7 +61,8 @@ pub async fn run(args: DeadLetterArgs, server: &ServerArgs) -> anyhow::Result<()
         }
         Action::Show { id } => {
             let letter: Value = client.get_json(&format!("api/v1/ops/deadletters/{}", encode(&id))).await?;
-            let bytes = base64::engine::general_purpose::STANDARD.decode(letter["data_base64"].as_str().unwrap_or_default())?;
+            let bytes =
+                base64::engine::general_purpose::STANDARD.decode(letter["data_base64"].as_str().unwrap_or_default())?;
             eprintln!("{} ({}): {}", letter["id"], letter["code"], letter["detail"]);
             std::io::Write::write_all(&mut std::io::stdout(), &bytes)?;
             Ok(())

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
+use gravity_ingest::feeds::Importer;
 use gravity_ingest::feeds::clics::ClicsImporter;
 use gravity_ingest::feeds::cloudevents::CloudEventsImporter;
 use gravity_ingest::feeds::import::{ImportOptions, Report, import};
 use gravity_ingest::feeds::source::Source;
-use gravity_ingest::feeds::Importer;
 
 use super::ServerArgs;
 
@@ -53,7 +53,11 @@ pub async fn run(args: ImportArgs, server: &ServerArgs) -> anyhow::Result<bool> 
         Format::Cloudevents if args.event == "-" => Box::new(CloudEventsImporter::new(None, None)),
         Format::Cloudevents => Box::new(CloudEventsImporter::new(None, Some(args.event.as_str().into()))),
     };
-    let options = ImportOptions { speed: args.speed, state_dir: Some(server.data_dir.join("imports")), ..ImportOptions::default() };
+    let options = ImportOptions {
+        speed: args.speed,
+        state_dir: Some(server.data_dir.join("imports")),
+        ..ImportOptions::default()
+    };
     let terminal = std::io::stderr().is_terminal();
     let mut progress = move |r: &Report| {
         if terminal {
@@ -78,7 +82,14 @@ pub async fn run(args: ImportArgs, server: &ServerArgs) -> anyhow::Result<bool> 
 }
 
 fn tell(r: &Report) {
-    eprintln!("{} lines: {} records sent, {} counted, {} duplicates, {} refused", r.lines, r.sent, r.counted + r.accepted, r.duplicates, r.refused_total());
+    eprintln!(
+        "{} lines: {} records sent, {} counted, {} duplicates, {} refused",
+        r.lines,
+        r.sent,
+        r.counted + r.accepted,
+        r.duplicates,
+        r.refused_total()
+    );
     for (code, cases) in r.refused.iter().chain(&r.bad_lines) {
         eprintln!("  {code}: {}, e.g. {}", cases.count, cases.examples.first().map_or("", String::as_str));
     }

@@ -65,12 +65,21 @@ pub async fn run(args: RunArgs, data_dir: &Path) -> anyhow::Result<()> {
 
 /// Runs `demo`.
 pub async fn demo(args: DemoArgs, data_dir: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(args.rate.is_finite() && args.rate > 0.0, "--rate {} cannot be played; say how many records a second, such as 20", args.rate);
+    anyhow::ensure!(
+        args.rate.is_finite() && args.rate > 0.0,
+        "--rate {} cannot be played; say how many records a second, such as 20",
+        args.rate
+    );
     let up = args.up.clone();
     serve(up, crate::node::Role::ALL.to_vec(), data_dir, Some(args)).await
 }
 
-async fn serve(args: UpArgs, roles: Vec<crate::node::Role>, data_dir: &Path, demo: Option<DemoArgs>) -> anyhow::Result<()> {
+async fn serve(
+    args: UpArgs,
+    roles: Vec<crate::node::Role>,
+    data_dir: &Path,
+    demo: Option<DemoArgs>,
+) -> anyhow::Result<()> {
     let mut config = Config::load(args.config.as_deref(), std::env::vars())?;
     if let Some(listen) = args.listen {
         config.http_listen = listen;
@@ -81,7 +90,8 @@ async fn serve(args: UpArgs, roles: Vec<crate::node::Role>, data_dir: &Path, dem
     // Listens for the signals before anything is started, so that none is missed.
     let stop = CancellationToken::new();
     on_signal(stop.clone())?;
-    let temporary = if args.in_memory { Some(tempfile::tempdir().context("cannot create a temporary folder")?) } else { None };
+    let temporary =
+        if args.in_memory { Some(tempfile::tempdir().context("cannot create a temporary folder")?) } else { None };
     let dir = temporary.as_ref().map_or(data_dir, |t| t.path());
     let node = Node::start(&config, &roles, dir, args.in_memory).await?;
     hello(&node, demo.is_some(), dir, args.in_memory)?;

@@ -25,6 +25,9 @@ pub async fn run(args: VerifyArgs, server: &ServerArgs) -> anyhow::Result<bool> 
     for line in report["differences"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         eprintln!("differs: {line}");
     }
-    eprintln!("epoch {}: {} boards, {} rows compared, {differences} differences", report["epoch"], report["boards"], report["rows"]);
+    eprintln!(
+        "epoch {}: {} boards, {} rows compared, {differences} differences",
+        report["epoch"], report["boards"], report["rows"]
+    );
     Ok(differences == 0)
 }

@@ -78,7 +78,8 @@ pub fn simulate(teams: u64, seed: u64) -> Simulation {
     let mut random = Random::new(seed);
     let mut before = reference(&mut random, teams);
     before.push(record("started".into(), Body::EventStarted(moment(0))));
-    let mut timeline = vec![(DURATION_MS - FREEZE_MS, record("frozen".into(), Body::EventFrozen(moment(DURATION_MS - FREEZE_MS))))];
+    let mut timeline =
+        vec![(DURATION_MS - FREEZE_MS, record("frozen".into(), Body::EventFrozen(moment(DURATION_MS - FREEZE_MS))))];
     for team in 1..=teams {
         play(team, Random::new(seed ^ team.wrapping_mul(0xD6E8_FEB8_6659_FD93)), &mut timeline);
     }
@@ -104,14 +105,29 @@ fn reference(random: &mut Random, teams: u64) -> Vec<Record> {
             ..EventConfigured::default()
         }),
     )];
-    for (id, name, solved, penalty) in
-        [("AC", "accepted", true, false), ("WA", "wrong answer", false, true), ("TLE", "time limit", false, true), ("RTE", "run error", false, true), ("CE", "compile error", false, false)]
-    {
-        let body = JudgementTypePublished { judgement_type: id.into(), name: name.into(), solved: Some(solved), penalty: Some(penalty), ..JudgementTypePublished::default() };
+    for (id, name, solved, penalty) in [
+        ("AC", "accepted", true, false),
+        ("WA", "wrong answer", false, true),
+        ("TLE", "time limit", false, true),
+        ("RTE", "run error", false, true),
+        ("CE", "compile error", false, false),
+    ] {
+        let body = JudgementTypePublished {
+            judgement_type: id.into(),
+            name: name.into(),
+            solved: Some(solved),
+            penalty: Some(penalty),
+            ..JudgementTypePublished::default()
+        };
         records.push(record(format!("judgement-type/{id}"), Body::JudgementTypePublished(body)));
     }
     for (id, name) in names::GROUPS {
-        let body = GroupRegistered { group: id.into(), name: name.into(), hidden: id == "staff", ..GroupRegistered::default() };
+        let body = GroupRegistered {
+            group: id.into(),
+            name: name.into(),
+            hidden: id == "staff",
+            ..GroupRegistered::default()
+        };
         records.push(record(format!("group/{id}"), Body::GroupRegistered(body)));
     }
     for n in 0..PROBLEMS {
@@ -127,7 +143,11 @@ fn reference(random: &mut Random, teams: u64) -> Vec<Record> {
         records.push(record(format!("problem/{label}"), Body::ProblemPublished(body)));
     }
     for n in 0..names::ORGANIZATIONS.len() {
-        let body = OrganizationRegistered { organization: format!("o{n}").into(), name: names::ORGANIZATIONS[n].into(), ..OrganizationRegistered::default() };
+        let body = OrganizationRegistered {
+            organization: format!("o{n}").into(),
+            name: names::ORGANIZATIONS[n].into(),
+            ..OrganizationRegistered::default()
+        };
         records.push(record(format!("organization/{n}"), Body::OrganizationRegistered(body)));
     }
     for team in 1..=teams {
@@ -177,7 +197,15 @@ fn play(team: u64, mut random: Random, timeline: &mut Vec<(i64, Record)>) {
     }
 }
 
-fn hand_in(team: u64, tries: u64, problem: u64, at_ms: i64, verdict: &str, random: &mut Random, timeline: &mut Vec<(i64, Record)>) {
+fn hand_in(
+    team: u64,
+    tries: u64,
+    problem: u64,
+    at_ms: i64,
+    verdict: &str,
+    random: &mut Random,
+    timeline: &mut Vec<(i64, Record)>,
+) {
     let submission: Id = format!("t{team}-{tries}").into();
     let body = SubmissionReceived {
         submission: submission.clone(),
@@ -208,7 +236,12 @@ mod tests {
     fn the_same_seed_gives_the_same_records_to_the_byte() {
         let bytes = |teams, seed| -> Vec<Vec<u8>> {
             let s = simulate(teams, seed);
-            s.before.iter().chain(s.timeline.iter().map(|t| &t.1)).chain(&s.after).map(gravity_events::codec::encode).collect()
+            s.before
+                .iter()
+                .chain(s.timeline.iter().map(|t| &t.1))
+                .chain(&s.after)
+                .map(gravity_events::codec::encode)
+                .collect()
         };
         assert_eq!(bytes(50, 7), bytes(50, 7));
         assert_ne!(bytes(50, 7), bytes(50, 8));
@@ -220,13 +253,18 @@ mod tests {
     #[test]
     fn ids_are_unique_and_times_in_order() {
         let s = simulate(100, 1);
-        let mut ids: Vec<_> = s.before.iter().chain(s.timeline.iter().map(|t| &t.1)).chain(&s.after).map(|r| r.id.clone()).collect();
+        let mut ids: Vec<_> =
+            s.before.iter().chain(s.timeline.iter().map(|t| &t.1)).chain(&s.after).map(|r| r.id.clone()).collect();
         let n = ids.len();
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), n);
         assert!(s.timeline.is_sorted_by_key(|t| t.0));
-        let solved = s.timeline.iter().filter(|t| matches!(&t.1.body, Body::JudgementRecorded(j) if j.judgement_type.as_deref() == Some("AC"))).count();
+        let solved = s
+            .timeline
+            .iter()
+            .filter(|t| matches!(&t.1.body, Body::JudgementRecorded(j) if j.judgement_type.as_deref() == Some("AC")))
+            .count();
         assert!((200..1_000).contains(&solved), "{solved}: a contest worth watching");
     }
 }

@@ -94,10 +94,7 @@ macro_rules! bodies {
 fn read<'a, T: Deserialize<'a> + Check>(data: &'a str) -> Result<T, DecodeError> {
     if !data.starts_with('{') {
         // Serde would take the fields of a struct from a list, by position.
-        return Err(DecodeError::Invalid {
-            field: "data".into(),
-            problem: "is no object".into(),
-        });
+        return Err(DecodeError::Invalid { field: "data".into(), problem: "is no object".into() });
     }
     let body: T = serde_json::from_str(data).map_err(|_| explain::<T>(data))?;
     body.check().map_err(|fault| fault.at("data").into_error())?;

@@ -72,15 +72,9 @@ mod tests {
     fn keys_sort_by_utf16() {
         // Section 3.2.3: a supplementary character (surrogates D83D DE00) sorts before U+FB33.
         let raw = "{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}";
-        assert_eq!(
-            owned(raw),
-            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}"
-        );
+        assert_eq!(owned(raw), "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}");
         // Escaped in the output, but sorted as the characters that they stand for: \n before blank before Z before \.
-        assert_eq!(
-            owned(r#"{"a\\":1,"aZ":2,"a\n":3,"a ":4,"a":5}"#),
-            r#"{"a":5,"a\n":3,"a ":4,"aZ":2,"a\\":1}"#
-        );
+        assert_eq!(owned(r#"{"a\\":1,"aZ":2,"a\n":3,"a ":4,"a":5}"#), r#"{"a":5,"a\n":3,"a ":4,"aZ":2,"a\\":1}"#);
     }
 
     #[test]
@@ -129,24 +123,10 @@ mod tests {
 
     #[test]
     fn borrows_what_is_canonical() {
-        for raw in [
-            "{}",
-            "[]",
-            "\"é\\n\"",
-            r#"{"a":[1,-2,{"b":null,"c":"x/y"}],"ab":true}"#,
-            "0.5",
-        ] {
+        for raw in ["{}", "[]", "\"é\\n\"", r#"{"a":[1,-2,{"b":null,"c":"x/y"}],"ab":true}"#, "0.5"] {
             assert!(matches!(canonical(raw), Ok(Cow::Borrowed(_))), "{raw}");
         }
-        for raw in [
-            " {}",
-            "[1 ]",
-            r#""\/""#,
-            r#"{"b":1,"a":2}"#,
-            "1.50",
-            r#""\u00E9""#,
-            r#""\u000A""#,
-        ] {
+        for raw in [" {}", "[1 ]", r#""\/""#, r#"{"b":1,"a":2}"#, "1.50", r#""\u00E9""#, r#""\u000A""#] {
             assert!(matches!(canonical(raw), Ok(Cow::Owned(_))), "{raw}");
         }
     }
@@ -154,11 +134,7 @@ mod tests {
     #[test]
     fn refuses_what_has_no_canonical_form() {
         let problem = |raw: &str| canonical(raw).map(Cow::into_owned).expect_err(raw).problem;
-        for raw in [
-            r#"{"a":1,"a":2}"#,
-            r#"{"b":0,"a":1,"\u0061":2}"#,
-            r#"[{"c":{"b":0,"a":1,"a":1}}]"#,
-        ] {
+        for raw in [r#"{"a":1,"a":2}"#, r#"{"b":0,"a":1,"\u0061":2}"#, r#"[{"c":{"b":0,"a":1,"a":1}}]"#] {
             assert_eq!(problem(raw), JsonProblem::DuplicateKey("a".into()), "{raw}");
         }
         assert_eq!(problem("1e999"), JsonProblem::NumberRange);

@@ -43,16 +43,10 @@ impl Record {
                 join(&mut key, [event, Some("judgement_type"), Some(&b.judgement_type)]);
             }
             Body::RubricPublished(b) => {
-                join(
-                    &mut key,
-                    [event, Some("rubric"), Some(&b.rubric), Some(&b.version.to_string())],
-                );
+                join(&mut key, [event, Some("rubric"), Some(&b.rubric), Some(&b.version.to_string())]);
             }
             Body::PricePublished(b) => {
-                join(
-                    &mut key,
-                    [None, Some("price"), Some(&b.price_list), Some(&b.version.to_string())],
-                );
+                join(&mut key, [None, Some("price"), Some(&b.price_list), Some(&b.version.to_string())]);
             }
             // A budget is a tenant's or, where the record names an event, that event's.
             Body::BudgetSet(b) => join(&mut key, [event, Some("budget"), Some(&b.budget)]),
@@ -82,24 +76,11 @@ impl Record {
                 BoardKey::Header { .. } | BoardKey::First { .. } => join(&mut key, [event, None]),
             },
             Body::RecordRefused(b) => {
-                join(
-                    &mut key,
-                    [
-                        Some(b.topic.as_str()),
-                        Some(&b.partition.to_string()),
-                        Some(&b.offset.to_string()),
-                    ],
-                );
+                join(&mut key, [Some(b.topic.as_str()), Some(&b.partition.to_string()), Some(&b.offset.to_string())]);
             }
             Body::EpochClosed(b) => join(&mut key, [Some(b.pipeline.as_str())]),
             Body::BurnChanged(b) => {
-                join(
-                    &mut key,
-                    [
-                        Some(b.meter.as_str()),
-                        Some(&b.window_start.div_euclid(60_000).to_string()),
-                    ],
-                );
+                join(&mut key, [Some(b.meter.as_str()), Some(&b.window_start.div_euclid(60_000).to_string())]);
             }
         }
         key
@@ -146,18 +127,8 @@ mod tests {
     fn keys_by_topic() {
         let event = r#","event":"é 1""#;
         for (kind, attributes, data, expected) in [
-            (
-                "event.started",
-                event,
-                r#"{"at":null}"#,
-                "ac%2Fme/%C3%A9%201/event.started/%C3%A9%201",
-            ),
-            (
-                "team.registered",
-                event,
-                r#"{"team":"t%"}"#,
-                "ac%2Fme/%C3%A9%201/team/t%25",
-            ),
+            ("event.started", event, r#"{"at":null}"#, "ac%2Fme/%C3%A9%201/event.started/%C3%A9%201"),
+            ("team.registered", event, r#"{"team":"t%"}"#, "ac%2Fme/%C3%A9%201/team/t%25"),
             (
                 "rubric.published",
                 event,
@@ -170,56 +141,16 @@ mod tests {
                 r#"{"price_list":"p","version":12,"currency":"EUR","prices":[]}"#,
                 "ac%2Fme/-/price/p/12",
             ),
-            (
-                "budget.set",
-                "",
-                r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#,
-                "ac%2Fme/-/budget/b",
-            ),
-            (
-                "budget.set",
-                event,
-                r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#,
-                "ac%2Fme/%C3%A9%201/budget/b",
-            ),
-            (
-                "submission.received",
-                event,
-                r#"{"submission":"s","team":"t","problem":"p"}"#,
-                "ac%2Fme/%C3%A9%201/t",
-            ),
-            (
-                "judgement.recorded",
-                event,
-                r#"{"judgement":"j","submission":"s"}"#,
-                "ac%2Fme/%C3%A9%201/j",
-            ),
-            (
-                "rejudging.applied",
-                event,
-                r#"{"rejudging":"r"}"#,
-                "ac%2Fme/%C3%A9%201/r",
-            ),
+            ("budget.set", "", r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#, "ac%2Fme/-/budget/b"),
+            ("budget.set", event, r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#, "ac%2Fme/%C3%A9%201/budget/b"),
+            ("submission.received", event, r#"{"submission":"s","team":"t","problem":"p"}"#, "ac%2Fme/%C3%A9%201/t"),
+            ("judgement.recorded", event, r#"{"judgement":"j","submission":"s"}"#, "ac%2Fme/%C3%A9%201/j"),
+            ("rejudging.applied", event, r#"{"rejudging":"r"}"#, "ac%2Fme/%C3%A9%201/r"),
             ("usage.vm", "", r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/-"),
-            (
-                "usage.vm",
-                r#","subject":"-""#,
-                r#"{"machine":"m","duration_ms":1}"#,
-                "ac%2Fme/%2D",
-            ),
+            ("usage.vm", r#","subject":"-""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/%2D"),
             ("lab.ready", "", r#"{"lab":"l~1"}"#, "ac%2Fme/l~1"),
-            (
-                "lab.telemetry",
-                "",
-                r#"{"lab":"l","metric":"cpu","value":0.5}"#,
-                "ac%2Fme/l",
-            ),
-            (
-                "epoch.closed",
-                "",
-                r#"{"pipeline":"boards","epoch":1,"records":2}"#,
-                "ac%2Fme/boards",
-            ),
+            ("lab.telemetry", "", r#"{"lab":"l","metric":"cpu","value":0.5}"#, "ac%2Fme/l"),
+            ("epoch.closed", "", r#"{"pipeline":"boards","epoch":1,"records":2}"#, "ac%2Fme/boards"),
         ] {
             assert_eq!(key(kind, attributes, data), expected);
         }
@@ -228,11 +159,7 @@ mod tests {
     #[test]
     fn a_team_and_its_submissions_share_a_partition() {
         let event = r#","event":"e""#;
-        let received = key(
-            "submission.received",
-            event,
-            r#"{"submission":"s","team":"t","problem":"p"}"#,
-        );
+        let received = key("submission.received", event, r#"{"submission":"s","team":"t","problem":"p"}"#);
         let withdrawn = key("submission.withdrawn", event, r#"{"submission":"s","team":"t"}"#);
         assert_eq!(received, withdrawn);
     }

@@ -83,10 +83,7 @@ impl<'a> Scanner<'a> {
     }
 
     pub fn expected<T>(&self, what: &'static str) -> Scanned<T> {
-        Err(JsonError {
-            at: self.at,
-            problem: JsonProblem::Expected(what),
-        })
+        Err(JsonError { at: self.at, problem: JsonProblem::Expected(what) })
     }
 
     /// Skips insignificant space.
@@ -112,11 +109,7 @@ impl<'a> Scanner<'a> {
     /// Fails unless only space is left.
     pub fn end(&mut self) -> Scanned<()> {
         self.space();
-        if self.at == self.bytes.len() {
-            Ok(())
-        } else {
-            self.expected("the end of the text")
-        }
+        if self.at == self.bytes.len() { Ok(()) } else { self.expected("the end of the text") }
     }
 
     /// Takes a string, after space. Escapes are checked for their form only.
@@ -131,10 +124,7 @@ impl<'a> Scanner<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Span {
-                        range: start..self.at - 1,
-                        escaped,
-                    });
+                    return Ok(Span { range: start..self.at - 1, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;
@@ -190,11 +180,7 @@ impl<'a> Scanner<'a> {
     fn some_digits(&mut self) -> Scanned<()> {
         let start = self.at;
         self.digits();
-        if self.at > start {
-            Ok(())
-        } else {
-            self.expected("a digit")
-        }
+        if self.at > start { Ok(()) } else { self.expected("a digit") }
     }
 
     /// Takes `true`, `false` or `null`.
@@ -272,10 +258,7 @@ pub(crate) fn unescape(content: &str, at: usize) -> Scanned<String> {
     while let Some(run) = rest.find('\\') {
         text.push_str(&rest[..run]);
         let here = at + content.len() - rest.len() + run;
-        let unit = |from: usize| {
-            rest.get(from..from + 4)
-                .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-        };
+        let unit = |from: usize| rest.get(from..from + 4).and_then(|hex| u32::from_str_radix(hex, 16).ok());
         let (character, used) = match rest.as_bytes().get(run + 1) {
             Some(b'b') => ('\u{8}', 2),
             Some(b'f') => ('\u{c}', 2),
@@ -284,10 +267,7 @@ pub(crate) fn unescape(content: &str, at: usize) -> Scanned<String> {
             Some(b't') => ('\t', 2),
             Some(b'u') => {
                 let high = unit(run + 2).unwrap_or(0);
-                let low = rest
-                    .get(run + 6..run + 8)
-                    .filter(|u| *u == "\\u")
-                    .and_then(|_| unit(run + 8));
+                let low = rest.get(run + 6..run + 8).filter(|u| *u == "\\u").and_then(|_| unit(run + 8));
                 match (char::from_u32(high), low) {
                     (Some(c), _) => (c, 6),
                     (None, Some(low @ 0xdc00..=0xdfff)) if high < 0xdc00 => {
@@ -295,19 +275,13 @@ pub(crate) fn unescape(content: &str, at: usize) -> Scanned<String> {
                         (char::from_u32(code).expect("a surrogate pair is a character"), 12)
                     }
                     _ => {
-                        return Err(JsonError {
-                            at: here,
-                            problem: JsonProblem::LoneSurrogate,
-                        });
+                        return Err(JsonError { at: here, problem: JsonProblem::LoneSurrogate });
                     }
                 }
             }
             Some(other) => (char::from(*other), 2),
             None => {
-                return Err(JsonError {
-                    at: here,
-                    problem: JsonProblem::Expected("an escape"),
-                });
+                return Err(JsonError { at: here, problem: JsonProblem::Expected("an escape") });
             }
         };
         text.push(character);
@@ -369,11 +343,7 @@ mod tests {
             "'a'",
             "{\"a\":1 \"b\":2}",
         ] {
-            assert_eq!(
-                skips(text),
-                serde_json::from_str::<serde_json::Value>(text).is_ok(),
-                "{text}"
-            );
+            assert_eq!(skips(text), serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
         }
     }
 
@@ -385,28 +355,15 @@ mod tests {
 
     #[test]
     fn unescapes_pairs_and_refuses_halves() {
-        for (escaped, text) in [
-            ("\\u20ac\\/\\\\\\\"", "€/\\\""),
-            ("a\\ud83d\\ude02b", "a😂b"),
-            ("\\n\\u0000é", "\n\0é"),
-        ] {
+        for (escaped, text) in
+            [("\\u20ac\\/\\\\\\\"", "€/\\\""), ("a\\ud83d\\ude02b", "a😂b"), ("\\n\\u0000é", "\n\0é")]
+        {
             assert_eq!(unescape(escaped, 0).as_deref(), Ok(text));
         }
-        for (half, at) in [
-            ("\\ud83d", 7),
-            ("\\ude02", 7),
-            ("x\\ud83dx", 8),
-            ("\\ud83d\\u0041", 7),
-            ("\\ude02\\ud83d", 7),
-        ] {
-            assert_eq!(
-                unescape(half, 7),
-                Err(JsonError {
-                    at,
-                    problem: JsonProblem::LoneSurrogate
-                }),
-                "{half}"
-            );
+        for (half, at) in
+            [("\\ud83d", 7), ("\\ude02", 7), ("x\\ud83dx", 8), ("\\ud83d\\u0041", 7), ("\\ude02\\ud83d", 7)]
+        {
+            assert_eq!(unescape(half, 7), Err(JsonError { at, problem: JsonProblem::LoneSurrogate }), "{half}");
         }
     }
 }

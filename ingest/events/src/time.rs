@@ -7,13 +7,7 @@ pub fn parse_rfc3339_ms(text: &str) -> Result<i64, &'static str> {
     let b = text.as_bytes();
     let number = |from: usize, to: usize| -> Result<i64, &'static str> {
         let part = b.get(from..to).ok_or(WRONG)?;
-        part.iter().try_fold(0, |n, c| {
-            if c.is_ascii_digit() {
-                Ok(n * 10 + i64::from(c - b'0'))
-            } else {
-                Err(WRONG)
-            }
-        })
+        part.iter().try_fold(0, |n, c| if c.is_ascii_digit() { Ok(n * 10 + i64::from(c - b'0')) } else { Err(WRONG) })
     };
     let is = |at: usize, any: &[u8]| b.get(at).is_some_and(|c| any.contains(c));
     if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
@@ -60,12 +54,7 @@ pub fn format_rfc3339_ms(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (y, m, d) = civil_from_days(days);
     let (s, milli) = (rest / 1_000, rest % 1_000);
-    format!(
-        "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{milli:03}Z",
-        s / 3_600,
-        s / 60 % 60,
-        s % 60
-    )
+    format!("{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{milli:03}Z", s / 3_600, s / 60 % 60, s % 60)
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -94,11 +83,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let mp = (5 * day_of_year + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (
-        era * 400 + year_of_era + i64::from(month <= 2),
-        month,
-        day_of_year - (153 * mp + 2) / 5 + 1,
-    )
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day_of_year - (153 * mp + 2) / 5 + 1)
 }
 
 /// Reads a time from text without a copy of it.
@@ -192,11 +177,7 @@ mod tests {
         ] {
             assert_eq!(parse_rfc3339_ms(same), utc, "{same}");
         }
-        assert_eq!(
-            parse_rfc3339_ms("2016-12-31T23:59:60Z"),
-            parse_rfc3339_ms("2016-12-31T23:59:59Z"),
-            "a leap second"
-        );
+        assert_eq!(parse_rfc3339_ms("2016-12-31T23:59:60Z"), parse_rfc3339_ms("2016-12-31T23:59:59Z"), "a leap second");
     }
 
     #[test]

@@ -96,16 +96,8 @@ impl ClicsImporter {
         };
         let body = objects::configured(Fields(&data)).map_err(|p| self.wrong("contest", "", p))?;
         let history = &mut self.memory.contest_history;
-        let version = event
-            .version
-            .unwrap_or_else(|| history.version(content_hash(&Value::Object(data))));
-        Ok(vec![self.told(
-            "contest",
-            Id::const_new(""),
-            &["contest", &version],
-            body,
-            None,
-        )])
+        let version = event.version.unwrap_or_else(|| history.version(content_hash(&Value::Object(data))));
+        Ok(vec![self.told("contest", Id::const_new(""), &["contest", &version], body, None)])
     }
 
     fn state(&mut self, event: Event) -> Result<Vec<Told>, FeedError> {
@@ -121,13 +113,7 @@ impl ClicsImporter {
         let changed = (0..moments.len()).filter(|&n| moments[n] != before[n]);
         let told = changed.map(|n| {
             let id = ["state", state::MOMENTS[n], &version];
-            self.told(
-                "state",
-                Id::const_new(state::MOMENTS[n]),
-                &id,
-                state::body(n, moments[n]),
-                moments[n],
-            )
+            self.told("state", Id::const_new(state::MOMENTS[n]), &id, state::body(n, moments[n]), moments[n])
         });
         Ok(told.collect())
     }
@@ -137,24 +123,15 @@ impl ClicsImporter {
         let list = match event.change {
             Change::Replace(list) => list,
             Change::Set(_) | Change::Delete if event.id.is_none() => {
-                let problem = format!(
-                    "an event of `{}` without an id; expected `id` or `data.id`",
-                    collection.name()
-                );
-                return Err(FeedError::NotAnEvent {
-                    line: self.line,
-                    problem,
-                });
+                let problem = format!("an event of `{}` without an id; expected `id` or `data.id`", collection.name());
+                return Err(FeedError::NotAnEvent { line: self.line, problem });
             }
             Change::Set(data) => {
                 let id = event.id.unwrap_or_default();
                 return Ok(vec![self.set(collection, id, data, version)?]);
             }
             Change::Delete => {
-                return Ok(self
-                    .delete(collection, event.id.unwrap_or_default(), version)
-                    .into_iter()
-                    .collect());
+                return Ok(self.delete(collection, event.id.unwrap_or_default(), version).into_iter().collect());
             }
         };
         let mut told = Vec::new();
@@ -163,10 +140,7 @@ impl ClicsImporter {
             let id = as_id(item.get("id")).ok().flatten();
             let (Some(id), Value::Object(data)) = (id, item) else {
                 let problem = format!("an object of the list of `{}` has no usable `id`", collection.name());
-                self.problems.push(FeedError::NotAnEvent {
-                    line: self.line,
-                    problem,
-                });
+                self.problems.push(FeedError::NotAnEvent { line: self.line, problem });
                 continue;
             };
             listed.insert(id.clone());
@@ -180,11 +154,7 @@ impl ClicsImporter {
             let objects = self.memory.objects.entry(collection).or_default();
             let vanished = objects.iter().filter(|(id, e)| e.alive && !listed.contains(*id));
             let vanished: Vec<Id> = vanished.map(|(id, _)| id.clone()).collect();
-            told.extend(
-                vanished
-                    .into_iter()
-                    .filter_map(|id| self.delete(collection, id, version)),
-            );
+            told.extend(vanished.into_iter().filter_map(|id| self.delete(collection, id, version)));
         }
         Ok(told)
     }
@@ -196,11 +166,7 @@ impl ClicsImporter {
         data: Map<String, Value>,
         version: Option<&str>,
     ) -> Result<Told, FeedError> {
-        let known = self
-            .memory
-            .objects
-            .get(&on)
-            .is_some_and(|objects| objects.contains_key(&id));
+        let known = self.memory.objects.get(&on).is_some_and(|objects| objects.contains_key(&id));
         let entry = self.memory.entry(on, &id);
         let (body, time_ms) = match objects::set(on, &id, Fields(&data), entry) {
             Ok(made) => made,
@@ -248,41 +214,23 @@ impl ClicsImporter {
             backfill: true,
             body,
         };
-        Told {
-            record,
-            collection,
-            object,
-        }
+        Told { record, collection, object }
     }
 
     fn wrong(&self, kind: &'static str, id: &str, p: FieldProblem) -> FeedError {
-        FeedError::Object {
-            line: self.line,
-            kind,
-            id: id.into(),
-            field: p.field,
-            problem: p.problem,
-        }
+        FeedError::Object { line: self.line, kind, id: id.into(), field: p.field, problem: p.problem }
     }
 
     fn skip(&mut self, kind: &str) {
         let known = self.skipped.contains_key(kind) || self.skipped.len() < MOST_KINDS;
-        let kind: String = if known {
-            kind.chars().take(80).collect()
-        } else {
-            "other kinds".into()
-        };
+        let kind: String = if known { kind.chars().take(80).collect() } else { "other kinds".into() };
         *self.skipped.entry(kind).or_default() += 1;
     }
 }
 
 impl Importer for ClicsImporter {
     fn push_line(&mut self, line: &str, out: &mut Vec<Outgoing>) -> Result<(), FeedError> {
-        out.extend(
-            self.take(line)?
-                .iter()
-                .map(|t| Outgoing::new(&t.record, &[t.collection, &t.object])),
-        );
+        out.extend(self.take(line)?.iter().map(|t| Outgoing::new(&t.record, &[t.collection, &t.object])));
         Ok(())
     }
 
@@ -303,9 +251,7 @@ impl Importer for ClicsImporter {
     }
 
     fn scope(&self) -> String {
-        [&self.tenant, &self.event, &self.source]
-            .map(|part| percent(part))
-            .join("/")
+        [&self.tenant, &self.event, &self.source].map(|part| percent(part)).join("/")
     }
 
     fn snapshot(&self) -> Option<String> {
@@ -344,9 +290,7 @@ fn percent(part: &str) -> String {
     let mut out = String::with_capacity(part.len());
     for c in part.chars() {
         if matches!(c, '%' | '/' | '#') || c.is_control() {
-            c.encode_utf8(&mut [0; 4])
-                .bytes()
-                .for_each(|b| out.push_str(&format!("%{b:02X}")));
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| out.push_str(&format!("%{b:02X}")));
         } else {
             out.push(c);
         }

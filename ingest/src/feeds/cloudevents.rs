@@ -18,12 +18,7 @@ pub struct CloudEventsImporter {
 impl CloudEventsImporter {
     /// With a tenant or event that replaces each record's own.
     pub fn new(tenant: Option<Id>, event: Option<Id>) -> CloudEventsImporter {
-        CloudEventsImporter {
-            tenant,
-            event,
-            line: 0,
-            skipped: BTreeMap::new(),
-        }
+        CloudEventsImporter { tenant, event, line: 0, skipped: BTreeMap::new() }
     }
 
     /// The record of one line, checked, and its bytes; `None` for an empty line.
@@ -34,10 +29,7 @@ impl CloudEventsImporter {
         if line.is_empty() {
             return Ok(None);
         }
-        let not_json = |e: serde_json::Error| FeedError::NotJson {
-            line: number,
-            problem: e.to_string(),
-        };
+        let not_json = |e: serde_json::Error| FeedError::NotJson { line: number, problem: e.to_string() };
         // Values stay the texts that they are: a number is not read and printed again.
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line).map_err(not_json)?;
         let mut replace = |name: &str, value: Option<String>| -> Result<(), FeedError> {
@@ -68,11 +60,7 @@ fn key(record: &Record) -> u64 {
 impl Importer for CloudEventsImporter {
     fn push_line(&mut self, line: &str, out: &mut Vec<Outgoing>) -> Result<(), FeedError> {
         if let Some((record, bytes)) = self.push(line)? {
-            out.push(Outgoing {
-                bytes,
-                time_ms: record.time_ms,
-                order_key: key(&record),
-            });
+            out.push(Outgoing { bytes, time_ms: record.time_ms, order_key: key(&record) });
         }
         Ok(())
     }
@@ -82,11 +70,7 @@ impl Importer for CloudEventsImporter {
     }
 
     fn scope(&self) -> String {
-        format!(
-            "{}/{}",
-            self.tenant.as_deref().unwrap_or("-"),
-            self.event.as_deref().unwrap_or("-")
-        )
+        format!("{}/{}", self.tenant.as_deref().unwrap_or("-"), self.event.as_deref().unwrap_or("-"))
     }
 }
 
@@ -104,10 +88,7 @@ mod tests {
         let mut was: serde_json::Value = serde_json::from_str(LINE).unwrap();
         was["backfill"] = true.into();
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(), was);
-        assert!(
-            String::from_utf8(bytes).unwrap().contains("1.50"),
-            "numbers keep their text"
-        );
+        assert!(String::from_utf8(bytes).unwrap().contains("1.50"), "numbers keep their text");
         assert_eq!(importer.push("  \n"), Ok(None));
     }
 
@@ -125,14 +106,9 @@ mod tests {
         let mut importer = CloudEventsImporter::new(None, None);
         assert!(matches!(importer.push("{"), Err(FeedError::NotJson { line: 1, .. })));
         assert!(matches!(importer.push("[1]"), Err(FeedError::NotJson { line: 2, .. })));
-        let e = importer
-            .push(&LINE.replace("usage.tokens", "usage.nothing"))
-            .unwrap_err();
+        let e = importer.push(&LINE.replace("usage.tokens", "usage.nothing")).unwrap_err();
         assert_eq!((e.line(), e.code()), (3, "unknown_type"));
-        assert_eq!(
-            importer.push(&LINE.replace(r#""tenant":"t","#, "")).unwrap_err().code(),
-            "missing"
-        );
+        assert_eq!(importer.push(&LINE.replace(r#""tenant":"t","#, "")).unwrap_err().code(), "missing");
         assert!(importer.push(LINE).unwrap().is_some(), "goes on after bad lines");
     }
 

@@ -104,10 +104,7 @@ pub async fn import(
     report.skipped.clone_from(import.importer.skipped());
     match result {
         Ok(()) => Ok(report),
-        Err(cause) => Err(ImportError {
-            cause,
-            report: Box::new(report),
-        }),
+        Err(cause) => Err(ImportError { cause, report: Box::new(report) }),
     }
 }
 
@@ -166,20 +163,14 @@ impl Import<'_> {
                 Some(Item::TooLong(bytes)) => {
                     self.lanes.report.lines += 1;
                     let limit = super::source::MAX_LINE_BYTES as u64;
-                    self.lanes.report.add_bad(&FeedError::TooLong {
-                        line: self.lanes.report.lines,
-                        bytes,
-                        limit,
-                    });
+                    self.lanes.report.add_bad(&FeedError::TooLong { line: self.lanes.report.lines, bytes, limit });
                     // Counted as a line by the importer, too.
                     self.take("", progress).await?;
                 }
                 Some(Item::Line(line)) => {
                     self.lanes.report.lines += 1;
                     let text = std::str::from_utf8(&line).unwrap_or_else(|_| {
-                        self.lanes.report.add_bad(&FeedError::NotText {
-                            line: self.lanes.report.lines,
-                        });
+                        self.lanes.report.add_bad(&FeedError::NotText { line: self.lanes.report.lines });
                         ""
                     });
                     self.take(text, progress).await?;

@@ -47,13 +47,7 @@ impl Saved {
     /// What to keep. `memory` is JSON.
     pub fn new(feed: &str, scope: &str, cursor: Cursor, memory: String) -> Result<Saved, ResumeError> {
         let memory = RawValue::from_string(memory).map_err(|e| ResumeError::Memory(e.to_string()))?;
-        Ok(Saved {
-            format: FORMAT,
-            feed: feed.into(),
-            scope: scope.into(),
-            cursor,
-            memory,
-        })
+        Ok(Saved { format: FORMAT, feed: feed.into(), scope: scope.into(), cursor, memory })
     }
 }
 
@@ -103,9 +97,7 @@ impl ResumeFile {
     /// In `dir`; the name is a hash of feed, scope and server, so that one feed may go to several places.
     pub fn new(dir: &Path, feed: &str, scope: &str, server: &str) -> ResumeFile {
         let hash = gravity_events::record::stable_hash128(&[feed.as_bytes(), scope.as_bytes(), server.as_bytes()]);
-        ResumeFile {
-            path: dir.join(format!("{hash:032x}.json")),
-        }
+        ResumeFile { path: dir.join(format!("{hash:032x}.json")) }
     }
 
     /// Where it is.
@@ -120,20 +112,14 @@ impl ResumeFile {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.io("read", error)),
         };
-        let damaged = |e: serde_json::Error| ResumeError::Damaged {
-            path: self.path.clone(),
-            problem: e.to_string(),
-        };
+        let damaged = |e: serde_json::Error| ResumeError::Damaged { path: self.path.clone(), problem: e.to_string() };
         #[derive(Deserialize)]
         struct Head {
             format: u32,
         }
         let head: Head = serde_json::from_str(&text).map_err(damaged)?;
         if head.format > FORMAT {
-            return Err(ResumeError::Newer {
-                path: self.path.clone(),
-                format: head.format,
-            });
+            return Err(ResumeError::Newer { path: self.path.clone(), format: head.format });
         }
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
@@ -155,11 +141,7 @@ impl ResumeFile {
     }
 
     fn io(&self, doing: &'static str, error: std::io::Error) -> ResumeError {
-        ResumeError::Io {
-            doing,
-            path: self.path.clone(),
-            error,
-        }
+        ResumeError::Io { doing, path: self.path.clone(), error }
     }
 }
 
@@ -178,16 +160,10 @@ mod tests {
             file.save(&Saved::new("http://x/event-feed", "t/e", cursor.clone(), format!("{{\"n\":{n}}}")).unwrap())
                 .unwrap();
             let saved = file.load().unwrap().unwrap();
-            assert_eq!(
-                (saved.cursor, saved.memory.get()),
-                (cursor, format!("{{\"n\":{n}}}").as_str())
-            );
+            assert_eq!((saved.cursor, saved.memory.get()), (cursor, format!("{{\"n\":{n}}}").as_str()));
         }
         assert_eq!(fs::read_dir(&deep).unwrap().count(), 1, "no temporary file stays");
-        assert_ne!(
-            file.path(),
-            ResumeFile::new(&deep, "http://x/event-feed", "t/f", "http://s/").path()
-        );
+        assert_ne!(file.path(), ResumeFile::new(&deep, "http://x/event-feed", "t/f", "http://s/").path());
         fs::write(file.path(), "{\"format\":1,").unwrap();
         assert!(matches!(file.load(), Err(ResumeError::Damaged { .. })));
         fs::write(file.path(), "{\"format\":2}").unwrap();

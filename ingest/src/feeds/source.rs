@@ -101,10 +101,7 @@ impl Reader {
         let (send, items) = mpsc::channel(AHEAD);
         let task = match source {
             Source::File(path) => {
-                let unreadable = |error| SourceError::Unreadable {
-                    what: source.to_string(),
-                    error,
-                };
+                let unreadable = |error| SourceError::Unreadable { what: source.to_string(), error };
                 let file = std::fs::File::open(path).map_err(unreadable)?;
                 if file.metadata().is_ok_and(|m| m.is_dir()) {
                     return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
@@ -147,30 +144,20 @@ mod tests {
     #[test]
     fn arguments() {
         assert_eq!(Source::parse("-").unwrap(), Source::Stdin);
-        assert_eq!(
-            Source::parse("a/event-feed.ndjson").unwrap(),
-            Source::File("a/event-feed.ndjson".into())
-        );
+        assert_eq!(Source::parse("a/event-feed.ndjson").unwrap(), Source::File("a/event-feed.ndjson".into()));
         for text in [
             "https://h/api/contests/c1",
             "https://h/api/contests/c1/",
             "https://h/api/contests/c1/event-feed",
             "https://h/api/contests/c1/event-feed#x",
         ] {
-            let Source::Live(url) = Source::parse(text).unwrap() else {
-                panic!("{text}")
-            };
+            let Source::Live(url) = Source::parse(text).unwrap() else { panic!("{text}") };
             assert_eq!(url.as_str(), "https://h/api/contests/c1/event-feed");
         }
         let with = Source::parse("https://u:secret@h:8443/contests/c1/event-feed?types=teams").unwrap();
         assert_eq!(with.to_string(), "https://h:8443/contests/c1/event-feed?types=teams");
         assert!(!format!("{with:?}").contains("secret"));
-        for bad in [
-            "https://u:secret@h/",
-            "http://",
-            "https://h/api/contests",
-            "https://h/api/contests/c1/teams",
-        ] {
+        for bad in ["https://u:secret@h/", "http://", "https://h/api/contests", "https://h/api/contests/c1/teams"] {
             let e = Source::parse(bad).unwrap_err().to_string();
             assert!(!e.contains("secret") && e.contains("contests/"), "{e}");
         }

@@ -84,19 +84,9 @@ impl KafkaLog {
             options: options.clone(),
             link: link.clone(),
         };
-        let watch = Watch {
-            options: options.clone(),
-            link: link.clone(),
-            suspected,
-            asker: asker.clone(),
-        };
+        let watch = Watch { options: options.clone(), link: link.clone(), suspected, asker: asker.clone() };
         log.spawn("kafka-watch", move || watch.run())?;
-        let mirror = Mirror {
-            options: options.clone(),
-            link: link.clone(),
-            holds,
-            moved,
-        };
+        let mirror = Mirror { options: options.clone(), link: link.clone(), holds, moved };
         log.spawn("kafka-bounds", move || mirror.run())?;
         topics::ensure(&options, &link, &asker)?;
         Ok(log)
@@ -136,12 +126,7 @@ impl Log for KafkaLog {
         for b in &from {
             self.readers.check(b.topic, b.partition)?;
         }
-        Ok(Box::new(KafkaTail::new(
-            &self.options,
-            &self.link,
-            &self.readers,
-            from,
-        )?))
+        Ok(Box::new(KafkaTail::new(&self.options, &self.link, &self.readers, from)?))
     }
 
     fn hold(&self, holder: &str, bounds: &[Bound]) {
@@ -156,13 +141,7 @@ impl Log for KafkaLog {
 
     fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError> {
         self.link.check_open()?;
-        Ok(Box::new(KafkaOutputs::new(
-            &self.options,
-            &self.link,
-            &self.readers,
-            &self.holds,
-            pipeline,
-        )?))
+        Ok(Box::new(KafkaOutputs::new(&self.options, &self.link, &self.readers, &self.holds, pipeline)?))
     }
 
     fn close(&self) {

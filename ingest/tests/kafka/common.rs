@@ -7,10 +7,7 @@ use futures::executor::block_on;
 use gravity_events::{Position, Topic};
 use gravity_ingest::log::{Bound, Entry, Limit, Log, Produce, Tail};
 
-pub const LIMIT: Limit = Limit {
-    records: 1000,
-    bytes: 1 << 20,
-};
+pub const LIMIT: Limit = Limit { records: 1000, bytes: 1 << 20 };
 /// Long enough that a test which has to wait for it has failed.
 pub const LONG: Duration = Duration::from_secs(30);
 
@@ -24,18 +21,11 @@ pub fn record(topic: Topic, key: &str, value: &str) -> Produce {
 }
 
 pub fn at(topic: Topic, partition: u32, value: &str) -> Produce {
-    Produce {
-        partition: Some(partition),
-        ..record(topic, "k", value)
-    }
+    Produce { partition: Some(partition), ..record(topic, "k", value) }
 }
 
 pub fn bound(topic: Topic, partition: u32, offset: u64) -> Bound {
-    Bound {
-        topic,
-        partition,
-        offset,
-    }
+    Bound { topic, partition, offset }
 }
 
 pub fn append(log: &dyn Log, records: Vec<Produce>) -> Vec<Position> {

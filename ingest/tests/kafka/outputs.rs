@@ -35,10 +35,7 @@ fn transactional(options: &KafkaOptions, id: &str) -> BaseProducer {
 
 fn send(producer: &BaseProducer, options: &KafkaOptions, topic: Topic, partition: i32, value: &str) {
     let name = options.topic_name(topic);
-    producer
-        .send(BaseRecord::<str, str>::to(&name).partition(partition).payload(value))
-        .map_err(|(e, _)| e)
-        .unwrap();
+    producer.send(BaseRecord::<str, str>::to(&name).partition(partition).payload(value)).map_err(|(e, _)| e).unwrap();
     producer.flush(LONG).unwrap();
 }
 
@@ -61,32 +58,14 @@ fn epochs_are_written_whole_once_and_with_their_binding() {
     let log = KafkaServer::shared().log();
     let mut outputs = log.outputs("boards").unwrap();
     assert_eq!(outputs.last_epoch().unwrap(), None);
-    let first = epoch(
-        1,
-        &[
-            (Topic::BoardsPublic, 0),
-            (Topic::BoardsPublic, 0),
-            (Topic::BoardsJury, 2),
-        ],
-    );
+    let first = epoch(1, &[(Topic::BoardsPublic, 0), (Topic::BoardsPublic, 0), (Topic::BoardsJury, 2)]);
     outputs.publish(std::slice::from_ref(&first)).unwrap();
-    outputs
-        .publish(&[first.clone(), epoch(2, &[]), epoch(4, &[(Topic::BoardsPublic, 0)])])
-        .unwrap();
+    outputs.publish(&[first.clone(), epoch(2, &[]), epoch(4, &[(Topic::BoardsPublic, 0)])]).unwrap();
     assert_eq!(outputs.last_epoch().unwrap(), Some(4));
 
-    let closed = |epoch, records| {
-        Ok(EpochClosed {
-            pipeline: "boards".into(),
-            epoch,
-            records,
-        })
-    };
+    let closed = |epoch, records| Ok(EpochClosed { pipeline: "boards".into(), epoch, records });
     let text = |t: &str| Err(t.to_owned());
-    assert_eq!(
-        marks(&log, Topic::BoardsPublic, 0),
-        [text("e1"), text("e1"), closed(1, 2), text("e4"), closed(4, 1)]
-    );
+    assert_eq!(marks(&log, Topic::BoardsPublic, 0), [text("e1"), text("e1"), closed(1, 2), text("e4"), closed(4, 1)]);
     assert_eq!(marks(&log, Topic::BoardsJury, 2), [text("e1"), closed(1, 1)]);
     assert_eq!(marks(&log, Topic::BoardsPublic, 1), []);
 
@@ -99,10 +78,7 @@ fn epochs_are_written_whole_once_and_with_their_binding() {
         )
     );
     let after = |n: u64| epoch(n, &[]).bound;
-    assert_eq!(
-        outputs.bindings_after(1).unwrap(),
-        [(2, 2000, after(2)), (4, 4000, after(4))]
-    );
+    assert_eq!(outputs.bindings_after(1).unwrap(), [(2, 2000, after(2)), (4, 4000, after(4))]);
     assert_eq!(outputs.bindings_after(4).unwrap(), []);
     assert_eq!(outputs.bindings_after(0).unwrap().len(), 3);
     assert_eq!(committed(log.options(), "boards", Topic::Usage, 1), Offset::Offset(40));
@@ -126,12 +102,7 @@ fn bindings_are_found_far_from_the_end_of_the_topic() {
     busy.publish(&many).unwrap();
     assert_eq!(log.outputs("rare").unwrap().last_epoch().unwrap(), Some(8));
     let mut busy = log.outputs("busy").unwrap();
-    let after: Vec<u64> = busy
-        .bindings_after(100)
-        .unwrap()
-        .into_iter()
-        .map(|(epoch, ..)| epoch)
-        .collect();
+    let after: Vec<u64> = busy.bindings_after(100).unwrap().into_iter().map(|(epoch, ..)| epoch).collect();
     assert_eq!(after, (101..=700).collect::<Vec<_>>());
 }
 
@@ -159,20 +130,14 @@ fn an_aborted_transaction_is_invisible_and_reads_pass_over_its_hole() {
 #[test]
 fn what_a_dead_process_left_half_way_never_shows() {
     let log = KafkaServer::shared().log();
-    log.outputs("boards")
-        .unwrap()
-        .publish(&[epoch(1, &[(Topic::BoardsPublic, 0)])])
-        .unwrap();
+    log.outputs("boards").unwrap().publish(&[epoch(1, &[(Topic::BoardsPublic, 0)])]).unwrap();
     let dead = transactional(log.options(), "boards");
     send(&dead, log.options(), Topic::BoardsPublic, 0, "half of epoch 2");
     // Taking over aborts it, without waiting for its time-out.
     let mut outputs = log.outputs("boards").unwrap();
     assert_eq!(outputs.last_epoch().unwrap(), Some(1));
     outputs.publish(&[epoch(2, &[(Topic::BoardsPublic, 0)])]).unwrap();
-    let plain: Vec<String> = marks(&log, Topic::BoardsPublic, 0)
-        .into_iter()
-        .filter_map(Result::err)
-        .collect();
+    let plain: Vec<String> = marks(&log, Topic::BoardsPublic, 0).into_iter().filter_map(Result::err).collect();
     assert_eq!(plain, ["e1", "e2"]);
 }
 
@@ -183,10 +148,7 @@ fn an_older_writer_is_fenced_and_changes_nothing() {
     older.publish(&[epoch(1, &[(Topic::BoardsPublic, 0)])]).unwrap();
     let mut newer = log.outputs("boards").unwrap();
     let stale = older.publish(&[epoch(2, &[(Topic::BoardsPublic, 0)])]).unwrap_err();
-    assert!(
-        matches!(&stale, LogError::Fenced { pipeline } if pipeline == "boards"),
-        "{stale:?}"
-    );
+    assert!(matches!(&stale, LogError::Fenced { pipeline } if pipeline == "boards"), "{stale:?}");
     assert!(older.publish(&[epoch(2, &[])]).is_err(), "it stays that way");
     assert_eq!(newer.last_epoch().unwrap(), Some(1));
     newer.publish(&[epoch(2, &[(Topic::BoardsPublic, 0)])]).unwrap();
@@ -216,10 +178,7 @@ fn an_epoch_for_a_partition_that_is_not_there_is_refused_before_anything_is_writ
     let log = KafkaServer::shared().log();
     let mut outputs = log.outputs("boards").unwrap();
     let bad = epoch(1, &[(Topic::BoardsPublic, 0), (Topic::BoardsPublic, 9)]);
-    assert!(matches!(
-        outputs.publish(&[bad]),
-        Err(LogError::NoPartition { partition: 9, .. })
-    ));
+    assert!(matches!(outputs.publish(&[bad]), Err(LogError::NoPartition { partition: 9, .. })));
     outputs.publish(&[epoch(1, &[(Topic::BoardsPublic, 0)])]).unwrap();
     assert_eq!(outputs.last_epoch().unwrap(), Some(1));
 }

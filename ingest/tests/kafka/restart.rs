@@ -31,10 +31,7 @@ fn logged() -> &'static Arc<Mutex<Vec<u8>>> {
     LOGGED.get_or_init(|| {
         let sink = Sink(Arc::default());
         let writer = sink.clone();
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .init();
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
         sink.0
     })
 }
@@ -96,9 +93,7 @@ fn nothing_is_lost_and_the_client_waits_when_the_broker_is_killed_and_restarted(
             unreachable!()
         });
         let follower = scope.spawn(|| {
-            let mut tail = log
-                .tail((0..3).map(|p| bound(Topic::Submissions, p, 0)).collect())
-                .unwrap();
+            let mut tail = log.tail((0..3).map(|p| bound(Topic::Submissions, p, 0)).collect()).unwrap();
             let mut all = Vec::new();
             loop {
                 let done = stop.load(Ordering::Acquire);
@@ -130,18 +125,11 @@ fn nothing_is_lost_and_the_client_waits_when_the_broker_is_killed_and_restarted(
     for (writer, positions) in acknowledged.iter().enumerate() {
         for (n, position) in positions.iter().enumerate() {
             let found = by_position[position];
-            assert_eq!(
-                (&found.key[..], &found.value[..]),
-                (format!("w{writer}").as_bytes(), n.to_string().as_bytes())
-            );
+            assert_eq!((&found.key[..], &found.value[..]), (format!("w{writer}").as_bytes(), n.to_string().as_bytes()));
         }
         assert!(positions.windows(2).all(|w| w[0].offset < w[1].offset));
     }
-    assert_eq!(
-        all.len(),
-        acknowledged.iter().map(Vec::len).sum::<usize>(),
-        "retries wrote nothing twice"
-    );
+    assert_eq!(all.len(), acknowledged.iter().map(Vec::len).sum::<usize>(), "retries wrote nothing twice");
     assert_eq!(followed.len(), all.len());
     assert!(followed.iter().all(|e| by_position[&e.position] == e));
 
@@ -156,10 +144,7 @@ fn nothing_is_lost_and_the_client_waits_when_the_broker_is_killed_and_restarted(
             }
         })
         .collect();
-    assert_eq!(
-        epochs,
-        (1..=published.load(Ordering::Acquire) as u64).collect::<Vec<_>>()
-    );
+    assert_eq!(epochs, (1..=published.load(Ordering::Acquire) as u64).collect::<Vec<_>>());
 
     // One line per loss and one per return.
     log.close();

@@ -53,9 +53,7 @@ impl KafkaServer {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut options = KafkaOptions::new(self.brokers());
         options.prefix = format!("t{}.", NEXT.fetch_add(1, Ordering::Relaxed));
-        let many = Topic::ALL
-            .into_iter()
-            .filter(|t| !matches!(t, Topic::Reference | Topic::Epochs));
+        let many = Topic::ALL.into_iter().filter(|t| !matches!(t, Topic::Reference | Topic::Epochs));
         options.partitions = many.map(|t| (t, 3)).collect();
         options
     }
@@ -68,21 +66,14 @@ impl KafkaServer {
     fn parts(&self, arguments: &[&str], keep: bool) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/parts");
         let mut command = Command::new(script);
-        command
-            .arg("kafka")
-            .args(arguments)
-            .env("KAFKA_OWNER", std::process::id().to_string());
+        command.arg("kafka").args(arguments).env("KAFKA_OWNER", std::process::id().to_string());
         if keep {
             command.env("KAFKA_KEEP", "1");
         } else {
             command.env_remove("KAFKA_KEEP");
         }
         let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

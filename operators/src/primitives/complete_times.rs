@@ -34,10 +34,7 @@ where
         move |(input, frontier), output| {
             input.for_each_stamp(|capability, mut containers| {
                 let Some(capability) = capability.retain_least(output.output_index()) else {
-                    debug_assert!(
-                        containers.all(|c| c.is_empty()),
-                        "updates came without a time to answer at"
-                    );
+                    debug_assert!(containers.all(|c| c.is_empty()), "updates came without a time to answer at");
                     return;
                 };
                 for container in containers {
@@ -77,9 +74,6 @@ fn stash<D>(waiting: &mut BTreeMap<u64, Updates<D>>, mut container: Vec<Update<D
         if chunks.is_empty() {
             chunks.push(Vec::new());
         }
-        chunks
-            .last_mut()
-            .expect("one was pushed when there was none")
-            .push(update);
+        chunks.last_mut().expect("one was pushed when there was none").push(update);
     }
 }

@@ -22,11 +22,7 @@ where
         for ((key, value), _, diff) in updates.into_iter().flatten() {
             let slot = groups.entry(key);
             let key = slot.key().clone();
-            let slot = slot.or_insert_with(|| Slot {
-                counts: BTreeMap::new(),
-                said: None,
-                touched: false,
-            });
+            let slot = slot.or_insert_with(|| Slot { counts: BTreeMap::new(), said: None, touched: false });
             if !std::mem::replace(&mut slot.touched, true) {
                 touched.push(key);
             }
@@ -47,13 +43,8 @@ where
             }
         }
     };
-    complete_times(
-        input.inner,
-        Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()),
-        name,
-        step,
-    )
-    .as_collection()
+    complete_times(input.inner, Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()), name, step)
+        .as_collection()
 }
 
 struct Slot<V> {

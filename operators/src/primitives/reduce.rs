@@ -92,13 +92,8 @@ where
             }
         }
     };
-    complete_times(
-        input.inner,
-        Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()),
-        name,
-        step,
-    )
-    .as_collection()
+    complete_times(input.inner, Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()), name, step)
+        .as_collection()
 }
 
 struct Slot<V, O> {
@@ -109,11 +104,7 @@ struct Slot<V, O> {
 
 impl<V, O> Default for Slot<V, O> {
     fn default() -> Self {
-        Slot {
-            values: Vec::new(),
-            said: Vec::new(),
-            touched: false,
-        }
+        Slot { values: Vec::new(), said: Vec::new(), touched: false }
     }
 }
 

@@ -62,9 +62,13 @@ pub fn collect(record: &Record, out: &mut Facts) {
         Body::EventFinalized(m) => put(RefKey::Moment(key, MomentKind::Finalized), 0, moment(m)),
         Body::TeamRegistered(t) => put(RefKey::Team(key, t.team.clone()), t.revision, kept(t.deleted)),
         Body::GroupRegistered(g) => put(RefKey::Group(key, g.group.clone()), g.revision, kept(g.deleted)),
-        Body::OrganizationRegistered(o) => put(RefKey::Organization(key, o.organization.clone()), o.revision, kept(o.deleted)),
+        Body::OrganizationRegistered(o) => {
+            put(RefKey::Organization(key, o.organization.clone()), o.revision, kept(o.deleted))
+        }
         Body::ProblemPublished(p) => put(RefKey::Problem(key, p.problem.clone()), p.revision, kept(p.deleted)),
-        Body::JudgementTypePublished(t) => put(RefKey::JudgementType(key, t.judgement_type.clone()), t.revision, kept(t.deleted)),
+        Body::JudgementTypePublished(t) => {
+            put(RefKey::JudgementType(key, t.judgement_type.clone()), t.revision, kept(t.deleted))
+        }
         Body::RejudgingOpened(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Opened),
         Body::RejudgingApplied(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Applied),
         Body::RejudgingCancelled(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Cancelled),
@@ -80,7 +84,9 @@ pub fn collect(record: &Record, out: &mut Facts) {
             };
             out.upsert(SUBMISSIONS, at, s.revision, Some(encode(&value)));
         }
-        Body::SubmissionWithdrawn(s) => out.upsert(SUBMISSIONS, encode(&ObjectKey(&key, &s.submission)), s.revision, None),
+        Body::SubmissionWithdrawn(s) => {
+            out.upsert(SUBMISSIONS, encode(&ObjectKey(&key, &s.submission)), s.revision, None)
+        }
         Body::JudgementRecorded(j) => {
             let at = encode(&ObjectKey(&key, &j.judgement));
             let value = Judgement {
@@ -115,7 +121,9 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
         reference: &Rows<'s, (RefKey, String)>,
         key: impl Fn(RefKey) -> Option<K> + 'static,
     ) -> Rows<'s, (K, V)> {
-        let pick = move |((k, v), time, diff): ((RefKey, String), u64, i64)| Some(((key(k)?, serde_json::from_str(&v).ok()?), time, diff));
+        let pick = move |((k, v), time, diff): ((RefKey, String), u64, i64)| {
+            Some(((key(k)?, serde_json::from_str(&v).ok()?), time, diff))
+        };
         reference.inner.clone().flat_map(pick).as_collection()
     }
     macro_rules! objects {

@@ -43,7 +43,11 @@ impl Clock {
             (false, None) => {
                 self.in_doubt_since = Some(at);
                 self.agreed_since = None;
-                tracing::error!(wall_ms, monotonic_ms, "the wall clock leapt; following the monotonic clock, nothing expires until both agree for ten minutes");
+                tracing::error!(
+                    wall_ms,
+                    monotonic_ms,
+                    "the wall clock leapt; following the monotonic clock, nothing expires until both agree for ten minutes"
+                );
             }
             (false, Some(_)) => self.agreed_since = None,
             (true, Some(_)) => {

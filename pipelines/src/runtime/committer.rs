@@ -144,7 +144,12 @@ impl<D: Definition> Committer<D> {
         let changed = self.versions.restore(&*self.definition, &diffs, known);
         if !changed.is_empty() {
             epoch += 1;
-            tracing::warn!(pipeline = self.definition.name(), epoch, parts = changed.len(), "this build computes other views; publishing the difference as an epoch of its own");
+            tracing::warn!(
+                pipeline = self.definition.name(),
+                epoch,
+                parts = changed.len(),
+                "this build computes other views; publishing the difference as an epoch of its own"
+            );
             let frame = Frame {
                 epoch,
                 now_ms,
@@ -154,7 +159,10 @@ impl<D: Definition> Committer<D> {
                 blocks: Vec::new(),
                 identities: Vec::new(),
                 refused: Vec::new(),
-                outputs: diffs.iter().map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into))).collect(),
+                outputs: diffs
+                    .iter()
+                    .map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into)))
+                    .collect(),
                 versions: self.encode_versions(&changed)?,
             };
             self.write(&frame)?;
@@ -162,7 +170,8 @@ impl<D: Definition> Committer<D> {
         self.committed = epoch;
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = self.versions.all();
-        let committed = Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
+        let committed =
+            Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
         self.definition.publish(committed.clone());
         self.status.committed(&committed, 0, 0, Duration::ZERO);
         if !changed.is_empty() {
@@ -206,7 +215,9 @@ impl<D: Definition> Committer<D> {
                 self.pending.entry(epoch).or_default().begin = Some((begin, Instant::now()));
             }
             Message::Rows(epoch, blocks) => self.pending.entry(epoch).or_default().blocks.extend(blocks),
-            Message::Ids(epoch, shard, packed) => self.pending.entry(epoch).or_default().identities.push((shard, packed.into())),
+            Message::Ids(epoch, shard, packed) => {
+                self.pending.entry(epoch).or_default().identities.push((shard, packed.into()))
+            }
             Message::Refused(epoch, rows) => self.pending.entry(epoch).or_default().refused.extend(rows),
             Message::Outputs(rows) => {
                 let rows = rows.downcast::<Vec<Row<D>>>().expect("workers send the outputs of their own pipeline");
@@ -248,7 +259,12 @@ impl<D: Definition> Committer<D> {
             blocks,
             identities,
             refused,
-            outputs: diffs.iter().map(|d| (Bytes::copy_from_slice(&d.key_bytes), d.new_bytes.as_ref().map(|b| Bytes::copy_from_slice(b)))).collect(),
+            outputs: diffs
+                .iter()
+                .map(|d| {
+                    (Bytes::copy_from_slice(&d.key_bytes), d.new_bytes.as_ref().map(|b| Bytes::copy_from_slice(b)))
+                })
+                .collect(),
             versions: self.encode_versions(&versions)?,
         };
         self.write(&frame)?;
@@ -256,7 +272,15 @@ impl<D: Definition> Committer<D> {
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = versions.into_iter().map(|(s, v, _)| (s, v)).collect();
         let refused = frame.refused.iter().map(told).collect();
-        let committed = Arc::new(Committed { epoch, now_ms: begin.now_ms, bound: begin.bound.clone(), changes, versions, refused, snapshot: false });
+        let committed = Arc::new(Committed {
+            epoch,
+            now_ms: begin.now_ms,
+            bound: begin.bound.clone(),
+            changes,
+            versions,
+            refused,
+            snapshot: false,
+        });
         if !self.gated {
             self.definition.publish(committed.clone());
         }
@@ -306,8 +330,10 @@ impl<D: Definition> Committer<D> {
     }
 
     fn encode(&self, value: &impl serde::Serialize) -> Result<Vec<u8>, PipelineError> {
-        postcard::to_stdvec(value)
-            .map_err(|e| PipelineError::Journal { pipeline: self.definition.name(), what: format!("an output cannot be encoded: {e}") })
+        postcard::to_stdvec(value).map_err(|e| PipelineError::Journal {
+            pipeline: self.definition.name(),
+            what: format!("an output cannot be encoded: {e}"),
+        })
     }
 
     /// Pairs what went with what came, by key. At most one of each leaves a view per epoch: more is a fault of the view,
@@ -348,7 +374,16 @@ fn told(row: &RefusedRow) -> Refused {
 /// Codes are a closed set; a frame of another version may hold one that this build does not know.
 pub(super) fn code(text: &str) -> &'static str {
     const KNOWN: &[&str] = &[
-        "duplicate", "conflict", "wrong_tenant", "wrong_topic", "too_late", "too_early", "too_large", "syntax", "missing", "invalid",
+        "duplicate",
+        "conflict",
+        "wrong_tenant",
+        "wrong_topic",
+        "too_late",
+        "too_early",
+        "too_large",
+        "syntax",
+        "missing",
+        "invalid",
         "unknown_type",
     ];
     KNOWN.iter().find(|k| **k == text).copied().unwrap_or("refused")

@@ -25,7 +25,9 @@ pub enum PipelineError {
         end: u64,
     },
     /// A frame or base cannot be understood although its checksum is right.
-    #[error("journal of {pipeline}: {what}. Restore the journal from a backup, or move it away to rebuild it from the log")]
+    #[error(
+        "journal of {pipeline}: {what}. Restore the journal from a backup, or move it away to rebuild it from the log"
+    )]
     Journal {
         /// Which pipeline.
         pipeline: &'static str,
@@ -33,7 +35,9 @@ pub enum PipelineError {
         what: String,
     },
     /// Written by a newer version.
-    #[error("journal of {pipeline}: format {found}, this build reads up to {known}: use the newer build, or restore a backup made by this one")]
+    #[error(
+        "journal of {pipeline}: format {found}, this build reads up to {known}: use the newer build, or restore a backup made by this one"
+    )]
     TooNew {
         /// Which pipeline.
         pipeline: &'static str,

@@ -39,7 +39,11 @@ impl<'s> Folds<'s> {
     ///
     /// # Panics
     /// When a fold is taken twice, or does not exist: wiring is code, not input.
-    pub fn upsert<T: ExchangeData>(&mut self, fold: u8, decode: impl Fn(&[u8], &[u8]) -> Option<T> + 'static) -> VecCollection<'s, u64, T, i64> {
+    pub fn upsert<T: ExchangeData>(
+        &mut self,
+        fold: u8,
+        decode: impl Fn(&[u8], &[u8]) -> Option<T> + 'static,
+    ) -> VecCollection<'s, u64, T, i64> {
         self.fold(fold, move |key, stored| match stored {
             Stored::Upsert { value: Some(value), .. } => decode(key, value),
             _ => None,
@@ -50,14 +54,22 @@ impl<'s> Folds<'s> {
     ///
     /// # Panics
     /// As [`Folds::upsert`].
-    pub fn sum<T: ExchangeData>(&mut self, fold: u8, decode: impl Fn(&[u8], &[i64]) -> Option<T> + 'static) -> VecCollection<'s, u64, T, i64> {
+    pub fn sum<T: ExchangeData>(
+        &mut self,
+        fold: u8,
+        decode: impl Fn(&[u8], &[i64]) -> Option<T> + 'static,
+    ) -> VecCollection<'s, u64, T, i64> {
         self.fold(fold, move |key, stored| match stored {
             Stored::Sum(numbers) => decode(key, numbers),
             Stored::Upsert { .. } => None,
         })
     }
 
-    fn fold<T: ExchangeData>(&mut self, fold: u8, decode: impl Fn(&[u8], &Stored) -> Option<T> + 'static) -> VecCollection<'s, u64, T, i64> {
+    fn fold<T: ExchangeData>(
+        &mut self,
+        fold: u8,
+        decode: impl Fn(&[u8], &Stored) -> Option<T> + 'static,
+    ) -> VecCollection<'s, u64, T, i64> {
         let stream = self.streams[usize::from(fold)].take().expect("a fold has one taker");
         let (out, start) = (self.out.clone(), self.start);
         let mut loaded = Some(std::mem::take(&mut self.loaded[usize::from(fold)]));
@@ -109,7 +121,9 @@ impl<'s> Folds<'s> {
 
 /// Applies the rows of one epoch; tells `emit` what went (-1) and came (+1); returns the changed rows, packed.
 fn apply(state: &mut Map, fold: u8, mut rows: Vec<FoldRow>, mut emit: impl FnMut(&[u8], &Stored, i64)) -> Vec<Block> {
-    rows.sort_unstable_by(|a, b| (a.shard, &a.key).cmp(&(b.shard, &b.key)).then_with(|| order(&a.op).cmp(&order(&b.op))));
+    rows.sort_unstable_by(|a, b| {
+        (a.shard, &a.key).cmp(&(b.shard, &b.key)).then_with(|| order(&a.op).cmp(&order(&b.op)))
+    });
     let mut blocks: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut rows = rows.into_iter().peekable();
     while let Some(mut row) = rows.next() {
@@ -140,7 +154,11 @@ fn apply(state: &mut Map, fold: u8, mut rows: Vec<FoldRow>, mut emit: impl FnMut
             }
         }
     }
-    blocks.into_iter().filter(|b| !b.1.is_empty()).map(|(shard, rows)| Block { fold, shard, rows: rows.into() }).collect()
+    blocks
+        .into_iter()
+        .filter(|b| !b.1.is_empty())
+        .map(|(shard, rows)| Block { fold, shard, rows: rows.into() })
+        .collect()
 }
 
 /// The order in which changes of one key are applied: it does not depend on how they arrived.
@@ -217,12 +235,25 @@ mod tests {
     #[test]
     fn highest_revision_wins_then_position_and_tombstones_keep_theirs() {
         let mut s = Map::default();
-        assert_eq!(run(&mut s, vec![row("k", 0, 5, Some("b")), row("k", 0, 4, Some("a"))]), [("k".into(), Some("b".into()), 1)]);
+        assert_eq!(
+            run(&mut s, vec![row("k", 0, 5, Some("b")), row("k", 0, 4, Some("a"))]),
+            [("k".into(), Some("b".into()), 1)]
+        );
         assert_eq!(run(&mut s, vec![row("k", 0, 3, Some("old"))]), [], "older place");
-        assert_eq!(run(&mut s, vec![row("k", 2, 6, None)]), [("k".into(), Some("b".into()), -1), ("k".into(), None, 1)]);
+        assert_eq!(
+            run(&mut s, vec![row("k", 2, 6, None)]),
+            [("k".into(), Some("b".into()), -1), ("k".into(), None, 1)]
+        );
         assert_eq!(run(&mut s, vec![row("k", 1, 9, Some("back"))]), [], "an older revision does not bring it back");
-        assert_eq!(run(&mut s, vec![row("k", 2, 10, Some("c"))]), [("k".into(), None, -1), ("k".into(), Some("c".into()), 1)]);
-        assert_eq!(run(&mut s, vec![row("k", 3, 11, Some("c"))]), [], "same content: nothing to tell, but the revision is kept");
+        assert_eq!(
+            run(&mut s, vec![row("k", 2, 10, Some("c"))]),
+            [("k".into(), None, -1), ("k".into(), Some("c".into()), 1)]
+        );
+        assert_eq!(
+            run(&mut s, vec![row("k", 3, 11, Some("c"))]),
+            [],
+            "same content: nothing to tell, but the revision is kept"
+        );
         assert_eq!(run(&mut s, vec![row("k", 2, 12, Some("d"))]), []);
     }
 

@@ -52,7 +52,10 @@ impl Journal {
 
     /// Appends the frame of the next epoch. Not durable yet.
     pub fn append(&mut self, frame: &Frame) -> Result<(), PipelineError> {
-        let payload = frame.encode().map_err(|e| PipelineError::Journal { pipeline: self.pipeline, what: format!("a frame cannot be encoded: {e}") })?;
+        let payload = frame.encode().map_err(|e| PipelineError::Journal {
+            pipeline: self.pipeline,
+            what: format!("a frame cannot be encoded: {e}"),
+        })?;
         Ok(self.segments.append(frame.epoch, 1, &payload)?)
     }
 

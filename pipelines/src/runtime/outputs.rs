@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::committer::{Finished, code};
 use super::definition::{Change, Committed, Definition};
 use super::journal::frame::load_bounds;
-use super::journal::merge::{MERGE_BYTES, merge};
+use super::journal::merge::merge;
 use super::journal::{Frame, FramesReader};
 use super::supervisor::SharedStatus;
 use super::worker::{Message, RefusedRow};
@@ -42,6 +42,8 @@ pub struct Writer<D: Definition> {
     pub frames: FramesReader,
     /// The pipeline's folder.
     pub dir: PathBuf,
+    /// See [`super::Options`].
+    pub merge_bytes: u64,
     /// How merges sync.
     pub sync: SyncMode,
     /// Sizes and epochs.
@@ -62,7 +64,8 @@ impl<D: Definition> Writer<D> {
             let mut epochs = vec![first];
             epochs.extend(self.from_committer.try_iter().take(EPOCHS_AT_ONCE - 1));
             failpoint::pass("outputs.before_publish")?;
-            let whole: Vec<_> = epochs.iter().map(|f| output_epoch(&*self.definition, &f.committed, &f.dead_letters)).collect();
+            let whole: Vec<_> =
+                epochs.iter().map(|f| output_epoch(&*self.definition, &f.committed, &f.dead_letters)).collect();
             self.outputs.publish(&whole)?;
             failpoint::pass("outputs.after_publish")?;
             let last = epochs.last().expect("there is a first").committed.epoch;
@@ -76,7 +79,7 @@ impl<D: Definition> Writer<D> {
             {
                 done.join().unwrap_or(Ok(()))?;
             }
-            if merging.is_none() && self.status.wants_merge(MERGE_BYTES) {
+            if merging.is_none() && self.status.wants_merge(self.merge_bytes) {
                 merging = Some(self.merge_up_to(last)?);
             }
         }
@@ -100,7 +103,11 @@ impl<D: Definition> Writer<D> {
 }
 
 /// Publishes the frames that the topics lack, before a restarted pipeline goes on.
-pub fn catch_up<D: Definition>(definition: &D, outputs: &mut dyn Outputs, frames: &FramesReader) -> Result<(), PipelineError> {
+pub fn catch_up<D: Definition>(
+    definition: &D,
+    outputs: &mut dyn Outputs,
+    frames: &FramesReader,
+) -> Result<(), PipelineError> {
     let published = outputs.last_epoch()?.unwrap_or(0);
     for frame in frames.after(published) {
         let frame = frame?;
@@ -113,7 +120,10 @@ pub fn catch_up<D: Definition>(definition: &D, outputs: &mut dyn Outputs, frames
 
 /// The epoch that a frame tells of.
 fn from_frame<D: Definition>(definition: &D, frame: Frame) -> Result<Committed<D>, PipelineError> {
-    let broken = |what: &str| PipelineError::Journal { pipeline: definition.name(), what: format!("frame {}: {what}", frame.epoch) };
+    let broken = |what: &str| PipelineError::Journal {
+        pipeline: definition.name(),
+        what: format!("frame {}: {what}", frame.epoch),
+    };
     let change = |(key, value): &(Bytes, Option<Bytes>)| {
         let key = postcard::from_bytes(key).map_err(|e| broken(&format!("an output key cannot be decoded: {e}")))?;
         let value = value.as_ref().map(|v| postcard::from_bytes(v)).transpose();

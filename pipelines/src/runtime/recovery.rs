@@ -31,7 +31,12 @@ pub struct Recovered<D: Definition> {
 }
 
 /// Loads the journal in `dir`.
-pub fn recover<D: Definition>(definition: &D, dir: &Path, log: &dyn Log, sync: SyncMode) -> Result<Recovered<D>, PipelineError> {
+pub fn recover<D: Definition>(
+    definition: &D,
+    dir: &Path,
+    log: &dyn Log,
+    sync: SyncMode,
+) -> Result<Recovered<D>, PipelineError> {
     let name = definition.name();
     let broken = |what: String| PipelineError::Journal { pipeline: name, what };
     let newest = base::newest(dir)?;
@@ -65,7 +70,8 @@ pub fn recover<D: Definition>(definition: &D, dir: &Path, log: &dyn Log, sync: S
         claims.extend(frame.claims);
         versions.extend(frame.versions.into_iter().map(|(s, v, d)| (s, (v, d))));
     }
-    let known = load_bounds(&bound).ok_or_else(|| broken("it is bound to a topic that this build does not know".into()))?;
+    let known =
+        load_bounds(&bound).ok_or_else(|| broken("it is bound to a topic that this build does not know".into()))?;
     let versions = versions
         .into_iter()
         .map(|(s, v)| Ok((postcard::from_bytes(&s).map_err(|e| broken(format!("a scope cannot be decoded: {e}")))?, v)))
@@ -81,9 +87,13 @@ fn read_from<D: Definition>(definition: &D, log: &dyn Log, known: &[Bound]) -> R
         for partition in 0..log.partitions(topic) {
             let (first, end) = log.range(topic, partition)?;
             let offset = match known.iter().find(|b| (b.topic, b.partition) == (topic, partition)) {
-                Some(b) if b.offset > end => return Err(PipelineError::BoundAhead { topic, partition, bound: b.offset, end }),
+                Some(b) if b.offset > end => {
+                    return Err(PipelineError::BoundAhead { topic, partition, bound: b.offset, end });
+                }
                 Some(b) if b.offset < first => {
-                    return Err(gravity_ingest::log::LogError::Gone { topic, partition, wanted: b.offset, first }.into());
+                    return Err(
+                        gravity_ingest::log::LogError::Gone { topic, partition, wanted: b.offset, first }.into()
+                    );
                 }
                 Some(b) => b.offset,
                 None => first,

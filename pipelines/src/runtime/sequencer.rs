@@ -199,13 +199,22 @@ impl Sequencer {
         while let Some((now_ms, until)) = self.script.epochs.pop_front() {
             let mut entries = Vec::new();
             for at in self.bound.clone() {
-                let Some(end) = until.iter().find(|b| (b.topic, b.partition) == (at.topic, at.partition)).map(|b| b.offset) else { continue };
+                let Some(end) =
+                    until.iter().find(|b| (b.topic, b.partition) == (at.topic, at.partition)).map(|b| b.offset)
+                else {
+                    continue;
+                };
                 let mut next = at.offset;
                 while next < end {
                     if self.stop.load(Ordering::Acquire) {
                         return Ok(());
                     }
-                    let read = self.log.read(at.topic, at.partition, next, Limit { records: usize::try_from(end - next).unwrap_or(usize::MAX), bytes: 16 << 20 })?;
+                    let read = self.log.read(
+                        at.topic,
+                        at.partition,
+                        next,
+                        Limit { records: usize::try_from(end - next).unwrap_or(usize::MAX), bytes: 16 << 20 },
+                    )?;
                     match read.last() {
                         Some(last) => next = last.position.offset + 1,
                         // A log with holes (aborted transactions) may end short of the bound.
@@ -243,7 +252,14 @@ impl Sequencer {
         }
         failpoint::pass("sequencer.before_send")?;
         self.in_flight.open(epoch, entries.len(), self.bound.clone());
-        let begin = Begin { epoch, now_ms, bound: self.bound.clone(), claims: claims.clone(), records: entries.len(), oldest_ms };
+        let begin = Begin {
+            epoch,
+            now_ms,
+            bound: self.bound.clone(),
+            claims: claims.clone(),
+            records: entries.len(),
+            oldest_ms,
+        };
         // The committer hears of an epoch before any worker can answer for it.
         let _ = self.committer.send(Message::Begin(begin));
         let share = entries.len().div_ceil(self.workers.len());

@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::clock::Clock;
 use super::committer::{self, Committer};
 use super::definition::{Committed, Definition};
+use super::journal::merge::MERGE_BYTES;
 use super::sequencer::{InFlight, Script, Sequencer};
 use super::worker::{self, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs, recovery};
@@ -27,6 +28,8 @@ pub struct Options {
     pub workers: usize,
     /// Records at most in one epoch.
     pub row_cap: usize,
+    /// Frames are merged into a new base once they have more bytes than this, and than half the base.
+    pub merge_bytes: u64,
     /// Whether frames are fsynced. `None` only where nothing is to survive.
     pub sync: SyncMode,
     /// Epochs to cut exactly so before cutting freely, for tests.
@@ -36,7 +39,14 @@ pub struct Options {
 impl Options {
     /// The usual ones.
     pub fn new(dir: PathBuf, workers: usize) -> Options {
-        Options { dir, workers, row_cap: 65_536, sync: SyncMode::Fsync, script: Script::default() }
+        Options {
+            dir,
+            workers,
+            row_cap: 65_536,
+            merge_bytes: MERGE_BYTES,
+            sync: SyncMode::Fsync,
+            script: Script::default(),
+        }
     }
 }
 
@@ -205,7 +215,13 @@ impl Runtime {
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(10);
 
-fn supervise<D: Definition>(definition: &Arc<D>, log: &Arc<dyn Log>, options: &Options, status: &Arc<SharedStatus>, stop: &Arc<Stop>) {
+fn supervise<D: Definition>(
+    definition: &Arc<D>,
+    log: &Arc<dyn Log>,
+    options: &Options,
+    status: &Arc<SharedStatus>,
+    stop: &Arc<Stop>,
+) {
     let name = definition.name();
     let mut back_off = FIRST_BACK_OFF;
     loop {
@@ -250,7 +266,14 @@ fn run_once<D: Definition>(
     let recovered = recovery::recover(&**definition, &options.dir, &**log, options.sync)?;
     let recovery::Recovered { journal, restored, blocks, identities, claims, base } = recovered;
     let rows: usize = blocks.iter().map(|b| b.rows.len()).sum();
-    tracing::info!(pipeline = name, epoch = restored.epoch, row_bytes = rows, identity_bytes = identities.iter().map(|i| i.1.len()).sum::<usize>(), ms = began.elapsed().as_millis() as u64, "journal read");
+    tracing::info!(
+        pipeline = name,
+        epoch = restored.epoch,
+        row_bytes = rows,
+        identity_bytes = identities.iter().map(|i| i.1.len()).sum::<usize>(),
+        ms = began.elapsed().as_millis() as u64,
+        "journal read"
+    );
     status.set(|s| (s.base_epoch, s.journal_bytes) = (base, journal.bytes()));
     let mut outputs = log.outputs(name)?;
     outputs::catch_up(&**definition, &mut *outputs, &journal.reader())?;
@@ -299,6 +322,7 @@ fn run_once<D: Definition>(
             frames,
             dir: options.dir.clone(),
             sync: options.sync,
+            merge_bytes: options.merge_bytes,
             status: status.clone(),
         };
         let writer = spawn(name, "outputs", move || writer.run())?;
@@ -344,7 +368,11 @@ fn run_once<D: Definition>(
     ended
 }
 
-fn spawn(pipeline: &'static str, what: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
+fn spawn(
+    pipeline: &'static str,
+    what: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new()
         .name(format!("{pipeline}-{what}"))
         .spawn(work)

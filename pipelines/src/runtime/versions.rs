@@ -62,7 +62,11 @@ impl<D: Definition> Versions<D> {
                         Touch::Related(s) => (s, true),
                     };
                     if all {
-                        let related = self.parts.range(scope.clone()..).map(|(s, _)| s).take_while(|s| definition.related(&scope, s));
+                        let related = self
+                            .parts
+                            .range(scope.clone()..)
+                            .map(|(s, _)| s)
+                            .take_while(|s| definition.related(&scope, s));
                         moved.extend(related.cloned());
                     }
                     let part = self.parts.entry(scope.clone()).or_default();
@@ -81,7 +85,12 @@ impl<D: Definition> Versions<D> {
 
     /// Takes in the whole output after a start. `known` are versions and digests as they were committed; parts that
     /// are not what they were get the next version and are returned.
-    pub fn restore(&mut self, definition: &D, all: &[Diff<D>], known: BTreeMap<D::Scope, (u64, u64)>) -> Vec<(D::Scope, u64, u64)> {
+    pub fn restore(
+        &mut self,
+        definition: &D,
+        all: &[Diff<D>],
+        known: BTreeMap<D::Scope, (u64, u64)>,
+    ) -> Vec<(D::Scope, u64, u64)> {
         self.apply(definition, all);
         for scope in known.keys() {
             self.parts.entry(scope.clone()).or_default();
@@ -96,7 +105,13 @@ impl<D: Definition> Versions<D> {
         }
         // What is told of a part also tells of those related to it.
         for scope in changed.clone() {
-            changed.extend(self.parts.range(scope.clone()..).map(|(s, _)| s).take_while(|s| definition.related(&scope, s)).cloned());
+            changed.extend(
+                self.parts
+                    .range(scope.clone()..)
+                    .map(|(s, _)| s)
+                    .take_while(|s| definition.related(&scope, s))
+                    .cloned(),
+            );
         }
         let bump = |scope: D::Scope| {
             let part = self.parts.get_mut(&scope).expect("every changed part exists");

@@ -197,13 +197,17 @@ fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) 
         let out = shared.out.clone();
         views
             .inner
-            .unary_frontier::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(Local, "Outputs", move |_, _| {
-                move |(input, _), _| {
-                    input.for_each(|_, rows| {
-                        out.send(Message::Outputs(Box::new(std::mem::take(rows))));
-                    });
-                }
-            })
+            .unary_frontier::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
+                Local,
+                "Outputs",
+                move |_, _| {
+                    move |(input, _), _| {
+                        input.for_each(|_, rows| {
+                            out.send(Message::Outputs(Box::new(std::mem::take(rows))));
+                        });
+                    }
+                },
+            )
             .probe_with(&probe);
     });
     let mut told = None;
@@ -267,7 +271,12 @@ fn read<'s, D: Definition>(
 }
 
 fn decode<D: Definition>(definition: &D, entry: &Entry) -> Result<Decoded, RefusedRow> {
-    let refuse = |code: &str, detail: String| RefusedRow { position: entry.position, code: code.into(), detail, raw: Some(entry.value.clone()) };
+    let refuse = |code: &str, detail: String| RefusedRow {
+        position: entry.position,
+        code: code.into(),
+        detail,
+        raw: Some(entry.value.clone()),
+    };
     let (record, identity) =
         gravity_events::codec::decode_full(&entry.value).map_err(|e| refuse(e.code(), e.to_string()))?;
     if record.body.topic() != entry.position.topic {
@@ -296,7 +305,8 @@ fn admit<'s, D: Definition>(
     loaded: Vec<Bytes>,
 ) -> Vec<StreamVec<'s, u64, FoldRow>> {
     let mut builder = OperatorBuilder::new("Dedupe".to_owned(), decoded.scope());
-    let mut input = builder.new_input(decoded, Exchange::new(|d: &Decoded| u64::from(shard_of_identity(d.identity.id))));
+    let mut input =
+        builder.new_input(decoded, Exchange::new(|d: &Decoded| u64::from(shard_of_identity(d.identity.id))));
     let (outputs, streams): (Vec<_>, Vec<_>) = (0..shared.definition.folds()).map(|_| builder.new_output()).unzip();
     let mut outputs: Vec<OutputBuilder<u64, timely::container::CapacityContainerBuilder<Vec<FoldRow>>>> =
         outputs.into_iter().map(OutputBuilder::from).collect();
@@ -305,7 +315,8 @@ fn admit<'s, D: Definition>(
     let mut owners: HashMap<Id, Id> = (*shared.claims).clone();
     builder.build(move |caps| {
         drop(caps);
-        let mut identities = Identities::with_capacity(loaded.iter().map(|b| b.len() / super::dedupe::PACKED_BYTES).sum());
+        let mut identities =
+            Identities::with_capacity(loaded.iter().map(|b| b.len() / super::dedupe::PACKED_BYTES).sum());
         for packed in loaded {
             identities.load(&packed);
         }
@@ -331,7 +342,9 @@ fn admit<'s, D: Definition>(
                 let Some((caps, rows)) = waiting.remove(&epoch) else { continue };
                 let mut sessions: Vec<_> = outputs.iter_mut().map(OutputBuilder::activate).collect();
                 let mut sessions: Vec<_> = sessions.iter_mut().zip(&caps).map(|(o, cap)| o.session(cap)).collect();
-                judge(epoch, info.now_ms, rows, &mut identities, &owners, &out, |fold, row| sessions[usize::from(fold)].give(row));
+                judge(epoch, info.now_ms, rows, &mut identities, &owners, &out, |fold, row| {
+                    sessions[usize::from(fold)].give(row)
+                });
             }
         }
     });
@@ -355,7 +368,8 @@ fn judge(
     let mut refused = Vec::new();
     for record in rows {
         let Decoded { identity, position, tenant, event, time_ms, backfill, raw, rows } = record;
-        let mut refuse = |code: &str, detail: String, raw| refused.push(RefusedRow { position, code: code.into(), detail, raw });
+        let mut refuse =
+            |code: &str, detail: String, raw| refused.push(RefusedRow { position, code: code.into(), detail, raw });
         if let Some(owner) = event.as_ref().and_then(|e| owners.get(e)).filter(|o| **o != tenant) {
             let _ = owner; // naming the owner would tell one tenant about another
             let event = event.as_deref().unwrap_or_default();
@@ -382,7 +396,11 @@ fn judge(
             }
             Verdict::Duplicate => refuse("duplicate", String::new(), None),
             Verdict::Conflict => {
-                refuse("conflict", "a record of this identity (tenant, source, id) with other data was counted before".into(), Some(raw));
+                refuse(
+                    "conflict",
+                    "a record of this identity (tenant, source, id) with other data was counted before".into(),
+                    Some(raw),
+                );
             }
         }
     }

@@ -58,12 +58,22 @@ pub fn fold(records: &[Counted]) -> BTreeMap<(Id, Id), Event> {
             Body::EventFinalized(m) => _ = e.moments.insert("finalized", m),
             Body::TeamRegistered(t) => put(&mut e.teams, &t.team.clone(), t.revision, at, (!t.deleted).then_some(t)),
             Body::GroupRegistered(g) => put(&mut e.groups, &g.group.clone(), g.revision, at, (!g.deleted).then_some(g)),
-            Body::OrganizationRegistered(o) => put(&mut e.organizations, &o.organization.clone(), o.revision, at, (!o.deleted).then_some(o)),
-            Body::ProblemPublished(p) => put(&mut e.problems, &p.problem.clone(), p.revision, at, (!p.deleted).then_some(p)),
-            Body::JudgementTypePublished(t) => put(&mut e.types, &t.judgement_type.clone(), t.revision, at, (!t.deleted).then_some(t)),
-            Body::SubmissionReceived(s) => put(&mut e.submissions, &s.submission.clone(), s.revision, at, Some((s, record.time_ms))),
+            Body::OrganizationRegistered(o) => {
+                put(&mut e.organizations, &o.organization.clone(), o.revision, at, (!o.deleted).then_some(o))
+            }
+            Body::ProblemPublished(p) => {
+                put(&mut e.problems, &p.problem.clone(), p.revision, at, (!p.deleted).then_some(p))
+            }
+            Body::JudgementTypePublished(t) => {
+                put(&mut e.types, &t.judgement_type.clone(), t.revision, at, (!t.deleted).then_some(t))
+            }
+            Body::SubmissionReceived(s) => {
+                put(&mut e.submissions, &s.submission.clone(), s.revision, at, Some((s, record.time_ms)))
+            }
             Body::SubmissionWithdrawn(s) => put(&mut e.submissions, &s.submission, s.revision, at, None),
-            Body::JudgementRecorded(j) => put(&mut e.judgements, &j.judgement.clone(), j.revision, at, (!j.deleted).then_some(j)),
+            Body::JudgementRecorded(j) => {
+                put(&mut e.judgements, &j.judgement.clone(), j.revision, at, (!j.deleted).then_some(j))
+            }
             Body::RejudgingApplied(r) => _ = e.applied.insert(r.rejudging, true),
             Body::RejudgingCancelled(r) => _ = e.applied.insert(r.rejudging, false),
             _ => {}

@@ -45,7 +45,8 @@ pub fn replay(log: &dyn Log, bound: &[Bound], report: &mut Report) -> Result<Vec
                     Err(e) => {
                         *report.refused.entry(e.code().to_owned()).or_default() += 1;
                         if told != Some(e.code()) {
-                            report.differs(format!("{position:?} is {}, but is not among the dead letters so", e.code()));
+                            report
+                                .differs(format!("{position:?} is {}, but is not among the dead letters so", e.code()));
                         }
                     }
                     Ok(record) if record.body.topic() != position.topic => {
@@ -53,7 +54,8 @@ pub fn replay(log: &dyn Log, bound: &[Bound], report: &mut Report) -> Result<Vec
                     }
                     Ok(record) => match told {
                         None => {
-                            let identity = (record.tenant.to_string(), record.source.to_string(), record.id.to_string());
+                            let identity =
+                                (record.tenant.to_string(), record.source.to_string(), record.id.to_string());
                             by_identity.entry(identity).or_default().push(Counted { position, record });
                         }
                         Some(code) => {
@@ -75,7 +77,10 @@ pub fn replay(log: &dyn Log, bound: &[Bound], report: &mut Report) -> Result<Vec
             if same_data(&copy.record, &first.record) {
                 report.duplicates += 1;
             } else {
-                report.differs(format!("{identity:?}: {:?} and {:?} have other data, and none was refused", first.position, copy.position));
+                report.differs(format!(
+                    "{identity:?}: {:?} and {:?} have other data, and none was refused",
+                    first.position, copy.position
+                ));
             }
         }
         counted.push(first);
@@ -110,7 +115,10 @@ fn dead_letters(log: &dyn Log, report: &mut Report) -> Result<BTreeMap<Position,
             let Some(last) = entries.last() else { break };
             next = last.position.offset + 1;
             for entry in entries {
-                let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value) else { continue };
+                let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value)
+                else {
+                    continue;
+                };
                 let Some(topic) = Topic::from_name(&r.topic) else { continue };
                 let position = Position { topic, partition: r.partition, offset: r.offset };
                 let kept = base64::engine::general_purpose::STANDARD.decode(&r.data_base64);

@@ -55,7 +55,8 @@ fn is_hidden(team: &TeamRegistered, event: &Event) -> bool {
 fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
     let t = times(config, event);
     let mut problems: Vec<_> = live(&event.problems).collect();
-    problems.sort_by(|(a, x), (b, y)| (x.ordinal, &x.label).cmp(&(y.ordinal, &y.label)).then_with(|| natural_cmp(a, b)));
+    problems
+        .sort_by(|(a, x), (b, y)| (x.ordinal, &x.label).cmp(&(y.ordinal, &y.label)).then_with(|| natural_cmp(a, b)));
     let penalty_min = config.penalty_ms.map_or(20, |p| p / 60_000);
     let header = BoardHeader {
         name: config.name.clone(),
@@ -71,7 +72,12 @@ fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
         penalty_min,
         problems: problems
             .iter()
-            .map(|(id, p)| BoardProblem { problem: (*id).clone(), label: p.label.clone(), name: p.name.clone(), rgb: p.rgb.clone() })
+            .map(|(id, p)| BoardProblem {
+                problem: (*id).clone(),
+                label: p.label.clone(),
+                name: p.name.clone(),
+                rgb: p.rgb.clone(),
+            })
             .collect(),
         divisions: divisions(event),
     };
@@ -87,8 +93,19 @@ fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
         let visible: BTreeSet<&Id> = live(&event.groups).filter(|(_, g)| !g.hidden).map(|(id, _)| id).collect();
         let mut row = BoardRow {
             name: team.display_name.clone().unwrap_or_else(|| team.name.clone()),
-            organization: team.organization.as_ref().and_then(|o| live(&event.organizations).find(|(id, _)| *id == o)).map(|(_, o)| o.name.clone()),
-            divisions: team.groups.iter().filter(|g| visible.contains(g)).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+            organization: team
+                .organization
+                .as_ref()
+                .and_then(|o| live(&event.organizations).find(|(id, _)| *id == o))
+                .map(|(_, o)| o.name.clone()),
+            divisions: team
+                .groups
+                .iter()
+                .filter(|g| visible.contains(g))
+                .cloned()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             hidden,
             ..BoardRow::default()
         };
@@ -112,7 +129,10 @@ fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
                         if let Some(s) = t.started {
                             row.last_scored_at_ms = row.last_scored_at_ms.max(s + a.ms);
                         }
-                        let earlier = |f: &(i64, Id, Id)| (a.ms, &a.id) != (f.0, &f.1) && a.ms.cmp(&f.0).then_with(|| natural_cmp(&a.id, &f.1)).is_lt();
+                        let earlier = |f: &(i64, Id, Id)| {
+                            (a.ms, &a.id) != (f.0, &f.1)
+                                && a.ms.cmp(&f.0).then_with(|| natural_cmp(&a.id, &f.1)).is_lt()
+                        };
                         if !hidden && firsts.get(*problem).is_none_or(earlier) {
                             firsts.insert((*problem).clone(), (a.ms, a.id.clone(), team_id.clone()));
                         }
@@ -125,7 +145,10 @@ fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
         }
         board.rows.insert(team_id.clone(), row);
     }
-    board.firsts = firsts.into_iter().map(|(p, (contest_time_ms, submission, team))| (p, FirstSolve { team, submission, contest_time_ms })).collect();
+    board.firsts = firsts
+        .into_iter()
+        .map(|(p, (contest_time_ms, submission, team))| (p, FirstSolve { team, submission, contest_time_ms }))
+        .collect();
     board
 }
 
@@ -155,7 +178,9 @@ fn attempts(event: &Event, t: &Times, view: View) -> BTreeMap<(Id, Id), Vec<Atte
     let verdicts = verdicts(event);
     let mut by: BTreeMap<(Id, Id), Vec<Attempt>> = BTreeMap::new();
     for (id, (s, time_ms)) in live(&event.submissions) {
-        let Some(ms) = s.contest_time_ms.or_else(|| time_ms.zip(t.started).map(|(at, start)| at - start)) else { continue };
+        let Some(ms) = s.contest_time_ms.or_else(|| time_ms.zip(t.started).map(|(at, start)| at - start)) else {
+            continue;
+        };
         if ms < 0 || t.duration.is_some_and(|d| ms >= d) {
             continue;
         }
@@ -178,7 +203,8 @@ fn verdicts(event: &Event) -> BTreeMap<Id, Id> {
         let Some(verdict) = j.judgement_type.clone().filter(|_| j.current != Some(false) && !waits) else { continue };
         let end = j.end_contest_time_ms.unwrap_or(0);
         let start = j.start_contest_time_ms.unwrap_or(end);
-        let greater = |b: &(i64, i64, Id, Id)| (start, end).cmp(&(b.0, b.1)).then_with(|| natural_cmp(id, &b.2)).is_gt();
+        let greater =
+            |b: &(i64, i64, Id, Id)| (start, end).cmp(&(b.0, b.1)).then_with(|| natural_cmp(id, &b.2)).is_gt();
         if best.get(&j.submission).is_none_or(greater) {
             best.insert(j.submission.clone(), (start, end, id.clone(), verdict));
         }

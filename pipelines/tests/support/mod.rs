@@ -118,11 +118,23 @@ impl Tail for MemoryTail {
             let mut entries = Vec::new();
             for b in &mut self.at {
                 let room = limit.records - entries.len();
-                let new: Vec<Entry> = s.topics.get(&b.topic).map(Vec::as_slice).unwrap_or_default().iter().skip(b.offset as usize).take(room).cloned().collect();
+                let new: Vec<Entry> = s
+                    .topics
+                    .get(&b.topic)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default()
+                    .iter()
+                    .skip(b.offset as usize)
+                    .take(room)
+                    .cloned()
+                    .collect();
                 b.offset += new.len() as u64;
                 entries.extend(new);
             }
-            if !entries.is_empty() || std::mem::take(&mut s.woken) || self.log.more.wait_until(&mut s, until).timed_out() {
+            if !entries.is_empty()
+                || std::mem::take(&mut s.woken)
+                || self.log.more.wait_until(&mut s, until).timed_out()
+            {
                 return Ok(entries);
             }
         }
@@ -237,23 +249,56 @@ pub fn start(log: &Shared, seen: &Arc<Seen>, dir: &Path, change: impl FnOnce(&mu
 }
 
 pub fn record(id: &str, body: Body) -> Record {
-    Record { id: id.into(), source: "test".into(), tenant: "t".into(), event: Some("e".into()), subject: None, time_ms: None, backfill: true, body }
+    Record {
+        id: id.into(),
+        source: "test".into(),
+        tenant: "t".into(),
+        event: Some("e".into()),
+        subject: None,
+        time_ms: None,
+        backfill: true,
+        body,
+    }
 }
 
 /// An event with this many teams and problems, started, frozen for its last hour of five.
 pub fn reference(teams: u32, problems: u32) -> Vec<Record> {
-    let config = EventConfigured { name: "E".into(), duration_ms: Some(18_000_000), freeze_duration_ms: Some(3_600_000), ..Default::default() };
+    let config = EventConfigured {
+        name: "E".into(),
+        duration_ms: Some(18_000_000),
+        freeze_duration_ms: Some(3_600_000),
+        ..Default::default()
+    };
     let mut records = vec![
         record("configured", Body::EventConfigured(config)),
         record("started", Body::EventStarted(Moment { at: Some(1_000_000), contest_time_ms: None })),
-        record("g", Body::GroupRegistered(GroupRegistered { group: "g".into(), name: "G".into(), ..Default::default() })),
+        record(
+            "g",
+            Body::GroupRegistered(GroupRegistered { group: "g".into(), name: "G".into(), ..Default::default() }),
+        ),
     ];
     for t in 0..teams {
         let groups = if t % 2 == 0 { vec!["g".into()] } else { vec![] };
-        records.push(record(&format!("team{t}"), Body::TeamRegistered(TeamRegistered { team: format!("t{t}").into(), name: format!("Team {t}"), groups, ..Default::default() })));
+        records.push(record(
+            &format!("team{t}"),
+            Body::TeamRegistered(TeamRegistered {
+                team: format!("t{t}").into(),
+                name: format!("Team {t}"),
+                groups,
+                ..Default::default()
+            }),
+        ));
     }
     for p in 0..problems {
-        records.push(record(&format!("problem{p}"), Body::ProblemPublished(ProblemPublished { problem: format!("p{p}").into(), label: format!("P{p}"), ordinal: p.into(), ..Default::default() })));
+        records.push(record(
+            &format!("problem{p}"),
+            Body::ProblemPublished(ProblemPublished {
+                problem: format!("p{p}").into(),
+                label: format!("P{p}"),
+                ordinal: p.into(),
+                ..Default::default()
+            }),
+        ));
     }
     records
 }
@@ -262,7 +307,26 @@ pub fn reference(teams: u32, problems: u32) -> Vec<Record> {
 pub fn attempt(n: u32, team: u32, problem: u32, minute: i64, verdict: &str) -> [Record; 2] {
     let submission: Id = format!("s{n}").into();
     [
-        record(&format!("s{n}"), Body::SubmissionReceived(SubmissionReceived { submission: submission.clone(), team: format!("t{team}").into(), problem: format!("p{problem}").into(), contest_time_ms: Some(minute * 60_000), ..Default::default() })),
-        record(&format!("j{n}"), Body::JudgementRecorded(JudgementRecorded { judgement: format!("j{n}").into(), submission, judgement_type: Some(verdict.into()), start_contest_time_ms: Some(minute * 60_000), end_contest_time_ms: Some(minute * 60_000), ..Default::default() })),
+        record(
+            &format!("s{n}"),
+            Body::SubmissionReceived(SubmissionReceived {
+                submission: submission.clone(),
+                team: format!("t{team}").into(),
+                problem: format!("p{problem}").into(),
+                contest_time_ms: Some(minute * 60_000),
+                ..Default::default()
+            }),
+        ),
+        record(
+            &format!("j{n}"),
+            Body::JudgementRecorded(JudgementRecorded {
+                judgement: format!("j{n}").into(),
+                submission,
+                judgement_type: Some(verdict.into()),
+                start_contest_time_ms: Some(minute * 60_000),
+                end_contest_time_ms: Some(minute * 60_000),
+                ..Default::default()
+            }),
+        ),
     ]
 }

@@ -142,21 +142,13 @@ fn each<T: Check>(items: &Vec<T>) -> Checked {
 
 /// JSON has no infinity, so a value that was read is finite; one that was computed may not be.
 fn finite(value: &f64) -> Checked {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(Fault::new(format!("is {value}, expected a finite number")))
-    }
+    if value.is_finite() { Ok(()) } else { Err(Fault::new(format!("is {value}, expected a finite number"))) }
 }
 
 /// The overall division has no name.
 fn board_versions(items: &Vec<(crate::Id, u64)>) -> Checked {
     list(items, |(division, version)| {
-        if division == OVERALL {
-            Ok(())
-        } else {
-            id(division).map_err(|fault| fault.at("[0]"))
-        }?;
+        if division == OVERALL { Ok(()) } else { id(division).map_err(|fault| fault.at("[0]")) }?;
         count(version).map_err(|fault| fault.at("[1]"))
     })
 }

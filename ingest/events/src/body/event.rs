@@ -25,11 +25,7 @@ pub struct EventConfigured {
     #[serde(default)]
     pub scoring: Scoring,
     /// Planned start.
-    #[serde(
-        default,
-        with = "crate::time::rfc3339_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::time::rfc3339_option", skip_serializing_if = "Option::is_none")]
     pub start_at: Option<i64>,
     /// Length; submissions at or after it do not count. None: no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,10 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// Reads a list of objects. Serde would also take the fields of each from a list, by position.
 pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Vec<T>, D::Error> {
-    Ok(Vec::<Object<T>>::deserialize(d)?
-        .into_iter()
-        .map(|object| object.0)
-        .collect())
+    Ok(Vec::<Object<T>>::deserialize(d)?.into_iter().map(|object| object.0).collect())
 }
 
 /// Reads a value that may be null but not absent. Serde takes an absent `Option` for null.

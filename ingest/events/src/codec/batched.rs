@@ -12,19 +12,13 @@ pub type BatchItem<'a> = Result<(Record, &'a [u8]), DecodeError>;
 /// of JSON values, has more than [`MAX_BATCH_RECORDS`] of them or more than [`MAX_BATCH_BYTES`] bytes. Offsets in a
 /// record's errors count from the start of that record.
 pub fn decode_batch(bytes: &[u8]) -> Result<Vec<BatchItem<'_>>, DecodeError> {
-    Ok(split(bytes)?
-        .into_iter()
-        .map(|record| decode(record).map(|r| (r, record)))
-        .collect())
+    Ok(split(bytes)?.into_iter().map(|record| decode(record).map(|r| (r, record))).collect())
 }
 
 /// Cuts a batch into its records.
 fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
     if bytes.len() > MAX_BATCH_BYTES {
-        return Err(DecodeError::TooLarge {
-            bytes: bytes.len(),
-            limit: MAX_BATCH_BYTES,
-        });
+        return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: MAX_BATCH_BYTES });
     }
     let mut records = Vec::new();
     let mut s = Scanner::new(bytes);
@@ -33,10 +27,7 @@ fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
         loop {
             if records.len() == MAX_BATCH_RECORDS {
                 let problem = format!("is one record too many: a batch has at most {MAX_BATCH_RECORDS}; split it");
-                return Err(DecodeError::Invalid {
-                    field: format!("[{MAX_BATCH_RECORDS}]"),
-                    problem,
-                });
+                return Err(DecodeError::Invalid { field: format!("[{MAX_BATCH_RECORDS}]"), problem });
             }
             records.push(&bytes[s.skip()?]);
             if s.take(b']') {

@@ -11,10 +11,7 @@ pub fn decode_binary<N: AsRef<str>, V: AsRef<[u8]>>(
     body: &[u8],
 ) -> Result<(Record, Vec<u8>), DecodeError> {
     if body.len() > MAX_RECORD_BYTES {
-        return Err(DecodeError::TooLarge {
-            bytes: body.len(),
-            limit: MAX_RECORD_BYTES,
-        });
+        return Err(DecodeError::TooLarge { bytes: body.len(), limit: MAX_RECORD_BYTES });
     }
     let mut out = b"{".to_vec();
     for (name, value) in headers {
@@ -43,10 +40,7 @@ pub fn decode_binary<N: AsRef<str>, V: AsRef<[u8]>>(
         }
         out.push(b',');
         if out.len() > MAX_RECORD_BYTES {
-            return Err(DecodeError::TooLarge {
-                bytes: out.len(),
-                limit: MAX_RECORD_BYTES,
-            });
+            return Err(DecodeError::TooLarge { bytes: out.len(), limit: MAX_RECORD_BYTES });
         }
     }
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -63,10 +57,7 @@ pub fn decode_binary<N: AsRef<str>, V: AsRef<[u8]>>(
 }
 
 fn invalid(field: &str, problem: &str) -> DecodeError {
-    DecodeError::Invalid {
-        field: field.chars().take(80).collect(),
-        problem: problem.into(),
-    }
+    DecodeError::Invalid { field: field.chars().take(80).collect(), problem: problem.into() }
 }
 
 /// The text of a header's value: quotes of RFC 7230 taken off, then one round of percent-decoding.
@@ -137,16 +128,10 @@ mod tests {
     #[test]
     fn reads_headers_and_body() {
         let (record, raw) = decode_binary(headers(), BODY).expect("good");
-        assert_eq!(
-            (record.id.as_str(), record.source.as_str(), record.backfill),
-            ("a bé", "feed \"x\"", true)
-        );
+        assert_eq!((record.id.as_str(), record.source.as_str(), record.backfill), ("a bé", "feed \"x\"", true));
         assert_eq!(decode(&raw), Ok(record));
         let kept: serde_json::Value = serde_json::from_slice(&raw).expect("JSON");
-        assert_eq!(
-            (&kept["traceparent"], &kept["data"]["later"]),
-            (&"00-1".into(), &1.into())
-        );
+        assert_eq!((&kept["traceparent"], &kept["data"]["later"]), (&"00-1".into(), &1.into()));
     }
 
     #[test]
@@ -157,26 +142,17 @@ mod tests {
             "`ce-id` has a `%` without two hexadecimal digits after it; write `%25`"
         );
         assert_eq!(fails("ce-id", "%ff", BODY), "`ce-id` is not UTF-8 once percent-decoded");
-        assert_eq!(
-            fails("ce-specversion", "0.3", BODY),
-            "`specversion` is \"0.3\", expected \"1.0\""
-        );
+        assert_eq!(fails("ce-specversion", "0.3", BODY), "`specversion` is \"0.3\", expected \"1.0\"");
         assert_eq!(
             fails("content-type", "text/xml", BODY),
             "`datacontenttype` is \"text/xml\", expected application/json"
         );
         assert!(fails("ce-data", "{}", BODY).starts_with("`ce-data` is not an attribute in a header"));
-        assert_eq!(
-            fails("ce-backfill", "maybe", BODY),
-            "`backfill` is a string, expected true or false"
-        );
+        assert_eq!(fails("ce-backfill", "maybe", BODY), "`backfill` is a string, expected true or false");
         assert_eq!(fails("ce-x", "1", b" "), "`data` is missing");
         let mut twice = headers();
         twice.push(("ce-id", "b"));
-        assert_eq!(
-            decode_binary(twice, BODY).expect_err("twice").to_string(),
-            "`id` is given twice"
-        );
+        assert_eq!(decode_binary(twice, BODY).expect_err("twice").to_string(), "`id` is given twice");
     }
 
     #[test]

@@ -12,23 +12,12 @@ pub(crate) fn explain<'a, T: Deserialize<'a>>(data: &'a str) -> DecodeError {
     let mut json = serde_json::Deserializer::from_str(data);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         // Only the text after the value can be wrong then.
-        Ok(_) => DecodeError::Invalid {
-            field: "data".into(),
-            problem: "is more than one value".into(),
-        },
+        Ok(_) => DecodeError::Invalid { field: "data".into(), problem: "is more than one value".into() },
         Err(error) => {
             let path = error.path().to_string();
-            let field = if path == "." {
-                "data".to_owned()
-            } else {
-                format!("data.{path}")
-            };
+            let field = if path == "." { "data".to_owned() } else { format!("data.{path}") };
             let text = error.into_inner().to_string();
-            describe(
-                field,
-                text.rsplit_once(" at line ")
-                    .map_or(text.as_str(), |(problem, _)| problem),
-            )
+            describe(field, text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem))
         }
     }
 }
@@ -36,15 +25,12 @@ pub(crate) fn explain<'a, T: Deserialize<'a>>(data: &'a str) -> DecodeError {
 /// Puts serde's words into ours.
 fn describe(field: String, text: &str) -> DecodeError {
     if let Some(name) = text.strip_prefix("missing field `").and_then(|t| t.strip_suffix('`')) {
-        return DecodeError::Missing {
-            field: format!("{field}.{name}"),
-        };
+        return DecodeError::Missing { field: format!("{field}.{name}") };
     }
     let problem = if let Some((found, expected)) = mismatch(text) {
         format!("is {}, expected {}", found_in_words(found), expected_in_words(expected))
-    } else if let Some((found, expected)) = text
-        .strip_prefix("unknown variant ")
-        .and_then(|t| t.split_once(", expected "))
+    } else if let Some((found, expected)) =
+        text.strip_prefix("unknown variant ").and_then(|t| t.split_once(", expected "))
     {
         format!("is {}, expected {expected}", excerpt(found))
     } else if text.starts_with("is ") {
@@ -63,11 +49,7 @@ fn mismatch(text: &str) -> Option<(&str, &str)> {
 }
 
 fn found_in_words(found: &str) -> String {
-    for (serde, ours) in [
-        ("string ", "the string "),
-        ("integer ", "the number "),
-        ("floating point ", "the number "),
-    ] {
+    for (serde, ours) in [("string ", "the string "), ("integer ", "the number "), ("floating point ", "the number ")] {
         if let Some(value) = found.strip_prefix(serde) {
             return format!("{ours}{}", excerpt(value));
         }
@@ -121,14 +103,8 @@ mod tests {
             sub(r#","problem":"p","contest_time_ms":"x""#),
             "`data.contest_time_ms` is the string \"x\", expected an integer"
         );
-        assert_eq!(
-            sub(r#","problem":7"#),
-            "`data.problem` is the number `7`, expected a string"
-        );
-        assert_eq!(
-            sub(r#","problem":{}"#),
-            "`data.problem` is an object, expected a string"
-        );
+        assert_eq!(sub(r#","problem":7"#), "`data.problem` is the number `7`, expected a string");
+        assert_eq!(sub(r#","problem":{}"#), "`data.problem` is an object, expected a string");
         assert_eq!(
             sub(r#","problem":"p","revision":-1"#),
             "`data.revision` is the number `-1`, expected an integer that is not negative"

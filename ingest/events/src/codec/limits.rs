@@ -38,19 +38,12 @@ pub(crate) type Checked = Result<(), Fault>;
 
 impl Fault {
     pub fn new(problem: impl Into<String>) -> Fault {
-        Fault {
-            path: String::new(),
-            problem: problem.into(),
-        }
+        Fault { path: String::new(), problem: problem.into() }
     }
 
     /// The same fault, seen from the object that holds the value as `field`.
     pub fn at(mut self, field: &str) -> Fault {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{field}{dot}{}", self.path);
         self
     }
@@ -61,10 +54,7 @@ impl Fault {
 
     /// As the codec reports it.
     pub fn into_error(self) -> DecodeError {
-        DecodeError::Invalid {
-            field: self.path,
-            problem: self.problem,
-        }
+        DecodeError::Invalid { field: self.path, problem: self.problem }
     }
 }
 
@@ -76,15 +66,9 @@ pub(crate) fn optional<T>(value: &Option<T>, check: impl FnOnce(&T) -> Checked) 
 /// Checks the length of a list and every item.
 pub(crate) fn list<T>(items: &[T], mut check: impl FnMut(&T) -> Checked) -> Checked {
     if items.len() > MAX_ITEMS {
-        return Err(Fault::new(format!(
-            "has {} items; at most {MAX_ITEMS} are accepted",
-            items.len()
-        )));
+        return Err(Fault::new(format!("has {} items; at most {MAX_ITEMS} are accepted", items.len())));
     }
-    items
-        .iter()
-        .enumerate()
-        .try_for_each(|(n, item)| check(item).map_err(|fault| fault.at_index(n)))
+    items.iter().enumerate().try_for_each(|(n, item)| check(item).map_err(|fault| fault.at_index(n)))
 }
 
 pub(crate) fn id(id: &Id) -> Checked {
@@ -104,10 +88,7 @@ pub(crate) fn id_option(value: &Option<Id>) -> Checked {
 
 pub(crate) fn text(text: &str) -> Checked {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(Fault::new(format!(
-            "has {} bytes; at most {MAX_TEXT_BYTES} are accepted",
-            text.len()
-        )));
+        return Err(Fault::new(format!("has {} bytes; at most {MAX_TEXT_BYTES} are accepted", text.len())));
     }
     Ok(())
 }
@@ -120,9 +101,7 @@ fn within(value: i64, least: i64, most: i64) -> Checked {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Fault::new(format!(
-        "is {value}, expected an integer from {least} to {most}"
-    )))
+    Err(Fault::new(format!("is {value}, expected an integer from {least} to {most}")))
 }
 
 /// An amount, which may be negative.
@@ -144,9 +123,7 @@ pub(crate) fn count(value: &u64) -> Checked {
     if *value <= MAX_INTEGER as u64 {
         return Ok(());
     }
-    Err(Fault::new(format!(
-        "is {value}, expected an integer from 0 to {MAX_INTEGER}"
-    )))
+    Err(Fault::new(format!("is {value}, expected an integer from 0 to {MAX_INTEGER}")))
 }
 
 /// A share of something whole, in basis points.
@@ -195,9 +172,7 @@ pub(crate) fn time(ms: &i64) -> Checked {
         return Ok(());
     }
     let printed = format_rfc3339_ms(*ms);
-    Err(Fault::new(format!(
-        "is `{printed}`, expected a time in the years 1970 to 2100"
-    )))
+    Err(Fault::new(format!("is `{printed}`, expected a time in the years 1970 to 2100")))
 }
 
 pub(crate) fn time_option(value: &Option<i64>) -> Checked {

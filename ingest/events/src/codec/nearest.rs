@@ -10,10 +10,7 @@ pub fn nearest(name: &str, known: &'static [&'static str]) -> Option<&'static st
         return None;
     }
     let lower = name.to_lowercase();
-    let best = known
-        .iter()
-        .map(|k| (distance(&lower, k), *k))
-        .min_by_key(|(d, _)| *d)?;
+    let best = known.iter().map(|k| (distance(&lower, k), *k)).min_by_key(|(d, _)| *d)?;
     (best.0 <= (best.1.len() / 3).max(2) && best.0 < best.1.len()).then_some(best.1)
 }
 
@@ -61,13 +58,9 @@ mod tests {
 
     #[test]
     fn counts_changes() {
-        for (a, b, d) in [
-            ("", "abc", 3),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("abcd", "bc", 2),
-            ("kitten", "sitting", 3),
-        ] {
+        for (a, b, d) in
+            [("", "abc", 3), ("abc", "abc", 0), ("abc", "acb", 1), ("abcd", "bc", 2), ("kitten", "sitting", 3)]
+        {
             assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
         }
     }

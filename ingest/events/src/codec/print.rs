@@ -25,10 +25,7 @@ pub fn encode(record: &Record) -> Vec<u8> {
         out.extend_from_slice(br#","backfill":true"#);
     }
     out.extend_from_slice(br#","data":"#);
-    record
-        .body
-        .encode_to(&mut out)
-        .expect("a body is plain data, and a Vec takes all of it");
+    record.body.encode_to(&mut out).expect("a body is plain data, and a Vec takes all of it");
     out.push(b'}');
     out
 }

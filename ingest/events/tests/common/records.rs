@@ -19,26 +19,20 @@ pub fn record() -> impl Strategy<Value = Record> {
 /// A record of one type.
 pub fn record_of(kind: &'static str) -> BoxedStrategy<Record> {
     let event = body_of(kind).prop_flat_map(|body| {
-        let event = if body.needs_event() {
-            id().prop_map(Some).boxed()
-        } else {
-            of(id()).boxed()
-        };
+        let event = if body.needs_event() { id().prop_map(Some).boxed() } else { of(id()).boxed() };
         (Just(body), event)
     });
     (id(), id(), id(), event, of(id()), of(time()), any::<bool>())
-        .prop_map(
-            |(id, source, tenant, (body, event), subject, time_ms, backfill)| Record {
-                id,
-                source,
-                tenant,
-                event,
-                subject,
-                time_ms,
-                backfill,
-                body,
-            },
-        )
+        .prop_map(|(id, source, tenant, (body, event), subject, time_ms, backfill)| Record {
+            id,
+            source,
+            tenant,
+            event,
+            subject,
+            time_ms,
+            backfill,
+            body,
+        })
         .boxed()
 }
 
@@ -109,12 +103,7 @@ fn moment() -> impl Strategy<Value = Moment> {
 }
 
 fn lab_step() -> impl Strategy<Value = LabStep> {
-    (id(), id(), 1..=u32::MAX, of(text())).prop_map(|(lab, step, attempt, error)| LabStep {
-        lab,
-        step,
-        attempt,
-        error,
-    })
+    (id(), id(), 1..=u32::MAX, of(text())).prop_map(|(lab, step, attempt, error)| LabStep { lab, step, attempt, error })
 }
 
 fn lab_state() -> impl Strategy<Value = LabState> {
@@ -146,13 +135,7 @@ fn board_header() -> impl Strategy<Value = BoardHeader> {
     });
     let division = (id(), text()).prop_map(|(division, name)| Division { division, name });
     let times = (of(time()), of(time()), of(time()), of(time()), of(time()), of(time()));
-    let rest = (
-        of(duration()),
-        of(contest_time()),
-        amount(),
-        vec(problem, 0..4),
-        vec(division, 0..4),
-    );
+    let rest = (of(duration()), of(contest_time()), amount(), vec(problem, 0..4), vec(division, 0..4));
     (text(), of(text()), times, rest).prop_map(|(name, formal_name, times, rest)| BoardHeader {
         name,
         formal_name,
@@ -171,13 +154,8 @@ fn board_header() -> impl Strategy<Value = BoardHeader> {
 }
 
 fn board_row() -> impl Strategy<Value = BoardRow> {
-    let cell =
-        (id(), any::<u32>(), any::<u32>(), of(amount())).prop_map(|(problem, judged, pending, solved_min)| Cell {
-            problem,
-            judged,
-            pending,
-            solved_min,
-        });
+    let cell = (id(), any::<u32>(), any::<u32>(), of(amount()))
+        .prop_map(|(problem, judged, pending, solved_min)| Cell { problem, judged, pending, solved_min });
     let numbers = (any::<u32>(), amount(), amount(), amount());
     (text(), of(text()), vec(id(), 0..3), flag(), numbers, vec(cell, 0..4)).prop_map(
         |(name, organization, divisions, hidden, numbers, cells)| BoardRow {
@@ -210,17 +188,9 @@ fn board_value() -> impl Strategy<Value = BoardValue> {
 /// A body of one type. Panics on a type that has no strategy yet: add one.
 pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
     match kind {
-        "event.configured" => (
-            text(),
-            of(text()),
-            of(time()),
-            of(duration()),
-            of(duration()),
-            of(duration()),
-            of(id()),
-        )
-            .prop_map(
-                |(name, formal_name, start_at, duration_ms, freeze_duration_ms, penalty_ms, main_group)| {
+        "event.configured" => {
+            (text(), of(text()), of(time()), of(duration()), of(duration()), of(duration()), of(id()))
+                .prop_map(|(name, formal_name, start_at, duration_ms, freeze_duration_ms, penalty_ms, main_group)| {
                     Body::EventConfigured(EventConfigured {
                         name,
                         formal_name,
@@ -231,9 +201,9 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                         penalty_ms,
                         main_group,
                     })
-                },
-            )
-            .boxed(),
+                })
+                .boxed()
+        }
         "event.started" => moment().prop_map(Body::EventStarted).boxed(),
         "event.extended" => (of(duration()), of(text()))
             .prop_map(|(duration_ms, reason)| Body::EventExtended(EventExtended { duration_ms, reason }))
@@ -244,40 +214,23 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "event.finalized" => moment().prop_map(Body::EventFinalized).boxed(),
         "event.sealed" => moment().prop_map(Body::EventSealed).boxed(),
         "event.reopened" => moment().prop_map(Body::EventReopened).boxed(),
-        "team.registered" => (
-            id(),
-            text(),
-            of(text()),
-            of(id()),
-            vec(id(), 0..4),
-            flag(),
-            flag(),
-            count(),
-        )
-            .prop_map(
-                |(team, name, display_name, organization, groups, hidden, deleted, revision)| {
-                    Body::TeamRegistered(TeamRegistered {
-                        team,
-                        name,
-                        display_name,
-                        organization,
-                        groups,
-                        hidden,
-                        deleted,
-                        revision,
-                    })
-                },
-            )
-            .boxed(),
-        "group.registered" => (id(), text(), flag(), flag(), count())
-            .prop_map(|(group, name, hidden, deleted, revision)| {
-                Body::GroupRegistered(GroupRegistered {
-                    group,
+        "team.registered" => (id(), text(), of(text()), of(id()), vec(id(), 0..4), flag(), flag(), count())
+            .prop_map(|(team, name, display_name, organization, groups, hidden, deleted, revision)| {
+                Body::TeamRegistered(TeamRegistered {
+                    team,
                     name,
+                    display_name,
+                    organization,
+                    groups,
                     hidden,
                     deleted,
                     revision,
                 })
+            })
+            .boxed(),
+        "group.registered" => (id(), text(), flag(), flag(), count())
+            .prop_map(|(group, name, hidden, deleted, revision)| {
+                Body::GroupRegistered(GroupRegistered { group, name, hidden, deleted, revision })
             })
             .boxed(),
         "organization.registered" => (id(), text(), of(text()), of(id()), flag(), count())
@@ -294,25 +247,12 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             .boxed(),
         "problem.published" => (id(), text(), text(), amount(), of(text()), flag(), count())
             .prop_map(|(problem, label, name, ordinal, rgb, deleted, revision)| {
-                Body::ProblemPublished(ProblemPublished {
-                    problem,
-                    label,
-                    name,
-                    ordinal,
-                    rgb,
-                    deleted,
-                    revision,
-                })
+                Body::ProblemPublished(ProblemPublished { problem, label, name, ordinal, rgb, deleted, revision })
             })
             .boxed(),
         "language.published" => (id(), text(), flag(), count())
             .prop_map(|(language, name, deleted, revision)| {
-                Body::LanguagePublished(LanguagePublished {
-                    language,
-                    name,
-                    deleted,
-                    revision,
-                })
+                Body::LanguagePublished(LanguagePublished { language, name, deleted, revision })
             })
             .boxed(),
         "judgement_type.published" => (id(), text(), of(flag()), of(flag()), flag(), count())
@@ -330,20 +270,11 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "rubric.published" => {
             let dimension =
                 (id(), 0..=10_000_u32, id(), json()).prop_map(|(dimension, weight_bp, operator, parameters)| {
-                    RubricDimension {
-                        dimension,
-                        weight_bp,
-                        operator,
-                        parameters,
-                    }
+                    RubricDimension { dimension, weight_bp, operator, parameters }
                 });
             (id(), count(), vec(dimension, 0..4))
                 .prop_map(|(rubric, version, dimensions)| {
-                    Body::RubricPublished(RubricPublished {
-                        rubric,
-                        version,
-                        dimensions,
-                    })
+                    Body::RubricPublished(RubricPublished { rubric, version, dimensions })
                 })
                 .boxed()
         }
@@ -355,23 +286,13 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             });
             (id(), count(), id(), vec(price, 0..4))
                 .prop_map(|(price_list, version, currency, prices)| {
-                    Body::PricePublished(PricePublished {
-                        price_list,
-                        version,
-                        currency,
-                        prices,
-                    })
+                    Body::PricePublished(PricePublished { price_list, version, currency, prices })
                 })
                 .boxed()
         }
         "budget.set" => (id(), size(), id(), vec(0..=1_000_000_u32, 0..4))
             .prop_map(|(budget, limit_micro, currency, alerts_bp)| {
-                Body::BudgetSet(BudgetSet {
-                    budget,
-                    limit_micro,
-                    currency,
-                    alerts_bp,
-                })
+                Body::BudgetSet(BudgetSet { budget, limit_micro, currency, alerts_bp })
             })
             .boxed(),
         "submission.received" => (id(), id(), id(), of(id()), of(contest_time()), count())
@@ -388,41 +309,20 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             .boxed(),
         "submission.selected" => (id(), id(), flag())
             .prop_map(|(submission, team, selected)| {
-                Body::SubmissionSelected(SubmissionSelected {
-                    submission,
-                    team,
-                    selected,
-                })
+                Body::SubmissionSelected(SubmissionSelected { submission, team, selected })
             })
             .boxed(),
         "submission.withdrawn" => (id(), id(), count())
             .prop_map(|(submission, team, revision)| {
-                Body::SubmissionWithdrawn(SubmissionWithdrawn {
-                    submission,
-                    team,
-                    revision,
-                })
+                Body::SubmissionWithdrawn(SubmissionWithdrawn { submission, team, revision })
             })
             .boxed(),
         "hint.revealed" => (id(), id(), id(), amount())
-            .prop_map(|(hint, team, problem, cost)| {
-                Body::HintRevealed(HintRevealed {
-                    hint,
-                    team,
-                    problem,
-                    cost,
-                })
-            })
+            .prop_map(|(hint, team, problem, cost)| Body::HintRevealed(HintRevealed { hint, team, problem, cost }))
             .boxed(),
         "vote.recorded" => (id(), id(), id(), id(), of(id()))
             .prop_map(|(vote, voter, team, over, dimension)| {
-                Body::VoteRecorded(VoteRecorded {
-                    vote,
-                    voter,
-                    team,
-                    over,
-                    dimension,
-                })
+                Body::VoteRecorded(VoteRecorded { vote, voter, team, over, dimension })
             })
             .boxed(),
         "board.adjusted" => {
@@ -442,52 +342,41 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
                 .boxed()
         }
-        "judgement.recorded" => (
-            (id(), id(), of(id()), of(id())),
-            (of(contest_time()), of(contest_time()), of(flag()), count(), flag()),
-        )
-            .prop_map(
-                |((judgement, submission, judgement_type, rejudging), (start, end, current, revision, deleted))| {
-                    Body::JudgementRecorded(JudgementRecorded {
-                        judgement,
-                        submission,
-                        judgement_type,
-                        start_contest_time_ms: start,
-                        end_contest_time_ms: end,
-                        current,
-                        revision,
-                        deleted,
-                        rejudging,
-                    })
-                },
-            )
-            .boxed(),
+        "judgement.recorded" => {
+            ((id(), id(), of(id()), of(id())), (of(contest_time()), of(contest_time()), of(flag()), count(), flag()))
+                .prop_map(
+                    |((judgement, submission, judgement_type, rejudging), (start, end, current, revision, deleted))| {
+                        Body::JudgementRecorded(JudgementRecorded {
+                            judgement,
+                            submission,
+                            judgement_type,
+                            start_contest_time_ms: start,
+                            end_contest_time_ms: end,
+                            current,
+                            revision,
+                            deleted,
+                            rejudging,
+                        })
+                    },
+                )
+                .boxed()
+        }
         "rejudging.opened" => (id(), text())
             .prop_map(|(rejudging, reason)| Body::RejudgingOpened(RejudgingOpened { rejudging, reason }))
             .boxed(),
-        "rejudging.applied" => id()
-            .prop_map(|rejudging| Body::RejudgingApplied(RejudgingApplied { rejudging }))
-            .boxed(),
-        "rejudging.cancelled" => id()
-            .prop_map(|rejudging| Body::RejudgingCancelled(RejudgingCancelled { rejudging }))
-            .boxed(),
+        "rejudging.applied" => {
+            id().prop_map(|rejudging| Body::RejudgingApplied(RejudgingApplied { rejudging })).boxed()
+        }
+        "rejudging.cancelled" => {
+            id().prop_map(|rejudging| Body::RejudgingCancelled(RejudgingCancelled { rejudging })).boxed()
+        }
         "usage.tokens" => (id(), count(), count(), count())
             .prop_map(|(model, input_tokens, output_tokens, cached_tokens)| {
-                Body::UsageTokens(UsageTokens {
-                    model,
-                    input_tokens,
-                    output_tokens,
-                    cached_tokens,
-                })
+                Body::UsageTokens(UsageTokens { model, input_tokens, output_tokens, cached_tokens })
             })
             .boxed(),
         "usage.vm" => (id(), duration())
-            .prop_map(|(machine, ms)| {
-                Body::UsageVm(UsageVm {
-                    machine,
-                    duration_ms: ms as u64,
-                })
-            })
+            .prop_map(|(machine, ms)| Body::UsageVm(UsageVm { machine, duration_ms: ms as u64 }))
             .boxed(),
         "lab.telemetry" => (id(), id(), finite())
             .prop_map(|(lab, metric, value)| Body::LabTelemetry(LabTelemetry { lab, metric, value }))
@@ -504,77 +393,50 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "lab.failed" => lab_state().prop_map(Body::LabFailed).boxed(),
         "lab.released" => lab_state().prop_map(Body::LabReleased).boxed(),
         "score.ready" => (id(), id(), amount())
-            .prop_map(|(submission, team, score)| {
-                Body::ScoreReady(ScoreReady {
-                    submission,
-                    team,
-                    score,
-                })
-            })
+            .prop_map(|(submission, team, score)| Body::ScoreReady(ScoreReady { submission, team, score }))
             .boxed(),
         "board.changed" => {
             let division = prop_oneof![Just(Id::default()), id()];
             (view(), board_key(), of(board_value()), vec((division, count()), 0..3))
                 .prop_map(|(view, key, value, versions)| {
-                    Body::BoardChanged(BoardChanged {
-                        view,
-                        key,
-                        value,
-                        versions,
-                    })
+                    Body::BoardChanged(BoardChanged { view, key, value, versions })
                 })
                 .boxed()
         }
         "epoch.closed" => (id(), count(), count())
-            .prop_map(|(pipeline, epoch, records)| {
-                Body::EpochClosed(EpochClosed {
-                    pipeline,
-                    epoch,
-                    records,
-                })
-            })
+            .prop_map(|(pipeline, epoch, records)| Body::EpochClosed(EpochClosed { pipeline, epoch, records }))
             .boxed(),
         "burn.changed" => (id(), time(), amount(), amount(), amount(), amount(), amount())
-            .prop_map(
-                |(meter, window_start, records, input_tokens, output_tokens, cached_tokens, cost_micro)| {
-                    Body::BurnChanged(BurnChanged {
-                        meter,
-                        window_start,
-                        records,
-                        input_tokens,
-                        output_tokens,
-                        cached_tokens,
-                        cost_micro,
-                    })
-                },
-            )
+            .prop_map(|(meter, window_start, records, input_tokens, output_tokens, cached_tokens, cost_micro)| {
+                Body::BurnChanged(BurnChanged {
+                    meter,
+                    window_start,
+                    records,
+                    input_tokens,
+                    output_tokens,
+                    cached_tokens,
+                    cost_micro,
+                })
+            })
             .boxed(),
         "alert.raised" => alert().prop_map(Body::AlertRaised).boxed(),
         "alert.cleared" => alert().prop_map(Body::AlertCleared).boxed(),
         "budget.alert" => (id(), 0..=1_000_000_u32, amount())
-            .prop_map(|(budget, mark_bp, spent_micro)| {
-                Body::BudgetAlert(BudgetAlert {
-                    budget,
-                    mark_bp,
-                    spent_micro,
-                })
-            })
+            .prop_map(|(budget, mark_bp, spent_micro)| Body::BudgetAlert(BudgetAlert { budget, mark_bp, spent_micro }))
             .boxed(),
         "record.refused" => (text(), count(), text(), id(), any::<u32>(), count(), id(), text())
-            .prop_map(
-                |(data_base64, length, sha256, topic, partition, offset, code, detail)| {
-                    Body::RecordRefused(RecordRefused {
-                        data_base64,
-                        length,
-                        sha256,
-                        topic,
-                        partition,
-                        offset,
-                        code,
-                        detail,
-                    })
-                },
-            )
+            .prop_map(|(data_base64, length, sha256, topic, partition, offset, code, detail)| {
+                Body::RecordRefused(RecordRefused {
+                    data_base64,
+                    length,
+                    sha256,
+                    topic,
+                    partition,
+                    offset,
+                    code,
+                    detail,
+                })
+            })
             .boxed(),
         other => panic!("no strategy for records of type {other}: add one"),
     }

@@ -38,42 +38,23 @@ pub(super) fn parse(line: &str, number: u64) -> Result<Option<Event>, FeedError>
     if line.is_empty() {
         return Ok(None);
     }
-    let value: Value = serde_json::from_str(line).map_err(|e| FeedError::NotJson {
-        line: number,
-        problem: e.to_string(),
-    })?;
-    let wrong = |problem: &str| FeedError::NotAnEvent {
-        line: number,
-        problem: problem.into(),
-    };
+    let value: Value =
+        serde_json::from_str(line).map_err(|e| FeedError::NotJson { line: number, problem: e.to_string() })?;
+    let wrong = |problem: &str| FeedError::NotAnEvent { line: number, problem: problem.into() };
     let Value::Object(mut fields) = value else {
-        return Err(wrong(
-            "not an object; expected an event such as {\"type\":\"teams\",\"id\":..,\"data\":..}",
-        ));
+        return Err(wrong("not an object; expected an event such as {\"type\":\"teams\",\"id\":..,\"data\":..}"));
     };
     let Some(Value::String(kind)) = fields.remove("type") else {
-        return Err(wrong(
-            "`type` is missing or not a string; expected the name of a collection such as `teams`",
-        ));
+        return Err(wrong("`type` is missing or not a string; expected the name of a collection such as `teams`"));
     };
     let id = as_id(fields.get("id")).map_err(|p| wrong(&format!("`id` {p}")))?;
-    let token = as_id(fields.get("token"))
-        .map_err(|p| wrong(&format!("`token` {p}")))?
-        .map(String::from);
+    let token = as_id(fields.get("token")).map_err(|p| wrong(&format!("`token` {p}")))?.map(String::from);
     let cursor = token.clone().map(Cursor::Token);
     let Some(data) = fields.remove("data") else {
         if fields.get("op").is_some_and(|op| op == "delete") && id.is_some() {
-            return Ok(Some(Event {
-                kind,
-                id,
-                version: token,
-                cursor,
-                change: Change::Delete,
-            }));
+            return Ok(Some(Event { kind, id, version: token, cursor, change: Change::Delete }));
         }
-        return Err(wrong(
-            "`data` is missing; expected an object, a list, or null for what was deleted",
-        ));
+        return Err(wrong("`data` is missing; expected an object, a list, or null for what was deleted"));
     };
     let inner = match &data {
         Value::Object(d) => as_id(d.get("id")).map_err(|p| wrong(&format!("`data.id` {p}")))?,
@@ -86,13 +67,7 @@ pub(super) fn parse(line: &str, number: u64) -> Result<Option<Event>, FeedError>
             Value::Array(list) => Change::Replace(list),
             _ => Change::Delete,
         };
-        return Ok(Some(Event {
-            kind,
-            id: id.or(inner),
-            version: token,
-            cursor,
-            change,
-        }));
+        return Ok(Some(Event { kind, id: id.or(inner), version: token, cursor, change }));
     };
     // The old dialect: `id` is the event's, unless nothing else names the object.
     let op = op.as_str().unwrap_or_default();
@@ -106,13 +81,7 @@ pub(super) fn parse(line: &str, number: u64) -> Result<Option<Event>, FeedError>
         ("create" | "update", _) => return Err(wrong("`data` is null; expected the object, or `op` delete")),
         _ => return Err(wrong("`op` is none of create, update, delete")),
     };
-    Ok(Some(Event {
-        kind,
-        id: object,
-        version,
-        cursor,
-        change,
-    }))
+    Ok(Some(Event { kind, id: object, version, cursor, change }))
 }
 
 #[cfg(test)]
@@ -126,10 +95,7 @@ mod tests {
     #[test]
     fn token_dialect() {
         let e = event("\u{feff}{\"type\":\"teams\",\"id\":\"5\",\"data\":{\"id\":\"5\"},\"token\":\"t1\"}\r\n");
-        assert_eq!(
-            (e.kind.as_str(), e.id.as_deref(), e.version.as_deref()),
-            ("teams", Some("5"), Some("t1"))
-        );
+        assert_eq!((e.kind.as_str(), e.id.as_deref(), e.version.as_deref()), ("teams", Some("5"), Some("t1")));
         assert_eq!(e.cursor, Some(Cursor::Token("t1".into())));
         let e = event(r#"{"type":"teams","id":"5","data":null,"token":"t2"}"#);
         assert_eq!((e.id.as_deref(), e.change), (Some("5"), Change::Delete));
@@ -146,20 +112,13 @@ mod tests {
         assert_eq!((e.id.as_deref(), e.version.as_deref()), (Some("4"), Some("pc2-274")));
         assert_eq!(e.cursor, Some(Cursor::EventId("pc2-274".into())));
         let e = event(r#"{"type":"teams", "id":"pc2-9", "op":"delete", "data": {"id":"4"}}"#);
-        assert_eq!(
-            (e.id.as_deref(), e.version.as_deref(), e.change),
-            (Some("4"), Some("pc2-9"), Change::Delete)
-        );
+        assert_eq!((e.id.as_deref(), e.version.as_deref(), e.change), (Some("4"), Some("pc2-9"), Change::Delete));
         for line in [
             r#"{"type":"teams", "id":"4", "op":"delete", "data": null}"#,
             r#"{"type":"teams", "id":"4", "op":"delete"}"#,
         ] {
             let e = event(line);
-            assert_eq!(
-                (e.id.as_deref(), e.version, e.change),
-                (Some("4"), None, Change::Delete),
-                "{line}"
-            );
+            assert_eq!((e.id.as_deref(), e.version, e.change), (Some("4"), None, Change::Delete), "{line}");
         }
     }
 
@@ -168,10 +127,7 @@ mod tests {
         for line in ["", "\n", "  \r\n", "\u{feff}"] {
             assert_eq!(parse(line, 1), Ok(None));
         }
-        assert!(matches!(
-            parse("{\"type\":", 7),
-            Err(FeedError::NotJson { line: 7, .. })
-        ));
+        assert!(matches!(parse("{\"type\":", 7), Err(FeedError::NotJson { line: 7, .. })));
         for bad in [
             "3",
             "[]",

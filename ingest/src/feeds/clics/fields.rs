@@ -20,10 +20,7 @@ pub(super) struct Fields<'a>(pub &'a Map<String, Value>);
 
 fn wrong(field: &'static str, value: &Value, problem: &str) -> FieldProblem {
     let shown: String = value.to_string().chars().take(80).collect();
-    FieldProblem {
-        field,
-        problem: format!("is {shown}, which {problem}"),
-    }
+    FieldProblem { field, problem: format!("is {shown}, which {problem}") }
 }
 
 /// An id that may be written as a string or a number; `None` where it is null, absent or empty.
@@ -49,10 +46,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn need_id(self, field: &'static str) -> Result<Id, FieldProblem> {
-        let missing = || FieldProblem {
-            field,
-            problem: "is missing; expected an identifier".into(),
-        };
+        let missing = || FieldProblem { field, problem: "is missing; expected an identifier".into() };
         self.id(field)?.ok_or_else(missing)
     }
 
@@ -60,12 +54,8 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(field) else {
             return Ok(Vec::new());
         };
-        let list = value
-            .as_array()
-            .ok_or_else(|| wrong(field, value, "is not a list of identifiers"))?;
-        let ids = list
-            .iter()
-            .filter_map(|v| as_id(Some(v)).map_err(|p| wrong(field, v, p)).transpose());
+        let list = value.as_array().ok_or_else(|| wrong(field, value, "is not a list of identifiers"))?;
+        let ids = list.iter().filter_map(|v| as_id(Some(v)).map_err(|p| wrong(field, v, p)).transpose());
         ids.collect()
     }
 
@@ -88,9 +78,7 @@ impl<'a> Fields<'a> {
 
     pub fn int(self, field: &'static str) -> Result<Option<i64>, FieldProblem> {
         let Some(v) = self.get(field) else { return Ok(None) };
-        v.as_i64()
-            .map(Some)
-            .ok_or_else(|| wrong(field, v, "is not a whole number"))
+        v.as_i64().map(Some).ok_or_else(|| wrong(field, v, "is not a whole number"))
     }
 
     pub fn time(self, field: &'static str) -> Result<Option<i64>, FieldProblem> {

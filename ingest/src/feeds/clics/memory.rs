@@ -23,18 +23,9 @@ pub(super) enum Collection {
 impl Collection {
     pub fn from_name(name: &str) -> Option<Collection> {
         use Collection::*;
-        [
-            Groups,
-            Organizations,
-            Teams,
-            Problems,
-            Languages,
-            JudgementTypes,
-            Submissions,
-            Judgements,
-        ]
-        .into_iter()
-        .find(|c| c.name() == name)
+        [Groups, Organizations, Teams, Problems, Languages, JudgementTypes, Submissions, Judgements]
+            .into_iter()
+            .find(|c| c.name() == name)
     }
 
     pub fn name(self) -> &'static str {
@@ -175,11 +166,7 @@ pub(super) const GONE: u64 = 0;
 pub(super) fn content_hash(value: &Value) -> u64 {
     let mut hasher = blake3::Hasher::new();
     feed(&mut hasher, value);
-    u64::from_le_bytes(
-        hasher.finalize().as_bytes()[..8]
-            .try_into()
-            .expect("a BLAKE3 hash has 32 bytes"),
-    )
+    u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().expect("a BLAKE3 hash has 32 bytes"))
 }
 
 fn feed(hasher: &mut blake3::Hasher, value: &Value) {
@@ -244,10 +231,7 @@ mod tests {
     #[test]
     fn content_does_not_depend_on_the_order_of_fields() {
         let v = |s: &str| content_hash(&serde_json::from_str(s).unwrap());
-        assert_eq!(
-            v(r#"{"a":1,"b":[{"x":null,"y":true}]}"#),
-            v(r#"{"b":[{"y":true,"x":null}],"a":1}"#)
-        );
+        assert_eq!(v(r#"{"a":1,"b":[{"x":null,"y":true}]}"#), v(r#"{"b":[{"y":true,"x":null}],"a":1}"#));
         assert_ne!(v(r#"{"a":1,"b":2}"#), v(r#"{"a":2,"b":1}"#));
         assert_ne!(v(r#"["ab","c"]"#), v(r#"["a","bc"]"#));
     }

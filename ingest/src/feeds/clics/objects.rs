@@ -127,31 +127,19 @@ fn judgement(id: Id, f: Fields<'_>, entry: &mut Entry) -> Result<Made, FieldProb
 pub(super) fn gone(collection: Collection, id: &Id, entry: &Entry) -> Option<Body> {
     let id = id.clone();
     Some(match collection {
-        Collection::Groups => Body::GroupRegistered(GroupRegistered {
-            group: id,
-            deleted: true,
-            ..Default::default()
-        }),
+        Collection::Groups => Body::GroupRegistered(GroupRegistered { group: id, deleted: true, ..Default::default() }),
         Collection::Organizations => Body::OrganizationRegistered(OrganizationRegistered {
             organization: id,
             deleted: true,
             ..Default::default()
         }),
-        Collection::Teams => Body::TeamRegistered(TeamRegistered {
-            team: id,
-            deleted: true,
-            ..Default::default()
-        }),
-        Collection::Problems => Body::ProblemPublished(ProblemPublished {
-            problem: id,
-            deleted: true,
-            ..Default::default()
-        }),
-        Collection::Languages => Body::LanguagePublished(LanguagePublished {
-            language: id,
-            deleted: true,
-            ..Default::default()
-        }),
+        Collection::Teams => Body::TeamRegistered(TeamRegistered { team: id, deleted: true, ..Default::default() }),
+        Collection::Problems => {
+            Body::ProblemPublished(ProblemPublished { problem: id, deleted: true, ..Default::default() })
+        }
+        Collection::Languages => {
+            Body::LanguagePublished(LanguagePublished { language: id, deleted: true, ..Default::default() })
+        }
         Collection::JudgementTypes => Body::JudgementTypePublished(JudgementTypePublished {
             judgement_type: id,
             deleted: true,

@@ -18,10 +18,7 @@ pub(super) fn moments(f: Fields<'_>) -> Result<([Option<i64>; 5], bool), FieldPr
 
 /// The record for moment number `n`.
 pub(super) fn body(n: usize, at: Option<i64>) -> Body {
-    let moment = Moment {
-        at,
-        contest_time_ms: None,
-    };
+    let moment = Moment { at, contest_time_ms: None };
     match MOMENTS[n] {
         "started" => Body::EventStarted(moment),
         "frozen" => Body::EventFrozen(moment),

@@ -8,10 +8,7 @@ fn importer() -> ClicsImporter {
 }
 
 fn all(importer: &mut ClicsImporter, lines: &[&str]) -> Vec<Record> {
-    lines
-        .iter()
-        .flat_map(|l| importer.push(l).unwrap_or_else(|e| panic!("{l}: {e}")))
-        .collect()
+    lines.iter().flat_map(|l| importer.push(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
 }
 
 fn one(line: &str) -> Record {
@@ -41,27 +38,15 @@ fn a_contest_sets_the_event_up() {
         format!(r#"{{"type":"contests", "id":"pc2-1", "op":"create", "data": {data}}}"#),
         format!(r#"{{"type":"contest","id":"c1","data":{data},"token":"pc2-1"}}"#),
         format!(r#"{{"type":"contests","data":[{data}],"token":"pc2-1"}}"#),
-        format!(
-            r#"{{"type":"contest","data":{},"token":"pc2-1"}}"#,
-            data.replace(":20}", r#":"0:20:00.000"}"#)
-        ),
+        format!(r#"{{"type":"contest","data":{},"token":"pc2-1"}}"#, data.replace(":20}", r#":"0:20:00.000"}"#)),
     ] {
         let record = one(&line);
         assert_eq!(record.body, Body::EventConfigured(expected.clone()), "{line}");
-        assert_eq!(
-            (record.id.as_str(), record.backfill, record.event.as_deref()),
-            ("contest/pc2-1", true, Some("e"))
-        );
+        assert_eq!((record.id.as_str(), record.backfill, record.event.as_deref()), ("contest/pc2-1", true, Some("e")));
         assert_eq!(codec::decode(&codec::encode(&record)), Ok(record));
     }
     let mut importer = importer();
-    assert_eq!(
-        all(
-            &mut importer,
-            &[r#"{"type":"contest","id":"c1","data":null,"token":"2"}"#]
-        ),
-        []
-    );
+    assert_eq!(all(&mut importer, &[r#"{"type":"contest","id":"c1","data":null,"token":"2"}"#]), []);
     assert_eq!(importer.skipped()["delete of the contest"], 1);
 }
 
@@ -70,49 +55,21 @@ fn only_moments_that_changed_are_told() {
     let mut i = importer();
     let at = "2025-03-02T09:30:00.000Z";
     let state = |moments: &str, token: u32| format!(r#"{{"type":"state","data":{{{moments}}},"token":"s{token}"}}"#);
-    let (s1, s2) = (
-        state(&format!(r#""started":"{at}""#), 1),
-        state(&format!(r#""started":"{at}","frozen":"{at}""#), 2),
-    );
-    let s3 = state(
-        &format!(r#""started":"{at}","frozen":"{at}","thawed":"{at}","finalized":"{at}""#),
-        3,
-    );
-    let back = state(
-        &format!(r#""started":"{at}","thawed":null,"frozen":"{at}","finalized":"{at}""#),
-        4,
-    );
-    let end = state(
-        &format!(r#""started":"{at}","frozen":"{at}","finalized":"{at}","end_of_updates":"{at}""#),
-        5,
-    );
+    let (s1, s2) =
+        (state(&format!(r#""started":"{at}""#), 1), state(&format!(r#""started":"{at}","frozen":"{at}""#), 2));
+    let s3 = state(&format!(r#""started":"{at}","frozen":"{at}","thawed":"{at}","finalized":"{at}""#), 3);
+    let back = state(&format!(r#""started":"{at}","thawed":null,"frozen":"{at}","finalized":"{at}""#), 4);
+    let end = state(&format!(r#""started":"{at}","frozen":"{at}","finalized":"{at}","end_of_updates":"{at}""#), 5);
     assert_eq!(all(&mut i, &[&state("", 0)]), []);
     let first = all(&mut i, &[&s1, &s2, &s3]);
-    assert_eq!(
-        ids(&first),
-        [
-            "state/started/s1",
-            "state/frozen/s2",
-            "state/thawed/s3",
-            "state/finalized/s3"
-        ]
-    );
+    assert_eq!(ids(&first), ["state/started/s1", "state/frozen/s2", "state/thawed/s3", "state/finalized/s3"]);
     assert_eq!(first[0].time_ms, Some(1_740_907_800_000));
-    assert_eq!(
-        first[0].body,
-        Body::EventStarted(Moment {
-            at: Some(1_740_907_800_000),
-            contest_time_ms: None
-        })
-    );
+    assert_eq!(first[0].body, Body::EventStarted(Moment { at: Some(1_740_907_800_000), contest_time_ms: None }));
     // A connection that was cut tells the old states again: they take nothing back.
     assert_eq!(all(&mut i, &[&s1, &s2, &s3]), []);
     let taken_back = all(&mut i, &[&back]);
     assert_eq!(taken_back[0].body, Body::EventThawed(Moment::default()));
-    assert_eq!(
-        (ids(&taken_back), taken_back[0].time_ms),
-        (vec!["state/thawed/s4"], None)
-    );
+    assert_eq!((ids(&taken_back), taken_back[0].time_ms), (vec!["state/thawed/s4"], None));
     assert!(!i.ended());
     assert_eq!(all(&mut i, &[&end]), []);
     assert!(i.ended());
@@ -184,11 +141,7 @@ fn every_kind_of_object() {
         ),
         (
             r#"{"type":"problems","id":"p","data":{"id":"p","label":"A","rgb":"red;x"},"token":"1"}"#,
-            Body::ProblemPublished(ProblemPublished {
-                problem: "p".into(),
-                label: "A".into(),
-                ..Default::default()
-            }),
+            Body::ProblemPublished(ProblemPublished { problem: "p".into(), label: "A".into(), ..Default::default() }),
         ),
         (
             r#"{"type":"languages","id":"cpp","data":{"id":"cpp","name":"C++"},"token":"1"}"#,
@@ -236,22 +189,12 @@ fn submissions_and_their_withdrawal() {
     let mut i = importer();
     let gone = r#"{"type":"submissions","id":"7","data":null,"token":"b"}"#;
     let records = all(&mut i, &[SUBMISSION, gone, gone]);
-    let withdrawn = SubmissionWithdrawn {
-        submission: "7".into(),
-        team: "5".into(),
-        revision: 0,
-    };
+    let withdrawn = SubmissionWithdrawn { submission: "7".into(), team: "5".into(), revision: 0 };
     assert_eq!(records[1].body, Body::SubmissionWithdrawn(withdrawn));
     assert_eq!(records[1], records[2], "told again, the same record");
     assert_eq!(
-        all(
-            &mut importer(),
-            &[
-                SUBMISSION,
-                r#"{"type":"submissions","id":"x","op":"delete","data":{"id":"7"}}"#
-            ]
-        )[1]
-        .body,
+        all(&mut importer(), &[SUBMISSION, r#"{"type":"submissions","id":"x","op":"delete","data":{"id":"7"}}"#])[1]
+            .body,
         records[1].body
     );
     let mut i = importer();
@@ -260,11 +203,7 @@ fn submissions_and_their_withdrawal() {
     let bare = one(r#"{"type":"submissions","id":"7","data":{"id":"7","problem_id":"p","team_id":"5"},"token":"a"}"#);
     assert!(matches!(
         bare.body,
-        Body::SubmissionReceived(SubmissionReceived {
-            contest_time_ms: None,
-            language: None,
-            ..
-        })
+        Body::SubmissionReceived(SubmissionReceived { contest_time_ms: None, language: None, .. })
     ));
 }
 
@@ -276,14 +215,7 @@ fn a_submission_that_changes_its_team_gets_a_higher_revision() {
             .replace(r#""token":"a""#, &format!(r#""token":"{token}""#))
     };
     let gone = r#"{"type":"submissions","id":"7","data":null,"token":"z"}"#;
-    let lines = [
-        at("5", "a"),
-        at("5", "b"),
-        at("6", "c"),
-        at("6", "d"),
-        at("5", "e"),
-        gone.to_string(),
-    ];
+    let lines = [at("5", "a"), at("5", "b"), at("6", "c"), at("6", "d"), at("5", "e"), gone.to_string()];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let records = all(&mut importer(), &lines);
     let revisions = records.iter().map(|r| match &r.body {
@@ -318,15 +250,8 @@ fn judgements() {
         current: Some(false),
         ..expected.clone()
     };
-    assert_eq!(
-        (&records[1].body, records[1].time_ms),
-        (&Body::JudgementRecorded(finished), Some(1_740_908_092_297))
-    );
-    let deleted = JudgementRecorded {
-        deleted: true,
-        start_contest_time_ms: None,
-        ..expected
-    };
+    assert_eq!((&records[1].body, records[1].time_ms), (&Body::JudgementRecorded(finished), Some(1_740_908_092_297)));
+    let deleted = JudgementRecorded { deleted: true, start_contest_time_ms: None, ..expected };
     assert_eq!(records[2].body, Body::JudgementRecorded(deleted));
     let unknown = one(gone);
     assert!(matches!(&unknown.body, Body::JudgementRecorded(j) if j.deleted && j.judgement == "9"));
@@ -338,19 +263,10 @@ fn a_list_replaces_its_collection() {
     let mut i = importer();
     let list = r#"{"type":"teams","data":[{"id":"1","name":"A"},{"id":"2","name":"B"}],"token":"l1"}"#;
     let third = r#"{"type":"teams","id":"3","data":{"id":"3","name":"C"},"token":"x"}"#;
-    assert_eq!(
-        ids(&all(&mut i, &[list, third])),
-        ["teams/1/l1", "teams/2/l1", "teams/3/x"]
-    );
+    assert_eq!(ids(&all(&mut i, &[list, third])), ["teams/1/l1", "teams/2/l1", "teams/3/x"]);
     // Replayed, the list must not take away what came after it.
-    assert_eq!(
-        ids(&all(&mut i, &[list, third])),
-        ["teams/1/l1", "teams/2/l1", "teams/3/x"]
-    );
-    let records = all(
-        &mut i,
-        &[r#"{"type":"teams","data":[{"id":"2","name":"B"}],"token":"l2"}"#],
-    );
+    assert_eq!(ids(&all(&mut i, &[list, third])), ["teams/1/l1", "teams/2/l1", "teams/3/x"]);
+    let records = all(&mut i, &[r#"{"type":"teams","data":[{"id":"2","name":"B"}],"token":"l2"}"#]);
     assert_eq!(ids(&records), ["teams/2/l2", "teams/1/l2", "teams/3/l2"]);
     let gone = |r: &Record| matches!(&r.body, Body::TeamRegistered(t) if t.deleted);
     assert_eq!(records.iter().map(gone).collect::<Vec<_>>(), [false, true, true]);
@@ -364,17 +280,10 @@ fn a_bad_object_in_a_list_loses_nothing_else() {
     let first = r#"{"type":"teams","data":[{"id":"1"},{"id":"2"}],"token":"l1"}"#;
     let list =
         r#"{"type":"teams","data":[{"id":"1","name":"A"},{"name":"?"},7,{"id":"2","hidden":"yes"}],"token":"l2"}"#;
-    assert_eq!(
-        ids(&all(&mut i, &[first, list])),
-        ["teams/1/l1", "teams/2/l1", "teams/1/l2"]
-    );
+    assert_eq!(ids(&all(&mut i, &[first, list])), ["teams/1/l1", "teams/2/l1", "teams/1/l2"]);
     let problems: Vec<String> = i.take_problems().iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 3);
-    assert!(
-        problems[2].starts_with("line 2: teams `2`: `hidden` is \"yes\""),
-        "{}",
-        problems[2]
-    );
+    assert!(problems[2].starts_with("line 2: teams `2`: `hidden` is \"yes\""), "{}", problems[2]);
     assert_eq!(i.take_problems(), []);
 }
 
@@ -406,11 +315,7 @@ fn other_kinds_are_counted() {
     assert_eq!(all(&mut i, &lines), []);
     let counts: Vec<_> = i.skipped().iter().map(|(k, n)| (k.as_str(), *n)).collect();
     assert_eq!(counts, [("awards", 1), ("map-info", 1), ("runs", 2)]);
-    assert_eq!(
-        i.cursor(),
-        Some(Cursor::Token("d".into())),
-        "they move the place in the feed, too"
-    );
+    assert_eq!(i.cursor(), Some(Cursor::Token("d".into())), "they move the place in the feed, too");
     for n in 0..1000 {
         assert_eq!(i.push(&format!(r#"{{"type":"k{n}","data":{{}}}}"#)), Ok(vec![]));
     }
@@ -424,10 +329,7 @@ fn bad_lines_name_line_and_field() {
     i.push("").expect("a keep-alive");
     for (line, says) in [
         ("{", "line 2: not JSON"),
-        (
-            r#"{"type":"teams","data":{"name":"x"},"token":"a"}"#,
-            "line 3: an event of `teams` without an id",
-        ),
+        (r#"{"type":"teams","data":{"name":"x"},"token":"a"}"#, "line 3: an event of `teams` without an id"),
         (
             r#"{"type":"submissions","id":"7","data":{"id":"7","team_id":"5"},"token":"a"}"#,
             "line 4: submissions `7`: `problem_id` is missing",
@@ -440,26 +342,14 @@ fn bad_lines_name_line_and_field() {
             r#"{"type":"judgements","id":"7","data":{"id":"7"},"token":"a"}"#,
             "line 6: judgements `7`: `submission_id` is missing",
         ),
-        (
-            r#"{"type":"state","data":{"started":5},"token":"a"}"#,
-            "line 7: state ``: `started` is 5",
-        ),
-        (
-            r#"{"type":"contest","data":{"duration":{}},"token":"a"}"#,
-            "line 8: contest ``: `duration` is {}",
-        ),
-        (
-            "{\"type\":\"teams\",\"id\":\"a\\u0001\",\"data\":{}}",
-            "line 9: `id` has control characters",
-        ),
+        (r#"{"type":"state","data":{"started":5},"token":"a"}"#, "line 7: state ``: `started` is 5"),
+        (r#"{"type":"contest","data":{"duration":{}},"token":"a"}"#, "line 8: contest ``: `duration` is {}"),
+        ("{\"type\":\"teams\",\"id\":\"a\\u0001\",\"data\":{}}", "line 9: `id` has control characters"),
     ] {
         let e = i.push(line).expect_err(line).to_string();
         assert!(e.starts_with(says), "{e}");
     }
-    assert!(
-        i.memory.objects.values().all(BTreeMap::is_empty),
-        "a refused object leaves nothing behind"
-    );
+    assert!(i.memory.objects.values().all(BTreeMap::is_empty), "a refused object leaves nothing behind");
     assert_eq!(i.push(SUBMISSION).expect("goes on").len(), 1);
 }
 
@@ -491,9 +381,7 @@ fn a_restored_importer_goes_on_as_if_never_stopped() {
         let mut before = importer();
         let mut records = all(&mut before, &lines[..cut]);
         let mut after = importer();
-        after
-            .restore(&before.snapshot().expect("it can be kept"))
-            .expect("what was kept");
+        after.restore(&before.snapshot().expect("it can be kept")).expect("what was kept");
         assert_eq!(after.cursor(), before.cursor());
         records.extend(all(&mut after, &lines[cut..]));
         assert_eq!(records, whole, "cut at {cut}");

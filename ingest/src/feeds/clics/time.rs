@@ -45,11 +45,7 @@ pub fn reltime_ms(text: &str) -> Result<i64, &'static str> {
 
 /// Milliseconds of a number of minutes.
 pub fn minutes_ms(minutes: f64) -> Result<i64, &'static str> {
-    if minutes.is_finite() && minutes.abs() < 1e9 {
-        Ok((minutes * 60_000.0) as i64)
-    } else {
-        Err(RELTIME)
-    }
+    if minutes.is_finite() && minutes.abs() < 1e9 { Ok((minutes * 60_000.0) as i64) } else { Err(RELTIME) }
 }
 
 fn digits(text: &str, most: usize) -> Result<i64, &'static str> {
@@ -76,14 +72,8 @@ mod tests {
         ] {
             assert_eq!(time_ms(text), Ok(at), "{text}");
         }
-        for bad in [
-            "",
-            "2023-02-25",
-            "2023-02-25T14:05",
-            "2023-02-25T14:05:29-5",
-            "2023-02-25T14:05:29+é1",
-            "nowTthen",
-        ] {
+        for bad in ["", "2023-02-25", "2023-02-25T14:05", "2023-02-25T14:05:29-5", "2023-02-25T14:05:29+é1", "nowTthen"]
+        {
             assert!(time_ms(bad).is_err(), "{bad}");
         }
     }
@@ -102,18 +92,7 @@ mod tests {
         ] {
             assert_eq!(reltime_ms(text), Ok(ms), "{text}");
         }
-        for bad in [
-            "",
-            "-",
-            "1:00",
-            "1:2:3:4",
-            "a:00:00",
-            "1:00:00.",
-            "1:+1:00",
-            "9999999:00:00",
-            "1.5",
-            "--1:00:00",
-        ] {
+        for bad in ["", "-", "1:00", "1:2:3:4", "a:00:00", "1:00:00.", "1:+1:00", "9999999:00:00", "1.5", "--1:00:00"] {
             assert!(reltime_ms(bad).is_err(), "{bad}");
         }
         assert_eq!(minutes_ms(20.0), Ok(1_200_000));

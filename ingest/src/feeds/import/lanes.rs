@@ -22,11 +22,7 @@ pub struct BatchOptions {
 
 impl Default for BatchOptions {
     fn default() -> BatchOptions {
-        BatchOptions {
-            lanes: 3,
-            records: 500,
-            bytes: 512 << 10,
-        }
+        BatchOptions { lanes: 3, records: 500, bytes: 512 << 10 }
     }
 }
 
@@ -55,24 +51,13 @@ impl Lanes {
     /// To the server of `client`.
     pub fn new(client: Client, options: BatchOptions) -> Lanes {
         let lanes = (0..options.lanes.max(1)).map(|_| Lane::default()).collect();
-        Lanes {
-            client,
-            options,
-            lanes,
-            sending: JoinSet::new(),
-            opened: false,
-            report: Report::default(),
-        }
+        Lanes { client, options, lanes, sending: JoinSet::new(), opened: false, report: Report::default() }
     }
 
     /// Takes a record; sends a batch when one is full. Returns at once unless the lane's last batch is still under way.
     pub async fn push(&mut self, record: Outgoing) -> Result<(), ClientError> {
         let lane = |this: &Lanes| {
-            if this.opened {
-                (record.order_key % this.lanes.len() as u64) as usize
-            } else {
-                0
-            }
+            if this.opened { (record.order_key % this.lanes.len() as u64) as usize } else { 0 }
         };
         let mut n = lane(self);
         let full = |l: &Lane, o: &BatchOptions| {

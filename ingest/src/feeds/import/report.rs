@@ -66,11 +66,7 @@ impl Report {
             Status::Duplicate => self.duplicates += 1,
             Status::Conflict | Status::Refused => {
                 let problem = outcome.problem.clone().unwrap_or_default();
-                let fallback = if outcome.status == Status::Conflict {
-                    "conflict"
-                } else {
-                    "refused"
-                };
+                let fallback = if outcome.status == Status::Conflict { "conflict" } else { "refused" };
                 let code = problem.code.unwrap_or_else(|| fallback.into());
                 let why = problem.detail.or(problem.title).unwrap_or_else(|| code.clone());
                 add(&mut self.refused, &code, || format!("{}: {why}", record_id(record)));
@@ -81,13 +77,7 @@ impl Report {
 
 fn add(cases: &mut BTreeMap<String, Cases>, code: &str, example: impl FnOnce() -> String) {
     let known = cases.contains_key(code) || cases.len() < CODES;
-    let case = cases
-        .entry(if known {
-            code.chars().take(80).collect()
-        } else {
-            "other".into()
-        })
-        .or_default();
+    let case = cases.entry(if known { code.chars().take(80).collect() } else { "other".into() }).or_default();
     case.count += 1;
     if case.examples.len() < EXAMPLES {
         case.examples.push(example().chars().take(400).collect());
@@ -120,34 +110,15 @@ mod tests {
                 ..Default::default()
             }),
         };
-        let all = [
-            Status::Counted,
-            Status::Accepted,
-            Status::Duplicate,
-            Status::Conflict,
-            Status::Refused,
-        ];
-        all.iter()
-            .for_each(|s| report.add_outcome(br#"{"id":"r1"}"#, &outcome(*s, None)));
+        let all = [Status::Counted, Status::Accepted, Status::Duplicate, Status::Conflict, Status::Refused];
+        all.iter().for_each(|s| report.add_outcome(br#"{"id":"r1"}"#, &outcome(*s, None)));
         for n in 0..1000 {
             report.add_outcome(b"{}", &outcome(Status::Refused, Some(&format!("c{}", n % 100))));
         }
-        assert_eq!(
-            (report.sent, report.counted, report.accepted, report.duplicates),
-            (1005, 1, 1, 1)
-        );
+        assert_eq!((report.sent, report.counted, report.accepted, report.duplicates), (1005, 1, 1, 1));
         assert_eq!(report.refused_total(), 1002);
-        assert_eq!(
-            report.refused["conflict"],
-            Cases {
-                count: 1,
-                examples: vec!["r1: conflict".into()]
-            }
-        );
-        assert_eq!(
-            (report.refused["c0"].count, report.refused["c0"].examples.len()),
-            (10, EXAMPLES)
-        );
+        assert_eq!(report.refused["conflict"], Cases { count: 1, examples: vec!["r1: conflict".into()] });
+        assert_eq!((report.refused["c0"].count, report.refused["c0"].examples.len()), (10, EXAMPLES));
         assert!(report.refused.len() <= CODES + 1);
     }
 }

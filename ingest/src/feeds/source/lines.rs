@@ -84,10 +84,7 @@ pub(super) fn spawn(
         }
     };
     let spawned = std::thread::Builder::new().name("feed-reader".into()).spawn(run);
-    spawned.map(drop).map_err(|e| SourceError::Setup {
-        what: name,
-        problem: e.to_string(),
-    })
+    spawned.map(drop).map_err(|e| SourceError::Setup { what: name, problem: e.to_string() })
 }
 
 #[cfg(test)]
@@ -125,9 +122,6 @@ mod tests {
     fn too_long_a_line_is_skipped_and_counted() {
         let block = vec![b'x'; MAX_LINE_BYTES / 2 + 1];
         let lines = split(&[b"a\n", &block, &block, b"yz\nb\n"]);
-        assert_eq!(
-            lines,
-            ["a".to_string(), format!("<{}>", 2 * block.len() + 2), "b".into()]
-        );
+        assert_eq!(lines, ["a".to_string(), format!("<{}>", 2 * block.len() + 2), "b".into()]);
     }
 }

@@ -56,21 +56,9 @@ pub(super) fn follow(
     send: mpsc::Sender<Item>,
 ) -> Result<impl Future<Output = ()> + Send + 'static, SourceError> {
     let feed = without_credentials(&url).to_string();
-    let http = http_client(&url, |b| {
-        b.connect_timeout(options.give_up_after.min(Duration::from_secs(10)))
-    })
-    .map_err(|e| SourceError::Setup {
-        what: feed.clone(),
-        problem: say(e),
-    })?;
-    let follower = Follower {
-        http,
-        url,
-        feed,
-        options,
-        send,
-        was_connected: false,
-    };
+    let http = http_client(&url, |b| b.connect_timeout(options.give_up_after.min(Duration::from_secs(10))))
+        .map_err(|e| SourceError::Setup { what: feed.clone(), problem: say(e) })?;
+    let follower = Follower { http, url, feed, options, send, was_connected: false };
     Ok(follower.run())
 }
 
@@ -96,10 +84,7 @@ impl Follower {
                 Ended::NotWanted => return,
                 Ended::Refused(error) => return drop(self.send.send(Item::Failed(error)).await),
                 Ended::UnknownPlace => {
-                    tracing::warn!(
-                        feed = self.feed,
-                        "the feed does not know where we were: reading it from its start"
-                    );
+                    tracing::warn!(feed = self.feed, "the feed does not know where we were: reading it from its start");
                     from_start = true;
                     "it does not know where we were".to_string()
                 }
@@ -111,10 +96,7 @@ impl Follower {
                 }
             };
             if !self.was_connected && began.elapsed() >= self.options.give_up_after {
-                let error = SourceError::Unreachable {
-                    feed: self.feed.clone(),
-                    problem,
-                };
+                let error = SourceError::Unreachable { feed: self.feed.clone(), problem };
                 return drop(self.send.send(Item::Failed(error)).await);
             }
             if from_start && resuming {
@@ -141,11 +123,8 @@ impl Follower {
             return Ended::NotWanted;
         }
         let mut url = self.url.clone();
-        let asked: Vec<(String, String)> = url
-            .query_pairs()
-            .filter(|(k, _)| k != "stream")
-            .map(|(k, v)| (k.into(), v.into()))
-            .collect();
+        let asked: Vec<(String, String)> =
+            url.query_pairs().filter(|(k, _)| k != "stream").map(|(k, v)| (k.into(), v.into())).collect();
         {
             let mut query = url.query_pairs_mut();
             query.clear().extend_pairs(asked).append_pair("stream", "true");
@@ -172,22 +151,11 @@ impl Follower {
             let passing = status.is_server_error()
                 || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
                 || self.was_connected;
-            return if passing {
-                lost(format!("it answered {status}"))
-            } else {
-                self.refused(status, advice(status))
-            };
+            return if passing { lost(format!("it answered {status}")) } else { self.refused(status, advice(status)) };
         }
-        let kind = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if kind.contains("html") && !self.was_connected {
-            return self.refused(
-                status,
-                "a web page, not an event feed; expected the address of a Contest API",
-            );
+            return self.refused(status, "a web page, not an event feed; expected the address of a Contest API");
         }
         self.was_connected = true;
         let mut splitter = Splitter::default();

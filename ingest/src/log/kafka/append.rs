@@ -49,10 +49,7 @@ impl Batch {
             let positions = std::mem::take(&mut state.positions);
             let result = match state.failed.take() {
                 Some(e) => Err(e),
-                None => Ok(positions
-                    .into_iter()
-                    .map(|p| p.expect("each record was settled once"))
-                    .collect()),
+                None => Ok(positions.into_iter().map(|p| p.expect("each record was settled once")).collect()),
             };
             // The caller may have stopped waiting.
             let _ = done.send(result);
@@ -94,11 +91,7 @@ impl ProducerContext for Deliveries {
         let link = &self.context.link;
         let settled = match result {
             Ok(m) => match (self.options.topic_of(m.topic()), u64::try_from(m.offset())) {
-                (Some(topic), Ok(offset)) => Ok(Position {
-                    topic,
-                    offset,
-                    partition: m.partition() as u32,
-                }),
+                (Some(topic), Ok(offset)) => Ok(Position { topic, offset, partition: m.partition() as u32 }),
                 // The broker knew the record from an earlier try and no longer where it put it.
                 _ => Err(link.fault(
                     "a record was written, but not where: append it again, its identity makes the copy a duplicate",
@@ -109,10 +102,7 @@ impl ProducerContext for Deliveries {
                 Some(Code::PurgeQueue | Code::PurgeInflight) if link.is_closed() => LogError::Closed,
                 Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal) => {
                     self.broken.store(true, Ordering::Release);
-                    link.fault(
-                        "the producer was made anew while a record was under way: append it again",
-                        true,
-                    )
+                    link.fault("the producer was made anew while a record was under way: append it again", true)
                 }
                 Some(Code::MessageTimedOut) => link.fault(
                     "the record was not written in the time that is waited for a lost broker: append it again",
@@ -168,33 +158,14 @@ impl Appender {
             let Ok(room) = self.room.clone().try_acquire_many_owned(cost(&records[slot])) else {
                 break;
             };
-            self.send(
-                &records[slot],
-                Delivery {
-                    batch: batch.clone(),
-                    slot,
-                    _room: room,
-                },
-            );
+            self.send(&records[slot], Delivery { batch: batch.clone(), slot, _room: room });
             slot += 1;
         }
         let this = self.clone();
         Box::pin(async move {
             for (slot, record) in records.iter().enumerate().skip(slot) {
-                let room = this
-                    .room
-                    .clone()
-                    .acquire_many_owned(cost(record))
-                    .await
-                    .map_err(|_| LogError::Closed)?;
-                this.send(
-                    record,
-                    Delivery {
-                        batch: batch.clone(),
-                        slot,
-                        _room: room,
-                    },
-                );
+                let room = this.room.clone().acquire_many_owned(cost(record)).await.map_err(|_| LogError::Closed)?;
+                this.send(record, Delivery { batch: batch.clone(), slot, _room: room });
             }
             drop(records);
             waiting.await.unwrap_or(Err(LogError::Closed))
@@ -207,11 +178,7 @@ impl Appender {
         for r in records {
             let partitions = self.options.partitions(r.topic);
             if let Some(partition) = r.partition.filter(|p| *p >= partitions) {
-                return Err(LogError::NoPartition {
-                    topic: r.topic,
-                    partition,
-                    partitions,
-                });
+                return Err(LogError::NoPartition { topic: r.topic, partition, partitions });
             }
             let bytes = r.key.len() + r.value.len();
             if bytes > MAX_MESSAGE_BYTES - 1024 {
@@ -283,13 +250,6 @@ fn producer(
     link: &Arc<Link>,
     broken: &Arc<AtomicBool>,
 ) -> Result<ThreadedProducer<Deliveries>, LogError> {
-    let deliveries = Deliveries {
-        context: Context::new(link),
-        options: options.clone(),
-        broken: broken.clone(),
-    };
-    options
-        .appending()
-        .create_with_context(deliveries)
-        .map_err(|e| link.error("creating the producer", &e))
+    let deliveries = Deliveries { context: Context::new(link), options: options.clone(), broken: broken.clone() };
+    options.appending().create_with_context(deliveries).map_err(|e| link.error("creating the producer", &e))
 }

@@ -28,11 +28,7 @@ pub(super) fn encode(pipeline: &str, epoch: &OutputEpoch) -> Bytes {
         pipeline: pipeline.to_owned(),
         epoch: epoch.epoch,
         now_ms: epoch.now_ms,
-        bound: epoch
-            .bound
-            .iter()
-            .map(|b| (b.topic.name().to_owned(), b.partition, b.offset))
-            .collect(),
+        bound: epoch.bound.iter().map(|b| (b.topic.name().to_owned(), b.partition, b.offset)).collect(),
     };
     Bytes::from(serde_json::to_vec(&wire).expect("a binding is plain data"))
 }
@@ -44,20 +40,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Binding, String> {
         .bound
         .into_iter()
         .map(|(topic, partition, offset)| match Topic::from_name(&topic) {
-            Some(topic) => Ok(Bound {
-                topic,
-                partition,
-                offset,
-            }),
+            Some(topic) => Ok(Bound { topic, partition, offset }),
             None => Err(format!("unknown topic {topic}")),
         })
         .collect::<Result<_, _>>()?;
-    Ok(Binding {
-        pipeline: wire.pipeline,
-        epoch: wire.epoch,
-        now_ms: wire.now_ms,
-        bound,
-    })
+    Ok(Binding { pipeline: wire.pipeline, epoch: wire.epoch, now_ms: wire.now_ms, bound })
 }
 
 #[cfg(test)]
@@ -66,31 +53,14 @@ mod tests {
 
     #[test]
     fn a_binding_reads_back_and_is_plain_json() {
-        let bound = vec![Bound {
-            topic: Topic::Judgements,
-            partition: 2,
-            offset: 7,
-        }];
-        let epoch = OutputEpoch {
-            epoch: 5,
-            now_ms: -1,
-            bound: bound.clone(),
-            records: Vec::new(),
-        };
+        let bound = vec![Bound { topic: Topic::Judgements, partition: 2, offset: 7 }];
+        let epoch = OutputEpoch { epoch: 5, now_ms: -1, bound: bound.clone(), records: Vec::new() };
         let bytes = encode("boards", &epoch);
         assert_eq!(
             std::str::from_utf8(&bytes),
             Ok(r#"{"pipeline":"boards","epoch":5,"now_ms":-1,"bound":[["gravity.judgements.v1",2,7]]}"#)
         );
-        assert_eq!(
-            decode(&bytes),
-            Ok(Binding {
-                pipeline: "boards".into(),
-                epoch: 5,
-                now_ms: -1,
-                bound
-            })
-        );
+        assert_eq!(decode(&bytes), Ok(Binding { pipeline: "boards".into(), epoch: 5, now_ms: -1, bound }));
         assert!(decode(br#"{"pipeline":"b","epoch":1,"now_ms":0,"bound":[["x",0,0]]}"#).is_err());
         assert!(decode(b"{").is_err());
     }

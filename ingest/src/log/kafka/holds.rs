@@ -109,11 +109,7 @@ impl Mirror {
         let mut all = true;
         for (holder, bounds) in self.holds.take_dirty() {
             if !groups.contains_key(&holder) {
-                match self
-                    .options
-                    .committing(&holder)
-                    .create_with_context(Context::new(&self.link))
-                {
+                match self.options.committing(&holder).create_with_context(Context::new(&self.link)) {
                     Ok(consumer) => groups.insert(holder.clone(), consumer),
                     Err(e) => {
                         tracing::warn!(holder, "the bounds are not mirrored to a consumer group: {e}");
@@ -122,11 +118,7 @@ impl Mirror {
                 };
             }
             let group = &groups[&holder];
-            let bounds = bounds.into_iter().map(|((topic, partition), offset)| Bound {
-                topic,
-                partition,
-                offset,
-            });
+            let bounds = bounds.into_iter().map(|((topic, partition), offset)| Bound { topic, partition, offset });
             let answer = group.commit(&offsets(&self.options, bounds), CommitMode::Sync);
             group.poll(Duration::ZERO);
             if let Err(e) = answer {

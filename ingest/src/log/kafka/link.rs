@@ -52,11 +52,7 @@ impl Link {
         *self.closed.lock() = true;
         *self.suspicions.lock() = None;
         self.closing.notify_all();
-        self.waiting
-            .lock()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|s| s.wake());
+        self.waiting.lock().iter().filter_map(Weak::upgrade).for_each(|s| s.wake());
     }
 
     /// Wakes a tail when the log closes.
@@ -71,11 +67,7 @@ impl Link {
     }
 
     pub(super) fn check_open(&self) -> Result<(), LogError> {
-        if self.is_closed() {
-            Err(LogError::Closed)
-        } else {
-            Ok(())
-        }
+        if self.is_closed() { Err(LogError::Closed) } else { Ok(()) }
     }
 
     /// Has the watch see whether the broker is there.
@@ -118,10 +110,7 @@ impl Link {
 
     /// A patience that starts now.
     pub(super) fn patience(self: &Arc<Self>) -> Patience {
-        Patience {
-            link: self.clone(),
-            until: self.give_up_after.map(|d| Instant::now() + d),
-        }
+        Patience { link: self.clone(), until: self.give_up_after.map(|d| Instant::now() + d) }
     }
 
     /// Asks until there is an answer, or a refusal that waiting cannot help, or the time to give up.
@@ -171,11 +160,7 @@ impl Link {
 
     /// An error in our own words.
     pub(super) fn fault(&self, what: impl Into<String>, retriable: bool) -> LogError {
-        LogError::Kafka {
-            brokers: self.brokers.clone(),
-            what: what.into(),
-            retriable,
-        }
+        LogError::Kafka { brokers: self.brokers.clone(), what: what.into(), retriable }
     }
 
     fn heard(&self, error: &KafkaError, said: &str) {
@@ -223,11 +208,7 @@ impl Patience {
             return Ok(());
         }
         let reason = self.link.reason();
-        let reason = if reason.is_empty() {
-            String::new()
-        } else {
-            format!(" ({reason})")
-        };
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
         Err(self.link.fault(format!("{doing}: no answer in the time that is waited for a lost broker{reason}; start it, or correct log.brokers"), true))
     }
 }
@@ -285,10 +266,7 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(link: &Arc<Link>) -> Self {
-        Context {
-            link: link.clone(),
-            eaten: Arc::default(),
-        }
+        Context { link: link.clone(), eaten: Arc::default() }
     }
 }
 

@@ -14,14 +14,7 @@ pub(super) fn closed(pipeline: &str, epoch: u64, topic: Topic, partition: u32, r
         subject: None,
         time_ms: None,
         backfill: false,
-        body: Body::EpochClosed(EpochClosed {
-            pipeline: Id::from(pipeline),
-            epoch,
-            records,
-        }),
+        body: Body::EpochClosed(EpochClosed { pipeline: Id::from(pipeline), epoch, records }),
     };
-    (
-        Bytes::copy_from_slice(pipeline.as_bytes()),
-        Bytes::from(codec::encode(&record)),
-    )
+    (Bytes::copy_from_slice(pipeline.as_bytes()), Bytes::from(codec::encode(&record)))
 }

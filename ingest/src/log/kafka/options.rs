@@ -131,10 +131,7 @@ impl KafkaOptions {
             ("enable.idempotence", "true".to_owned()),
             ("acks", "all".into()),
             ("partitioner", "murmur2_random".into()),
-            (
-                "linger.ms",
-                self.security.get("linger.ms").cloned().unwrap_or_else(|| "1".into()),
-            ),
+            ("linger.ms", self.security.get("linger.ms").cloned().unwrap_or_else(|| "1".into())),
             ("message.max.bytes", MAX_MESSAGE_BYTES.to_string()),
             // Our own bound is lower (see append.rs), so that this one is never hit.
             ("queue.buffering.max.messages", "1000000".into()),
@@ -146,9 +143,7 @@ impl KafkaOptions {
 
     /// The producer of appends. Without a time to give up, it retries for ever.
     pub(super) fn appending(&self) -> ClientConfig {
-        let timeout_ms = self
-            .give_up_after
-            .map_or(0, |d| d.as_millis().clamp(1, i32::MAX as u128));
+        let timeout_ms = self.give_up_after.map_or(0, |d| d.as_millis().clamp(1, i32::MAX as u128));
         self.producing(&[("message.timeout.ms", timeout_ms.to_string())])
     }
 
@@ -171,11 +166,7 @@ mod tests {
     fn settings_handed_through_cannot_weaken_durability() {
         let mut options = KafkaOptions::new("127.0.0.1:1");
         options.prefix = "p.".into();
-        for (key, value) in [
-            ("acks", "0"),
-            ("enable.idempotence", "false"),
-            ("security.protocol", "ssl"),
-        ] {
+        for (key, value) in [("acks", "0"), ("enable.idempotence", "false"), ("security.protocol", "ssl")] {
             options.security.insert(key.into(), value.into());
         }
         let config = options.appending();

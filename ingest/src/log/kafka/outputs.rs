@@ -88,10 +88,7 @@ impl KafkaOutputs {
         pipeline: &str,
     ) -> Result<Self, LogError> {
         let failed = Arc::<Mutex<Option<KafkaError>>>::default();
-        let sent = Sent {
-            context: Context::new(link),
-            failed: failed.clone(),
-        };
+        let sent = Sent { context: Context::new(link), failed: failed.clone() };
         let producer: ThreadedProducer<Sent> = options
             .transacting(pipeline)
             .create_with_context(sent)
@@ -148,12 +145,7 @@ impl KafkaOutputs {
         let mut found = Vec::new();
         while end > first {
             let start = end.saturating_sub(window).max(first);
-            for e in self
-                .readers
-                .between(Topic::Epochs, self.partition, start, end)?
-                .into_iter()
-                .rev()
-            {
+            for e in self.readers.between(Topic::Epochs, self.partition, start, end)?.into_iter().rev() {
                 if e.key != self.pipeline.as_bytes() {
                     continue;
                 }
@@ -179,9 +171,7 @@ impl KafkaOutputs {
     fn check(&self) -> Result<(), LogError> {
         self.link.check_open()?;
         if self.over {
-            return Err(self
-                .link
-                .fault("the producer of outputs cannot go on: open the outputs again", true));
+            return Err(self.link.fault("the producer of outputs cannot go on: open the outputs again", true));
         }
         Ok(())
     }
@@ -197,10 +187,7 @@ impl KafkaOutputs {
                     return Err(e);
                 }
                 Err(Failure::Aborted(e)) => {
-                    tracing::debug!(
-                        pipeline = self.pipeline,
-                        "the transaction was aborted and is tried again: {e}"
-                    );
+                    tracing::debug!(pipeline = self.pipeline, "the transaction was aborted and is tried again: {e}");
                     self.link.suspect();
                     patience.check("writing outputs")?;
                     self.link.pause();
@@ -230,9 +217,7 @@ impl KafkaOutputs {
         if !bound.is_empty() {
             let group = self.group()?;
             let list = offsets(&self.options, bound.iter().copied());
-            self.step("sending offsets", || {
-                self.producer.send_offsets_to_transaction(&list, &group, SLICE)
-            })?;
+            self.step("sending offsets", || self.producer.send_offsets_to_transaction(&list, &group, SLICE))?;
         }
         self.step("committing outputs", || self.producer.commit_transaction(SLICE))?;
         self.holds.note(&self.pipeline, bound, false);
@@ -241,17 +226,12 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record
-            .partition
-            .unwrap_or_else(|| partitioner::partition(&record.key, partitions))
+        record.partition.unwrap_or_else(|| partitioner::partition(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {
         self.group.group_metadata().ok_or_else(|| {
-            Failure::Over(
-                self.link
-                    .fault("the consumer group has no metadata: open the outputs again", true),
-            )
+            Failure::Over(self.link.fault("the consumer group has no metadata: open the outputs again", true))
         })
     }
 
@@ -306,8 +286,7 @@ impl KafkaOutputs {
                 }
                 Err(e) => {
                     return Failure::Over(self.fenced(&e).unwrap_or_else(|| {
-                        self.link
-                            .fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
+                        self.link.fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
                     }));
                 }
             }
@@ -330,9 +309,7 @@ impl KafkaOutputs {
         let codes = [code(error), fatal];
         let fencing = |c: &Option<Code>| matches!(c, Some(Code::Fenced | Code::ProducerFenced));
         let epoch_too_old = fatal == Some(Code::InvalidProducerEpoch);
-        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced {
-            pipeline: self.pipeline.clone(),
-        })
+        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced { pipeline: self.pipeline.clone() })
     }
 }
 

@@ -41,11 +41,7 @@ pub(super) struct Readers {
 pub(super) fn entry(topic: Topic, message: &BorrowedMessage<'_>) -> Entry {
     let copy = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice).unwrap_or_default();
     Entry {
-        position: Position {
-            topic,
-            offset: message.offset().max(0) as u64,
-            partition: message.partition() as u32,
-        },
+        position: Position { topic, offset: message.offset().max(0) as u64, partition: message.partition() as u32 },
         key: copy(message.key()),
         value: copy(message.payload()),
         appended_at_ms: message.timestamp().to_millis().unwrap_or(0),
@@ -58,26 +54,13 @@ pub(super) fn size(entry: &Entry) -> usize {
 
 impl Readers {
     pub(super) fn new(options: &Arc<KafkaOptions>, link: &Arc<Link>, asker: Arc<BaseConsumer<Context>>) -> Self {
-        Readers {
-            options: options.clone(),
-            link: link.clone(),
-            idle: Mutex::default(),
-            asker,
-        }
+        Readers { options: options.clone(), link: link.clone(), idle: Mutex::default(), asker }
     }
 
     pub(super) fn check(&self, topic: Topic, partition: u32) -> Result<(), LogError> {
         self.link.check_open()?;
         let partitions = self.options.partitions(topic);
-        if partition < partitions {
-            Ok(())
-        } else {
-            Err(LogError::NoPartition {
-                topic,
-                partition,
-                partitions,
-            })
-        }
+        if partition < partitions { Ok(()) } else { Err(LogError::NoPartition { topic, partition, partitions }) }
     }
 
     /// First offset kept and the last stable offset: what an open transaction holds back is not durable yet.
@@ -89,37 +72,20 @@ impl Readers {
     pub(super) fn read(&self, topic: Topic, partition: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
         let (first, end) = self.range(topic, partition)?;
         if from < first {
-            return Err(LogError::Gone {
-                topic,
-                partition,
-                wanted: from,
-                first,
-            });
+            return Err(LogError::Gone { topic, partition, wanted: from, first });
         }
         if from >= end {
             return Ok(Vec::new());
         }
         let mut reader = self.take(topic, partition, from)?;
-        let entries = self.fill(
-            &mut reader,
-            Bound {
-                topic,
-                partition,
-                offset: from,
-            },
-            end,
-            limit,
-        )?;
+        let entries = self.fill(&mut reader, Bound { topic, partition, offset: from }, end, limit)?;
         self.put_back(reader);
         Ok(entries)
     }
 
     /// Every entry from an offset to another, whatever holes there are between.
     pub(super) fn between(&self, topic: Topic, partition: u32, from: u64, to: u64) -> Result<Vec<Entry>, LogError> {
-        let limit = Limit {
-            records: 10_000,
-            bytes: 16 << 20,
-        };
+        let limit = Limit { records: 10_000, bytes: 16 << 20 };
         let mut all = Vec::new();
         let mut next = from;
         while next < to {
@@ -149,11 +115,7 @@ impl Readers {
             .reading(true)
             .create_with_context(Context::new(&self.link))
             .map_err(|e| self.link.error("creating a consumer", &e))?;
-        Ok(Reader {
-            consumer,
-            at: None,
-            pending: None,
-        })
+        Ok(Reader { consumer, at: None, pending: None })
     }
 
     fn put_back(&self, reader: Reader) {
@@ -212,12 +174,7 @@ impl Readers {
                 Err(e) if code(&e) == Some(Code::AutoOffsetReset) => {
                     let (first, _) = self.range(topic, partition)?;
                     if next < first {
-                        return Err(LogError::Gone {
-                            topic,
-                            partition,
-                            wanted: next,
-                            first,
-                        });
+                        return Err(LogError::Gone { topic, partition, wanted: next, first });
                     }
                     self.assign(reader, Bound { offset: next, ..from })?;
                     patience.bear("reading", &KafkaError::Global(Code::OffsetNotAvailable))?;
@@ -245,10 +202,7 @@ impl Readers {
     fn at_end(&self, reader: &mut Reader, entries: Vec<Entry>) -> Result<Vec<Entry>, LogError> {
         reader.at = None;
         reader.pending = None;
-        reader
-            .consumer
-            .unassign()
-            .map_err(|e| self.link.error("ending an assignment", &e))?;
+        reader.consumer.unassign().map_err(|e| self.link.error("ending an assignment", &e))?;
         Ok(entries)
     }
 

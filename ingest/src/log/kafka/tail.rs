@@ -52,11 +52,7 @@ impl KafkaTail {
             readers: readers.clone(),
             consumer,
             signal,
-            order: from
-                .iter()
-                .enumerate()
-                .map(|(i, b)| ((b.topic, b.partition), i))
-                .collect(),
+            order: from.iter().enumerate().map(|(i, b)| ((b.topic, b.partition), i)).collect(),
             next: from,
             pending: None,
         };
@@ -67,9 +63,7 @@ impl KafkaTail {
 
     fn assign(&self) -> Result<(), LogError> {
         let all = offsets(&self.options, self.next.iter().copied());
-        self.consumer
-            .assign(&all)
-            .map_err(|e| self.link.error("assigning partitions", &e))
+        self.consumer.assign(&all).map_err(|e| self.link.error("assigning partitions", &e))
     }
 
     /// Every next offset must still be there. One that was dropped, or that the log has not reached, is never replaced.
@@ -77,12 +71,7 @@ impl KafkaTail {
         for b in &self.next {
             let (first, end) = self.readers.range(b.topic, b.partition)?;
             if b.offset < first {
-                return Err(LogError::Gone {
-                    topic: b.topic,
-                    partition: b.partition,
-                    wanted: b.offset,
-                    first,
-                });
+                return Err(LogError::Gone { topic: b.topic, partition: b.partition, wanted: b.offset, first });
             }
             if b.offset > end {
                 return Err(self.link.fault(

@@ -28,18 +28,11 @@ pub fn settings(options: &KafkaOptions, topic: Topic) -> Vec<(&'static str, Stri
         // Entries carry the time at which the broker took them.
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         ("max.message.bytes", MAX_MESSAGE_BYTES.to_string()),
-        (
-            "min.insync.replicas",
-            if options.replication >= 3 { "2" } else { "1" }.to_owned(),
-        ),
+        ("min.insync.replicas", if options.replication >= 3 { "2" } else { "1" }.to_owned()),
     ];
     match topic {
         Topic::Reference | Topic::Epochs => {
-            let all_kept = if topic == Topic::Epochs {
-                BINDINGS_KEPT
-            } else {
-                REFERENCE_KEPT
-            };
+            let all_kept = if topic == Topic::Epochs { BINDINGS_KEPT } else { REFERENCE_KEPT };
             all.push(("cleanup.policy", "compact".into()));
             all.push(("min.compaction.lag.ms", ms(kept.unwrap_or(all_kept))));
         }
@@ -62,10 +55,7 @@ pub(super) fn ensure(options: &KafkaOptions, link: &Arc<Link>, asker: &BaseConsu
             if there.len() == Topic::ALL.len() {
                 break;
             }
-            patience.bear(
-                "waiting for the new topics",
-                &KafkaError::Global(RDKafkaErrorCode::LeaderNotAvailable),
-            )?;
+            patience.bear("waiting for the new topics", &KafkaError::Global(RDKafkaErrorCode::LeaderNotAvailable))?;
         }
     }
     for (topic, found) in there {
@@ -97,10 +87,9 @@ fn counts(
     });
     // The broker's refusal of our credentials says more than the time-out that follows from it.
     let metadata = metadata.map_err(|e| match link.refused() {
-        Some(said) => link.fault(
-            format!("the connection is refused: {said}; check the security settings of the log"),
-            false,
-        ),
+        Some(said) => {
+            link.fault(format!("the connection is refused: {said}; check the security settings of the log"), false)
+        }
         None => e,
     })?;
     let mut found = BTreeMap::new();
@@ -119,9 +108,7 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
         .create_with_context(Context::new(link))
         .map_err(|e| link.error("creating the admin client", &e))?;
     let missing = Topic::ALL.into_iter().filter(|t| !there.contains_key(t));
-    let missing: Vec<_> = missing
-        .map(|t| (t, options.topic_name(t), settings(options, t)))
-        .collect();
+    let missing: Vec<_> = missing.map(|t| (t, options.topic_name(t), settings(options, t))).collect();
     let made = link.ask("creating topics", |slice| {
         let topics: Vec<NewTopic<'_>> = missing
             .iter()
@@ -131,9 +118,7 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
                 settings.iter().fold(new, |new, (key, value)| new.set(key, value))
             })
             .collect();
-        let wait = AdminOptions::new()
-            .request_timeout(Some(slice * 10))
-            .operation_timeout(Some(slice * 10));
+        let wait = AdminOptions::new().request_timeout(Some(slice * 10)).operation_timeout(Some(slice * 10));
         block_on(admin.create_topics(&topics, &wait))
     })?;
     for result in made {

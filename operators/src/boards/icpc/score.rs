@@ -47,21 +47,13 @@ pub struct TeamScore {
 /// problems, without a known time, or outside the contest count for nothing.
 pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamScore {
     let registered = team.registered;
-    if rules
-        .main_group
-        .as_ref()
-        .is_some_and(|main| !registered.groups.contains(main))
-    {
+    if rules.main_group.as_ref().is_some_and(|main| !registered.groups.contains(main)) {
         return TeamScore::default();
     }
     let hidden = registered.hidden || registered.groups.iter().any(|g| rules.hides(g) == Some(true));
 
     let mut counted: SmallVec<[(i64, &Attempt); 32]> = SmallVec::new();
-    counted.extend(
-        attempts
-            .iter()
-            .filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))),
-    );
+    counted.extend(attempts.iter().filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))));
     if !counted.is_sorted_by(|a, b| (a.0, &a.1.submission) <= (b.0, &b.1.submission)) {
         counted.sort_by(|a, b| (a.0, &a.1.submission).cmp(&(b.0, &b.1.submission)));
     }
@@ -72,21 +64,14 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
         let mut tally = Tally::new(rules);
         for counted in &counted {
             let Some((place, at)) = placed(counted) else { continue };
-            tally.add(
-                place,
-                at,
-                VisibleAttempt::censor(rules, at, counted.1).effect(),
-                &counted.1.submission,
-            );
+            tally.add(place, at, VisibleAttempt::censor(rules, at, counted.1).effect(), &counted.1.submission);
         }
         tally.solves(View::Public, &mut solves);
         tally
     });
     let public = visible.as_ref().map(|tally| tally.row(team, hidden));
     // Where nothing is censored the views agree.
-    let censored = rules
-        .hidden_from_ms()
-        .is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
+    let censored = rules.hidden_from_ms().is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
     let jury = match (&public, visible) {
         (Some(row), Some(tally)) if !censored => {
             tally.solves(View::Jury, &mut solves);
@@ -96,12 +81,7 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
             let mut tally = Tally::new(rules);
             for counted in &counted {
                 let Some((place, at)) = placed(counted) else { continue };
-                tally.add(
-                    place,
-                    at,
-                    TrueAttempt::of(rules, counted.1).effect(),
-                    &counted.1.submission,
-                );
+                tally.add(place, at, TrueAttempt::of(rules, counted.1).effect(), &counted.1.submission);
             }
             if !hidden {
                 tally.solves(View::Jury, &mut solves);
@@ -109,11 +89,7 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
             tally.row(team, hidden)
         }
     };
-    TeamScore {
-        public,
-        jury: Some(jury),
-        solves,
-    }
+    TeamScore { public, jury: Some(jury), solves }
 }
 
 /// The contest time of an attempt that counts.
@@ -142,10 +118,7 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn new(rules: &'a Rules) -> Self {
-        Tally {
-            rules,
-            work: SmallVec::from_elem(Work::default(), rules.header.problems.len()),
-        }
+        Tally { rules, work: SmallVec::from_elem(Work::default(), rules.header.problems.len()) }
     }
 
     fn add(&mut self, place: usize, at_ms: i64, effect: Effect, submission: &'a NaturalId) {
@@ -170,23 +143,14 @@ impl<'a> Tally<'a> {
             let Some((contest_time_ms, submission)) = work.solved else {
                 continue;
             };
-            into.push(Solve {
-                view,
-                problem: problem.problem.clone(),
-                contest_time_ms,
-                submission: submission.into(),
-            });
+            into.push(Solve { view, problem: problem.problem.clone(), contest_time_ms, submission: submission.into() });
         }
     }
 
     fn row(&self, team: Team<'_>, hidden: bool) -> BoardRow {
         let registered = team.registered;
-        let mut divisions: Vec<Id> = registered
-            .groups
-            .iter()
-            .filter(|g| self.rules.hides(g) == Some(false))
-            .cloned()
-            .collect();
+        let mut divisions: Vec<Id> =
+            registered.groups.iter().filter(|g| self.rules.hides(g) == Some(false)).cloned().collect();
         divisions.sort_by(|a, b| natural_cmp(a, b));
         divisions.dedup();
         let shown = registered.display_name.as_deref().filter(|name| !name.is_empty());
@@ -197,8 +161,7 @@ impl<'a> Tally<'a> {
             hidden,
             ..BoardRow::default()
         };
-        row.cells
-            .reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
+        row.cells.reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
         let mut last_ms = None;
         for (work, problem) in self.work.iter().zip(&self.rules.header.problems) {
             let solved_min = work.solved.map(|(at_ms, _)| at_ms / 60_000);
@@ -210,12 +173,7 @@ impl<'a> Tally<'a> {
             }
             if work.judged + work.pending > 0 {
                 let problem = problem.problem.clone();
-                row.cells.push(Cell {
-                    problem,
-                    judged: work.judged,
-                    pending: work.pending,
-                    solved_min,
-                });
+                row.cells.push(Cell { problem, judged: work.judged, pending: work.pending, solved_min });
             }
         }
         if let Some(at_ms) = last_ms {

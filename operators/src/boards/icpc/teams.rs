@@ -89,27 +89,17 @@ where
         .clone()
         .flat_map(|((event, team), t)| t.organization.map(|o| (event.hash_of(&team), event, o)))
         .map(|(team, event, organization)| ((event, organization), team))
-        .join_map(organizations, |_, team, o| {
-            (*team, Fact::Organization(o.name.as_str().into()))
-        });
-    let teams = teams.map(|((event, team), t)| {
-        (
-            event.hash_of(&team),
-            Fact::Team(Box::new((event, TeamRegistered { team, ..t }))),
-        )
-    });
+        .join_map(organizations, |_, team, o| (*team, Fact::Organization(o.name.as_str().into())));
+    let teams = teams
+        .map(|((event, team), t)| (event.hash_of(&team), Fact::Team(Box::new((event, TeamRegistered { team, ..t })))));
     let attempts = attempts.map(|(team, attempt)| (team, Fact::Attempt(attempt)));
 
     let facts = attempts.concatenate([teams, rules, organizations]);
-    let said = reduce_total(facts, "IcpcTeams", Memory::Keep, move |_, group, said| {
-        score_group(&score, group, said)
-    });
+    let said = reduce_total(facts, "IcpcTeams", Memory::Keep, move |_, group, said| score_group(&score, group, said));
     let (rows, others) = said.inner.ok_err(|(said, time, diff)| match said {
-        Said::Row(view, EventKey { tenant, event }, team, row) => Ok((
-            ((view, BoardKey::Row { tenant, event, team }), BoardValue::Row(row)),
-            time,
-            diff,
-        )),
+        Said::Row(view, EventKey { tenant, event }, team, row) => {
+            Ok((((view, BoardKey::Row { tenant, event, team }), BoardValue::Row(row)), time, diff))
+        }
         other => Err((other, time, diff)),
     });
     let (solves, errors) = others.container::<Vec<_>>().ok_err(|(said, time, diff)| match said {
@@ -126,20 +116,9 @@ where
 }
 
 fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
-    let key = BoardKey::First {
-        tenant: event.tenant,
-        event: event.event,
-        problem,
-    };
+    let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
     let (team, submission) = (c.team, c.submission.0);
-    (
-        (view, key),
-        BoardValue::First(FirstSolve {
-            team,
-            submission,
-            contest_time_ms: c.contest_time_ms,
-        }),
-    )
+    ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
 }
 
 fn score_group<F>(score: &F, group: Group<'_, Fact>, said: &mut Vec<Said>)
@@ -159,10 +138,7 @@ where
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return;
     };
-    let team = Team {
-        registered,
-        organization,
-    };
+    let team = Team { registered, organization };
     let id = &registered.team;
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => {
@@ -171,19 +147,9 @@ where
             said.extend(score.public.map(|r| row(View::Public, r)));
             said.extend(score.jury.map(|r| row(View::Jury, r)));
             said.extend(score.solves.into_iter().map(|s| {
-                let candidate = Candidate {
-                    contest_time_ms: s.contest_time_ms,
-                    submission: s.submission,
-                    team: id.clone(),
-                };
-                Said::Solve(
-                    FirstKey {
-                        view: s.view,
-                        problem: s.problem,
-                        event: event.clone(),
-                    },
-                    candidate,
-                )
+                let candidate =
+                    Candidate { contest_time_ms: s.contest_time_ms, submission: s.submission, team: id.clone() };
+                Said::Solve(FirstKey { view: s.view, problem: s.problem, event: event.clone() }, candidate)
             }));
         }
         Err(panic) => said.push(Said::Error(event.clone(), id.clone(), message_of(&*panic))),
@@ -191,10 +157,6 @@ where
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the scoring function panicked without a message")
-        .to_owned()
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the scoring function panicked without a message").to_owned()
 }

@@ -65,7 +65,12 @@ pub struct Writer {
 
 impl Writer {
     /// Begins a base of the given header in the pipeline's folder.
-    pub fn create(dir: &Path, pipeline: &'static str, header: &Header, sync: SyncMode) -> Result<Writer, PipelineError> {
+    pub fn create(
+        dir: &Path,
+        pipeline: &'static str,
+        header: &Header,
+        sync: SyncMode,
+    ) -> Result<Writer, PipelineError> {
         let root = root(dir);
         fs::create_dir_all(&root).map_err(io("create", &root))?;
         let unfinished = root.join(format!("{:020}.unfinished", header.epoch));
@@ -80,8 +85,10 @@ impl Writer {
     }
 
     fn encode(&self, value: &impl Serialize) -> Result<Vec<u8>, PipelineError> {
-        postcard::to_extend(value, vec![FORMAT])
-            .map_err(|e| PipelineError::Journal { pipeline: self.pipeline, what: format!("a base item cannot be encoded: {e}") })
+        postcard::to_extend(value, vec![FORMAT]).map_err(|e| PipelineError::Journal {
+            pipeline: self.pipeline,
+            what: format!("a base item cannot be encoded: {e}"),
+        })
     }
 
     fn append(&mut self, payload: &[u8]) -> Result<(), PipelineError> {
@@ -163,7 +170,8 @@ pub fn read(
     epoch: u64,
 ) -> Result<(Header, impl Iterator<Item = Result<Item, PipelineError>>), PipelineError> {
     let path = root(dir).join(format!("{epoch:020}"));
-    let (segments, repair) = Segments::open(&path, SegmentOptions { segment_bytes: SEGMENT_BYTES, sync: SyncMode::None })?;
+    let (segments, repair) =
+        Segments::open(&path, SegmentOptions { segment_bytes: SEGMENT_BYTES, sync: SyncMode::None })?;
     let broken = move |what: &str| PipelineError::Journal { pipeline, what: format!("base {epoch}: {what}") };
     if repair.is_some() {
         return Err(broken("its last file is cut, although it was complete once"));

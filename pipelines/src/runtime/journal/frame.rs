@@ -51,7 +51,10 @@ pub fn store_bounds(bounds: &[Bound]) -> Vec<(u8, u32, u64)> {
 
 /// Bounds as they were stored. None: an unknown topic code.
 pub fn load_bounds(stored: &[(u8, u32, u64)]) -> Option<Vec<Bound>> {
-    stored.iter().map(|&(code, partition, offset)| Some(Bound { topic: Topic::from_code(code)?, partition, offset })).collect()
+    stored
+        .iter()
+        .map(|&(code, partition, offset)| Some(Bound { topic: Topic::from_code(code)?, partition, offset }))
+        .collect()
 }
 
 impl Frame {
@@ -63,9 +66,8 @@ impl Frame {
     /// Reads a payload back.
     pub fn decode(pipeline: &'static str, payload: &[u8]) -> Result<Frame, PipelineError> {
         match payload.split_first() {
-            Some((&FORMAT, rest)) => {
-                postcard::from_bytes(rest).map_err(|e| PipelineError::Journal { pipeline, what: format!("a frame cannot be decoded: {e}") })
-            }
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest)
+                .map_err(|e| PipelineError::Journal { pipeline, what: format!("a frame cannot be decoded: {e}") }),
             Some((&found, _)) => Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT.into() }),
             None => Err(PipelineError::Journal { pipeline, what: "a frame is empty".into() }),
         }

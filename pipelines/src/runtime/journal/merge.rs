@@ -11,10 +11,10 @@ use super::super::dedupe::{self, day_of, is_kept};
 use super::super::folds::Block;
 use super::super::row::{Stored, Unpack, pack};
 use super::super::{PipelineError, failpoint};
-use super::base::{self, Header, Item, Writer};
 use super::FramesReader;
+use super::base::{self, Header, Item, Writer};
 
-/// Frames are merged once they hold more than this, or than half the base.
+/// Frames are merged once they hold more than this and than half the base.
 pub const MERGE_BYTES: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -31,7 +31,13 @@ pub struct Merged {
 
 /// Writes the base of epoch `upto` from the newest base and the frames after it. Rows are merged as sorted streams, so
 /// their memory follows the frames, not the base; identities (26 bytes each) pass through memory.
-pub fn merge(dir: &Path, pipeline: &'static str, frames: &FramesReader, upto: u64, sync: SyncMode) -> Result<Option<Merged>, PipelineError> {
+pub fn merge(
+    dir: &Path,
+    pipeline: &'static str,
+    frames: &FramesReader,
+    upto: u64,
+    sync: SyncMode,
+) -> Result<Option<Merged>, PipelineError> {
     let old = base::newest(dir)?;
     if old.is_some_and(|e| e >= upto) {
         return Ok(None);
@@ -67,13 +73,17 @@ pub fn merge(dir: &Path, pipeline: &'static str, frames: &FramesReader, upto: u6
         (header.epoch, header.now_ms, header.bound) = (frame.epoch, frame.now_ms, frame.bound);
     }
     if header.epoch != upto {
-        return Err(PipelineError::Journal { pipeline, what: format!("the frame of epoch {upto} is missing; the last is {}", header.epoch) });
+        return Err(PipelineError::Journal {
+            pipeline,
+            what: format!("the frame of epoch {upto} is missing; the last is {}", header.epoch),
+        });
     }
     header.claims = claims.into_iter().collect();
     header.versions = versions.into_iter().map(|(s, (v, d))| (s, v, d)).collect();
     let today = day_of(header.now_ms);
     let mut out = Sorted { writer: Writer::create(dir, pipeline, &header, sync)?, block: None };
-    let mut rows: VecDeque<_> = rows.into_iter().flat_map(|(at, m)| m.into_iter().map(move |(k, s)| (at, k, s))).collect();
+    let mut rows: VecDeque<_> =
+        rows.into_iter().flat_map(|(at, m)| m.into_iter().map(move |(k, s)| (at, k, s))).collect();
     let mut kept: BTreeMap<u8, Vec<Bytes>> = BTreeMap::new();
     for item in items.into_iter().flatten() {
         match item? {

@@ -1,0 +1,91 @@
+//! A contest made of numbers: any part of it can be made again.
+
+use gravity_events::body::*;
+use gravity_events::{Body, Record};
+
+/// The bytes of a record.
+pub fn bytes(event: &str, id: String, body: Body) -> Vec<u8> {
+    let record = Record {
+        id: id.into(),
+        source: "test".into(),
+        tenant: "t".into(),
+        event: Some(event.into()),
+        subject: None,
+        time_ms: None,
+        backfill: true,
+        body,
+    };
+    gravity_events::codec::encode(&record)
+}
+
+/// An event of five hours with a freeze of one, with teams and problems. Even teams are in division `even`.
+pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    let config = EventConfigured {
+        name: event.into(),
+        duration_ms: Some(18_000_000),
+        freeze_duration_ms: Some(3_600_000),
+        ..Default::default()
+    };
+    let mut records = vec![
+        bytes(event, "configured".into(), Body::EventConfigured(config)),
+        bytes(
+            event,
+            "started".into(),
+            Body::EventStarted(Moment { at: Some(1_767_258_000_000), contest_time_ms: None }),
+        ),
+        bytes(
+            event,
+            "even".into(),
+            Body::GroupRegistered(GroupRegistered { group: "even".into(), name: "Even".into(), ..Default::default() }),
+        ),
+    ];
+    for t in 0..teams {
+        let groups = if t % 2 == 0 { vec!["even".into()] } else { vec![] };
+        let body =
+            TeamRegistered { team: format!("t{t}").into(), name: format!("Team {t}"), groups, ..Default::default() };
+        records.push(bytes(event, format!("team{t}"), Body::TeamRegistered(body)));
+    }
+    for p in 0..problems {
+        let label = char::from(b'A' + (p % 26) as u8).to_string();
+        let body = ProblemPublished { problem: format!("p{p}").into(), label, ordinal: p.into(), ..Default::default() };
+        records.push(bytes(event, format!("problem{p}"), Body::ProblemPublished(body)));
+    }
+    records
+}
+
+/// Submission `n` and its judgement, for `teams` teams and `problems` problems. Some verdicts are revised later.
+pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    let mix = n.wrapping_mul(2_654_435_761) >> 7;
+    let (team, problem, verdict) =
+        (mix % teams, (mix / teams) % problems, ["WA", "AC", "CE", "WA", "TLE"][(mix % 5) as usize]);
+    let at_ms = i64::from(n % 17_900) * 1_000;
+    let submission = format!("s{n}");
+    let received = SubmissionReceived {
+        submission: submission.as_str().into(),
+        team: format!("t{team}").into(),
+        problem: format!("p{problem}").into(),
+        contest_time_ms: Some(at_ms),
+        ..Default::default()
+    };
+    let judged = |revision: u64, verdict: &str| JudgementRecorded {
+        judgement: format!("j{n}").into(),
+        submission: submission.as_str().into(),
+        judgement_type: Some(verdict.into()),
+        start_contest_time_ms: Some(at_ms),
+        end_contest_time_ms: Some(at_ms),
+        revision,
+        ..Default::default()
+    };
+    let mut records = vec![
+        bytes(event, submission.clone(), Body::SubmissionReceived(received)),
+        bytes(event, format!("j{n}"), Body::JudgementRecorded(judged(0, verdict))),
+    ];
+    if n % 20 == 0 {
+        records.push(bytes(
+            event,
+            format!("j{n}-1"),
+            Body::JudgementRecorded(judged(1, if verdict == "AC" { "WA" } else { "AC" })),
+        ));
+    }
+    records
+}
