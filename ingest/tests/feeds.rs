@@ -1,5 +1,7 @@
 //! Feeds end to end: properties of the importer, and the client and the import against servers that misbehave.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may panic as tests do
+
 #[path = "feeds/client.rs"]
 mod client;
 #[path = "feeds/contest_server.rs"]

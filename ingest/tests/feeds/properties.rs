@@ -64,15 +64,22 @@ fn line(n: usize, happens: &Happens, tokens: bool) -> String {
         Happens::Teams(list) => many("teams", distinct(list).into_iter().map(|(t, n)| team(t, n)).collect()),
         Happens::Submission(s, t) => one("submissions", *s, submission(*s, *t)),
         Happens::NoSubmission(s) => one("submissions", *s, Value::Null),
-        Happens::Submissions(list) => {
-            many("submissions", distinct(list).into_iter().map(|(s, t)| submission(s, t)).collect())
-        }
-        Happens::Judgement(j, v) => {
-            one("judgements", *j, json!({"id": j.to_string(), "submission_id": "1", "judgement_type_id": format!("v{v}")}))
-        }
+        Happens::Submissions(list) => many(
+            "submissions",
+            distinct(list).into_iter().map(|(s, t)| submission(s, t)).collect(),
+        ),
+        Happens::Judgement(j, v) => one(
+            "judgements",
+            *j,
+            json!({"id": j.to_string(), "submission_id": "1", "judgement_type_id": format!("v{v}")}),
+        ),
         Happens::NoJudgement(j) => one("judgements", *j, Value::Null),
         Happens::State(set) => {
-            let moments = MOMENTS.iter().zip(set).filter(|(_, on)| **on).map(|(m, _)| (m.to_string(), json!(AT)));
+            let moments = MOMENTS
+                .iter()
+                .zip(set)
+                .filter(|(_, on)| **on)
+                .map(|(m, _)| (m.to_string(), json!(AT)));
             json!({"type": "state", "data": Value::Object(moments.collect())})
         }
     };
@@ -89,17 +96,28 @@ fn last_words(story: &[Happens]) -> BTreeMap<(String, String), String> {
         if whole {
             state.retain(|(k, _), _| k != kind);
         }
-        state.extend(list.into_iter().map(|(id, said)| ((kind.to_string(), id.to_string()), said)));
+        state.extend(
+            list.into_iter()
+                .map(|(id, said)| ((kind.to_string(), id.to_string()), said)),
+        );
     };
     for event in story {
         match event {
             Happens::Team(t, n) => replace("teams", vec![(*t, format!("n{n}"))], false),
             Happens::NoTeam(t) => replace("teams", vec![(*t, String::new())], false),
-            Happens::Teams(l) => replace("teams", distinct(l).into_iter().map(|(t, n)| (t, format!("n{n}"))).collect(), true),
+            Happens::Teams(l) => replace(
+                "teams",
+                distinct(l).into_iter().map(|(t, n)| (t, format!("n{n}"))).collect(),
+                true,
+            ),
             Happens::Submission(s, t) => replace("submissions", vec![(*s, t.to_string())], false),
             Happens::NoSubmission(s) => replace("submissions", vec![(*s, String::new())], false),
             Happens::Submissions(l) => {
-                replace("submissions", distinct(l).into_iter().map(|(s, t)| (s, t.to_string())).collect(), true);
+                replace(
+                    "submissions",
+                    distinct(l).into_iter().map(|(s, t)| (s, t.to_string())).collect(),
+                    true,
+                );
             }
             Happens::Judgement(j, v) => replace("judgements", vec![(*j, format!("v{v}"))], false),
             Happens::NoJudgement(j) => replace("judgements", vec![(*j, String::new())], false),
@@ -117,11 +135,15 @@ fn shown(platform: &Platform) -> BTreeMap<(String, String), String> {
     let show = |((kind, id), body): (&(&'static str, Id), &Body)| match body {
         Body::TeamRegistered(t) => ((kind.to_string(), id.to_string()), t.name.clone()),
         Body::SubmissionReceived(s) => ((kind.to_string(), id.to_string()), s.team.to_string()),
-        Body::JudgementRecorded(j) => {
-            ((kind.to_string(), id.to_string()), j.judgement_type.clone().unwrap_or_default().to_string())
-        }
+        Body::JudgementRecorded(j) => (
+            (kind.to_string(), id.to_string()),
+            j.judgement_type.clone().unwrap_or_default().to_string(),
+        ),
         moment => {
-            let n = MOMENTS.iter().position(|m| format!("event.{m}") == moment.kind()).expect("a moment");
+            let n = MOMENTS
+                .iter()
+                .position(|m| format!("event.{m}") == moment.kind())
+                .expect("a moment");
             (("state".into(), n.to_string()), AT.into())
         }
     };
@@ -133,7 +155,10 @@ fn importer() -> ClicsImporter {
 }
 
 fn records(importer: &mut ClicsImporter, lines: &[String]) -> Vec<Record> {
-    lines.iter().flat_map(|l| importer.push(l).expect("every line is good")).collect()
+    lines
+        .iter()
+        .flat_map(|l| importer.push(l).expect("every line is good"))
+        .collect()
 }
 
 /// Connections are cut, and each new one begins some lines before the cut.
@@ -235,7 +260,11 @@ fn memory_follows_the_objects_not_the_lines() {
     let size = |updates: usize, tokens: bool| {
         let mut i = importer();
         for n in 0..updates {
-            for h in [Happens::Team(1, (n % 200) as u8), Happens::Submission(1, (n % 7) as u8), Happens::Judgement(1, (n % 5) as u8)] {
+            for h in [
+                Happens::Team(1, (n % 200) as u8),
+                Happens::Submission(1, (n % 7) as u8),
+                Happens::Judgement(1, (n % 5) as u8),
+            ] {
                 i.push(&line(n, &h, tokens)).expect("good");
             }
         }
@@ -243,6 +272,9 @@ fn memory_follows_the_objects_not_the_lines() {
     };
     for tokens in [true, false] {
         let (some, many) = (size(1_000, tokens), size(5_000, tokens));
-        assert!(many < some + 200, "{some} bytes after 1,000 updates, {many} after 5,000");
+        assert!(
+            many < some + 200,
+            "{some} bytes after 1,000 updates, {many} after 5,000"
+        );
     }
 }
