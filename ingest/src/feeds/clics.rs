@@ -189,7 +189,14 @@ impl ClicsImporter {
     fn delete(&mut self, on: Collection, id: Id, version: Option<&str>) -> Option<Told> {
         let none = memory::Entry::default();
         let known = self.memory.objects.get(&on).and_then(|objects| objects.get(&id));
+        // What was skipped the first time must not take away what came after it when it is told again.
+        if on == Collection::Submissions && version.is_some_and(|v| self.memory.ignored.contains(v)) {
+            return None;
+        }
         let Some(body) = objects::gone(on, &id, known.unwrap_or(&none)) else {
+            if let Some(version) = version {
+                self.memory.ignored.insert(version);
+            }
             self.skip("delete of an unknown submission");
             return None;
         };

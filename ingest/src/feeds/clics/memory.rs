@@ -104,9 +104,13 @@ fn name(hash: u64, n: u64) -> String {
 pub(super) struct Seen(Vec<u64>);
 
 impl Seen {
+    pub fn contains(&self, version: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(&hash(version))
+    }
+
     /// False when it was there already.
     pub fn insert(&mut self, version: &str) -> bool {
-        let hash = crate::feeds::order_key(&["seen", version]);
+        let hash = hash(version);
         if self.0.contains(&hash) {
             return false;
         }
@@ -116,6 +120,10 @@ impl Seen {
         self.0.push(hash);
         true
     }
+}
+
+fn hash(version: &str) -> u64 {
+    crate::feeds::order_key(&["seen", version])
 }
 
 /// What is remembered of one object.
@@ -140,6 +148,8 @@ pub(super) struct Memory {
     pub objects: BTreeMap<Collection, BTreeMap<Id, Entry>>,
     /// Whole collections that were taken, by token.
     pub replaced: BTreeMap<Collection, Seen>,
+    /// Deletes of submissions that were unknown then, by token.
+    pub ignored: Seen,
     /// The moments of the contest's state, in the order of `state::MOMENTS`.
     pub moments: [Option<i64>; 5],
     pub states: Seen,
