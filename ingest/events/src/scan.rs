@@ -241,9 +241,9 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                Some(b'"') => drop(self.string()?),
-                Some(b'-' | b'0'..=b'9') => drop(self.number()?),
-                _ => drop(self.literal()?),
+                Some(b'"') => self.string().map(|_| ())?,
+                Some(b'-' | b'0'..=b'9') => self.number().map(|_| ())?,
+                _ => self.literal().map(|_| ())?,
             }
             loop {
                 let Some(close) = open.last().copied() else {

@@ -81,10 +81,8 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
     let mut envelope = Envelope::default();
     let (mut given, mut unknown) = (0_u16, SmallVec::<[Cow<'a, str>; 4]>::new());
     s.need(b'{', "`{`: a record is an object")?;
-    if s.take(b'}') {
-        return Ok(envelope);
-    }
-    loop {
+    let mut open = !s.take(b'}');
+    while open {
         let key = s.key()?;
         let name = string_at(text, &key)?;
         s.space();
@@ -101,7 +99,8 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
             }
             unknown.push(name);
             s.skip()?;
-            if more(&mut s)? { continue } else { break }
+            open = more(&mut s)?;
+            continue;
         };
         if given & (1 << bit) != 0 {
             return Err(twice(&name));
@@ -146,9 +145,7 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
                 } = value;
             }
         }
-        if !more(&mut s)? {
-            break;
-        }
+        open = more(&mut s)?;
     }
     s.end()?;
     Ok(envelope)
