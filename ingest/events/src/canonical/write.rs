@@ -24,11 +24,17 @@ struct Member {
     key_end: usize,
     /// Past its value.
     end: usize,
+    /// Its key has an escape or a character from U+E000 on: bytes do not sort as UTF-16 does.
+    odd: bool,
 }
 
 impl Scratch {
     /// Nothing allocated.
-    pub const EMPTY: Scratch = Scratch { out: Vec::new(), members: Vec::new(), sorted: Vec::new() };
+    pub const EMPTY: Scratch = Scratch {
+        out: Vec::new(),
+        members: Vec::new(),
+        sorted: Vec::new(),
+    };
 
     pub fn clear(&mut self) {
         self.out.clear();
@@ -50,7 +56,10 @@ impl Scratch {
         match s.peek() {
             Some(b'"') => self.string(s).map(drop),
             Some(b'-' | b'0'..=b'9') => self.number(s),
-            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonError { at: s.at(), problem: JsonProblem::TooDeep }),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonError {
+                at: s.at(),
+                problem: JsonProblem::TooDeep,
+            }),
             Some(b'{') => self.object(s, depth + 1),
             Some(b'[') => self.list(s, depth + 1),
             _ => {
@@ -90,13 +99,22 @@ impl Scratch {
                     return s.expected("a key in quotes");
                 }
                 let key_end = self.string(s)?;
+                let odd = self.out[start..key_end].iter().any(|b| *b == b'\\' || *b >= 0xee);
                 s.need(b':', "`:`")?;
                 self.out.push(b':');
                 self.nested(s, depth)?;
-                let member = Member { start, key_end, end: self.out.len() };
+                let member = Member {
+                    start,
+                    key_end,
+                    end: self.out.len(),
+                    odd,
+                };
                 in_order = in_order
                     && (self.members.len() == first
-                        || self.members.last().is_some_and(|m| compare(&self.out, m, &member).is_lt()));
+                        || self
+                            .members
+                            .last()
+                            .is_some_and(|m| compare(&self.out, m, &member).is_lt()));
                 self.members.push(member);
                 if s.take(b'}') {
                     break;
@@ -119,7 +137,10 @@ impl Scratch {
         members.sort_unstable_by(|a, b| compare(out, a, b));
         if let Some(two) = members.windows(2).find(|two| compare(out, &two[0], &two[1]).is_eq()) {
             let key = String::from_utf8_lossy(key(out, &two[0])).chars().take(80).collect();
-            return Err(JsonError { at: opened_at - 1, problem: JsonProblem::DuplicateKey(key) });
+            return Err(JsonError {
+                at: opened_at - 1,
+                problem: JsonProblem::DuplicateKey(key),
+            });
         }
         self.sorted.clear();
         for member in members.iter() {
@@ -136,8 +157,10 @@ impl Scratch {
     fn string(&mut self, s: &mut Scanner<'_>) -> Result<usize, JsonError> {
         let Span { range, escaped } = s.string()?;
         if escaped {
-            let content = std::str::from_utf8(&s.bytes()[range.clone()])
-                .map_err(|_| JsonError { at: range.start, problem: JsonProblem::Expected("UTF-8") })?;
+            let content = std::str::from_utf8(&s.bytes()[range.clone()]).map_err(|_| JsonError {
+                at: range.start,
+                problem: JsonProblem::Expected("UTF-8"),
+            })?;
             self.quoted(&unescape(content, range.start)?);
         } else {
             // With its quotes: nothing in it needs an escape, or it would have had one.
@@ -178,9 +201,16 @@ impl Scratch {
             self.out.extend_from_slice(text);
             return Ok(());
         }
-        let value = std::str::from_utf8(text).ok().and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite());
-        let value = value.ok_or(JsonError { at: range.start, problem: JsonProblem::NumberRange })?;
-        self.out.extend_from_slice(ryu_js::Buffer::new().format_finite(value).as_bytes());
+        let value = std::str::from_utf8(text)
+            .ok()
+            .and_then(|t| t.parse::<f64>().ok())
+            .filter(|v| v.is_finite());
+        let value = value.ok_or(JsonError {
+            at: range.start,
+            problem: JsonProblem::NumberRange,
+        })?;
+        self.out
+            .extend_from_slice(ryu_js::Buffer::new().format_finite(value).as_bytes());
         Ok(())
     }
 }
@@ -193,9 +223,9 @@ fn key<'a>(out: &'a [u8], member: &Member) -> &'a [u8] {
 /// The order of two members by the UTF-16 code units of their keys. Bytes of UTF-8 have the same order, unless a
 /// character from U+E000 on (whose first byte is 0xEE or more) or an escape is there.
 fn compare(out: &[u8], a: &Member, b: &Member) -> Ordering {
+    let odd = a.odd || b.odd;
     let (a, b) = (key(out, a), key(out, b));
-    let odd = |key: &[u8]| key.iter().any(|b| *b == b'\\' || *b >= 0xee);
-    if !odd(a) && !odd(b) {
+    if !odd {
         return a.cmp(b);
     }
     let text = |key: &[u8]| unescape(&String::from_utf8_lossy(key), 0).unwrap_or_default();
