@@ -1,0 +1,14 @@
+//! What every route shares: problems, tokens, extractors, layers, the server, health and pages.
+
+pub mod auth;
+pub mod etag;
+pub mod extract;
+pub mod health;
+pub mod layers;
+pub mod nearest;
+pub mod pages;
+pub mod problem;
+pub mod server;
+
+pub use auth::{Principal, Role, Tokens, Viewer};
+pub use problem::{FieldError, Problem};

@@ -1,0 +1,215 @@
+//! Path, query and body as typed values; what does not fit is a problem that names its field.
+
+use axum::RequestExt;
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+use super::nearest::nearest;
+
+/// Parts of the path.
+#[derive(Clone, Debug)]
+pub struct ApiPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(ApiPath(value)),
+            Err(rejection) => Err(path_problem(&rejection)),
+        }
+    }
+}
+
+fn path_problem(rejection: &PathRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid", rejection.body_text()).field("path", rejection.body_text())
+}
+
+/// Parameters of the query.
+#[derive(Clone, Debug)]
+pub struct ApiQuery<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(ApiQuery(value)),
+            Err(rejection) => Err(query_problem(&rejection)),
+        }
+    }
+}
+
+fn query_problem(rejection: &QueryRejection) -> Problem {
+    let text = rejection.body_text();
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+    let (field, message) = match text.split_once(": ") {
+        Some((field, message)) if !field.contains(' ') => (field.to_owned(), message),
+        _ => (quoted(text).next().unwrap_or("query").to_owned(), text),
+    };
+    Problem::new(StatusCode::BAD_REQUEST, "invalid", format!("query parameter `{field}`: {message}")).field(field, message)
+}
+
+/// A JSON body.
+#[derive(Clone, Debug)]
+pub struct ApiJson<T> {
+    /// What it says.
+    pub value: T,
+    /// Its bytes, for telling a repeated request from another one.
+    pub bytes: Bytes,
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let kind = media_type(request.headers());
+        if !(kind == "application/json" || kind.ends_with("+json")) {
+            return Err(unsupported(&kind, "application/json"));
+        }
+        let bytes = body_bytes(request).await?;
+        let value = from_json(&bytes)?;
+        Ok(ApiJson { value, bytes })
+    }
+}
+
+/// The whole body, or why it cannot be read.
+pub async fn body_bytes(request: Request) -> Result<Bytes, Problem> {
+    request.extract::<Bytes, _>().await.map_err(|rejection| {
+        let status = rejection.status();
+        let problem = Problem::new(status, code_of(status), rejection.body_text());
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            problem.hint("split the batch, or store the payload elsewhere and refer to it")
+        } else {
+            problem
+        }
+    })
+}
+
+/// The media type of the request without its parameters, in lower case; empty where there is none.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+/// 415: this is not what the route reads.
+pub fn unsupported(found: &str, expected: &str) -> Problem {
+    let found = if found.is_empty() { "no content type that can be read".to_owned() } else { format!("`{}`", super::problem::clip(found, 80)) };
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the body has {found}; expected {expected}"))
+        .field("content-type", format!("expected {expected}"))
+}
+
+/// Reads JSON; what does not fit names its field: 400 where it is no JSON, else 422.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            misfit(&path, &inner.to_string())
+        } else {
+            not_json(&inner)
+        }
+    })?;
+    reader.end().map_err(|e| not_json(&e))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the body is not JSON: {error}"))
+        .hint("send one JSON object in UTF-8")
+}
+
+/// 422 for a serde error at a path. Missing and unknown fields are named themselves, unknown ones with the nearest known.
+pub fn misfit(path: &str, message: &str) -> Problem {
+    let message = message.split(" at line ").next().unwrap_or(message).trim();
+    let inside = |field: &str| if path.is_empty() || path == "." { field.to_owned() } else { format!("{path}.{field}") };
+    let words: Vec<&str> = quoted(message).collect();
+    if message.starts_with("missing field") && !words.is_empty() {
+        let field = inside(words[0]);
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing", format!("`{field}` is missing")).field(field, "is missing");
+    }
+    if message.starts_with("unknown field") && !words.is_empty() {
+        // serde_path_to_error ends the path of an unknown field with the field itself.
+        let field = if path == words[0] || path.ends_with(&format!(".{}", words[0])) { path.to_owned() } else { inside(words[0]) };
+        let near = nearest(words[0], words[1..].iter().copied());
+        let text = match near {
+            Some(near) => format!("is not a known key; did you mean `{near}`?"),
+            None => format!("is not a known key; known are {}", words[1..].join(", ")),
+        };
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_key", format!("`{field}` {text}")).field(field, text);
+    }
+    let field = if path.is_empty() || path == "." { "body" } else { path };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("`{field}`: {message}")).field(field, message)
+}
+
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The code of a problem that has nothing but a status.
+pub fn code_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "token_needed",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::GONE => "gone",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::UNPROCESSABLE_ENTITY => "invalid",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        s if s.is_server_error() => "internal",
+        _ => "bad_request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Outer {
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Inner {
+        team: String,
+        #[serde(default)]
+        count: u32,
+    }
+
+    #[test]
+    fn misfits_name_their_field() {
+        for (text, status, code, field) in [
+            (r#"{"inner":[{"count":1}]}"#, 422, "missing", "inner[0].team"),
+            (r#"{"inner":[{"team":"a","cuont":1}]}"#, 422, "unknown_key", "inner[0].cuont"),
+            (r#"{"inner":[{"team":"a","count":-1}]}"#, 422, "invalid", "inner[0].count"),
+            (r#"{"inner":7}"#, 422, "invalid", "inner"),
+            (r#"[]"#, 422, "missing", "inner"),
+            (r#""x""#, 422, "invalid", "body"),
+        ] {
+            let p = from_json::<Outer>(text.as_bytes()).unwrap_err();
+            assert_eq!((p.status, p.code.as_ref(), p.errors[0].field.as_str()), (status, code, field), "{text}");
+        }
+        assert!(from_json::<Outer>(br#"{"inner":[{"team":"a","cuont":1}]}"#).unwrap_err().detail.contains("`count`"));
+        for text in ["", "{", "{}x", "nul"] {
+            assert_eq!(from_json::<serde_json::Value>(text.as_bytes()).unwrap_err().status, 400, "{text}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Metrics of the HTTP side, in the process's default registry. No label carries a team, event, submission or lab.
+
+use std::sync::LazyLock;
+
+use prometheus::{
+    Encoder, HistogramVec, IntCounterVec, IntGauge, TextEncoder, register_histogram_vec, register_int_counter_vec,
+    register_int_gauge,
+};
+
+/// `gravity_http_request_duration_seconds{service,route,status}`: from the request's head to the response's head.
+pub static HTTP_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    register_histogram_vec!(
+        "gravity_http_request_duration_seconds",
+        "Time from a request's head to its response's head, by service, route template and status",
+        &["service", "route", "status"],
+        vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]
+    )
+    .expect("registered once, by this static")
+});
+
+/// `gravity_records_total{topic,outcome}`. `accepted`: durable in the log through HTTP; `refused`: by HTTP, before the
+/// log; `counted`, `duplicate`, `conflict`, `dead_letter`: by the pipeline that reads the topic.
+pub static RECORDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("gravity_records_total", "Records by topic and what became of them", &["topic", "outcome"])
+        .expect("registered once, by this static")
+});
+
+/// `gravity_stream_subscribers`: open board streams.
+pub static STREAM_SUBSCRIBERS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("gravity_stream_subscribers", "Open board streams").expect("registered once, by this static")
+});
+
+/// `gravity_http_connections`: open connections.
+pub static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("gravity_http_connections", "Open HTTP connections").expect("registered once, by this static")
+});
+
+/// Registers all of them, so that they are shown from the start.
+pub fn register() {
+    LazyLock::force(&HTTP_DURATION);
+    LazyLock::force(&RECORDS);
+    LazyLock::force(&STREAM_SUBSCRIBERS);
+    LazyLock::force(&CONNECTIONS);
+}
+
+/// Everything in the default registry in Prometheus' text format.
+pub fn text() -> Result<Vec<u8>, prometheus::Error> {
+    let mut out = Vec::new();
+    TextEncoder::new().encode(&prometheus::gather(), &mut out)?;
+    Ok(out)
+}
