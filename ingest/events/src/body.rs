@@ -3,8 +3,10 @@
 //! A new type is one struct and one line in [`bodies!`]. Fields with a default may be absent. `deleted: true` in
 //! reference data takes the object away; its revision stays, so that an older state cannot bring it back.
 
+mod check;
 mod event;
 mod lab;
+mod objects;
 mod out;
 mod reference;
 mod submission;
@@ -17,9 +19,13 @@ pub use reference::*;
 pub use submission::*;
 pub use usage::*;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::board::View;
+use crate::codec::{explain, nearest};
 use crate::{DecodeError, Topic};
+use check::Check;
 
 macro_rules! bodies {
     ($($variant:ident = $name:literal, $topic:ident, $scope:ident;)*) => {
@@ -39,7 +45,11 @@ macro_rules! bodies {
 
             /// The topic that this type belongs to.
             pub fn topic(&self) -> Topic {
-                match self { $(Body::$variant(_) => Topic::$topic,)* }
+                match self {
+                    // What judges see must never be on the public topic.
+                    Body::BoardChanged(b) if b.view == View::Jury => Topic::BoardsJury,
+                    $(Body::$variant(_) => Topic::$topic,)*
+                }
             }
 
             /// Whether the record must name its event.
@@ -47,20 +57,61 @@ macro_rules! bodies {
                 match self { $(Body::$variant(_) => matches!(Scope::$scope, Scope::Event),)* }
             }
 
-            /// Decodes the `data` of a record of type `kind`. Errors name the field as `data.<field>`.
+            /// Decodes and checks the `data` of a record of type `kind`. Errors name the field as `data.<field>`.
             pub fn decode(kind: &str, data: &RawValue) -> Result<Body, DecodeError> {
+                Body::decode_text(kind, data.get())
+            }
+
+            /// As [`Body::decode`], from one JSON value without space around it.
+            pub(crate) fn decode_text(kind: &str, data: &str) -> Result<Body, DecodeError> {
                 match kind {
-                    $($name => crate::codec::decode_data::<$variant>(data).map(Body::$variant),)*
-                    _ => Err(DecodeError::UnknownType { kind: kind.chars().take(80).collect(), nearest: crate::codec::nearest(kind, Body::KINDS) }),
+                    $($name => read::<$variant>(data).map(Body::$variant),)*
+                    _ => Err(DecodeError::UnknownType {
+                        kind: kind.chars().take(80).collect(),
+                        nearest: nearest(kind, Body::KINDS),
+                    }),
                 }
+            }
+
+            /// Checks ids, sizes and ranges, as decoding does; for a body that was built rather than decoded.
+            pub fn validate(&self) -> Result<(), DecodeError> {
+                match self { $(Body::$variant(b) => b.check(),)* }.map_err(|fault| fault.at("data").into_error())
             }
 
             /// The `data` of the record as JSON.
             pub fn encode(&self) -> serde_json::Result<String> {
                 match self { $(Body::$variant(b) => serde_json::to_string(b),)* }
             }
+
+            /// Appends the `data` of the record as JSON.
+            pub(crate) fn encode_to(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+                match self { $(Body::$variant(b) => serde_json::to_writer(out, b),)* }
+            }
         }
     };
+}
+
+fn read<'a, T: Deserialize<'a> + Check>(data: &'a str) -> Result<T, DecodeError> {
+    if !data.starts_with('{') {
+        // Serde would take the fields of a struct from a list, by position.
+        return Err(DecodeError::Invalid {
+            field: "data".into(),
+            problem: "is no object".into(),
+        });
+    }
+    let body: T = serde_json::from_str(data).map_err(|_| explain::<T>(data))?;
+    body.check().map_err(|fault| fault.at("data").into_error())?;
+    Ok(body)
+}
+
+/// `skip_serializing_if` of flags.
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// `skip_serializing_if` of revisions.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 enum Scope {

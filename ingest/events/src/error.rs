@@ -59,3 +59,9 @@ impl DecodeError {
         }
     }
 }
+
+impl From<crate::scan::JsonError> for DecodeError {
+    fn from(error: crate::scan::JsonError) -> Self {
+        DecodeError::Syntax(error.to_string())
+    }
+}

@@ -15,11 +15,17 @@ pub fn id_problem(id: &str) -> Option<&'static str> {
         Some("is empty")
     } else if id.len() > MAX_ID_BYTES {
         Some("is longer than 256 bytes")
-    } else if id.chars().any(char::is_control) {
+    } else if has_control(id.as_bytes()) {
         Some("has control characters")
     } else {
         None
     }
+}
+
+/// Whether UTF-8 holds U+0000 to U+001F or U+007F to U+009F, without decoding it.
+fn has_control(id: &[u8]) -> bool {
+    // The second range is 0xC2 0x80 to 0xC2 0x9F in UTF-8.
+    id.iter().any(|b| *b < 0x20 || *b == 0x7f) || id.windows(2).any(|two| two[0] == 0xc2 && two[1] < 0xa0)
 }
 
 /// Compares identifiers with runs of ASCII digits by value, so that `9 < 10`; equal values fall back to the bytes, so
@@ -56,13 +62,52 @@ fn digits_cmp(a: &[u8], b: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn digits_compare_by_value() {
-        for (a, b) in [("9", "10"), ("a9", "a10"), ("1", "01"), ("2", "a"), ("a", "a1"), ("x2y", "x10"), ("", "a")] {
-            assert_eq!(natural_cmp(a, b).is_lt(), a != "1" || b != "01", "{a} {b}");
-            assert_eq!(natural_cmp(a, b), natural_cmp(b, a).reverse());
+        for (less, more) in [
+            ("9", "10"),
+            ("a9", "a10"),
+            ("01", "1"),
+            ("2", "a"),
+            ("a", "a1"),
+            ("a1", "ab"),
+            ("a", "ab"),
+            ("x2y", "x10"),
+            ("x02b", "x2c"),
+            ("x2a", "x02b"),
+            ("", "a"),
+            ("99999999999999999999999998", "99999999999999999999999999"),
+        ] {
+            assert_eq!(natural_cmp(less, more), Ordering::Less, "{less} {more}");
+            assert_eq!(natural_cmp(more, less), Ordering::Greater, "{less} {more}");
         }
         assert_eq!(natural_cmp("7", "7"), Ordering::Equal);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_total(mut ids in prop::collection::vec("[0-2ab]{0,6}", 3)) {
+            ids.sort_by(|a, b| natural_cmp(a, b));
+            prop_assert!(natural_cmp(&ids[0], &ids[2]).is_le());
+            for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+                let (a, b) = (&ids[a], &ids[b]);
+                prop_assert_eq!(natural_cmp(a, b), natural_cmp(b, a).reverse());
+                prop_assert_eq!(natural_cmp(a, b).is_eq(), a == b);
+            }
+        }
+
+        #[test]
+        fn control_characters_are_found(id in "[\\x00-\u{a1}é]{1,4}") {
+            prop_assert_eq!(id_problem(&id).is_some(), id.chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn problems() {
+        assert_eq!(id_problem(""), Some("is empty"));
+        assert_eq!(id_problem(&"é".repeat(128)), None);
+        assert_eq!(id_problem(&"é".repeat(129)), Some("is longer than 256 bytes"));
     }
 }

@@ -10,8 +10,10 @@ pub mod canonical;
 pub mod codec;
 pub mod error;
 pub mod id;
+mod key;
 pub mod publish;
 pub mod record;
+mod scan;
 pub mod time;
 pub mod topic;
 

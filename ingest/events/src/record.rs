@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Id, Topic};
+use crate::codec::limits;
+use crate::{Body, DecodeError, Id, Topic};
 
 /// One record: the CloudEvents attributes and a typed body.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,15 +38,38 @@ pub struct Position {
     pub partition: u32,
 }
 
-/// What makes a record the same record: 128 bits of BLAKE3 of the length-prefixed (tenant, source, id), and 64 bits of
-/// BLAKE3 of the canonical JSON of (type, subject, event, time, data). Same `id` and same `data`: a duplicate. Same
-/// `id`, other `data`: a conflict.
+/// What makes a record the same record. Same `id` and same `data`: a duplicate. Same `id`, other `data`: a conflict.
+///
+/// `id` is 128 bits of BLAKE3 of (tenant, source, id), see [`stable_hash128`]. `data` is the first 64 bits (little
+/// endian) of BLAKE3 of: the length of the canonical (RFC 8785) text of `data` as u32, that text, then for each of
+/// type, subject, event and time a byte 0 if it is absent, else a byte 1, its length as u32 and its bytes; the time as
+/// i64 milliseconds; all integers little endian. So key order, white space and the spelling of numbers and times do not
+/// matter. Both are stored: the layout never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Hash of who and which.
     pub id: u128,
     /// Hash of what.
     pub data: u64,
+}
+
+impl Record {
+    /// Checks what decoding checks, for a record that was built rather than decoded: what this finds good can be
+    /// encoded and decoded again.
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        let check = |field: &str, id: &Id| limits::id(id).map_err(|fault| fault.at(field).into_error());
+        check("id", &self.id)?;
+        check("source", &self.source)?;
+        check("tenant", &self.tenant)?;
+        for (field, value) in [("event", &self.event), ("subject", &self.subject)] {
+            value.as_ref().map_or(Ok(()), |id| check(field, id))?;
+        }
+        limits::time_option(&self.time_ms).map_err(|fault| fault.at("time").into_error())?;
+        if self.body.needs_event() && self.event.is_none() {
+            return Err(DecodeError::Missing { field: "event".into() });
+        }
+        self.body.validate()
+    }
 }
 
 impl Identity {

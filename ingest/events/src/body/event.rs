@@ -25,7 +25,11 @@ pub struct EventConfigured {
     #[serde(default)]
     pub scoring: Scoring,
     /// Planned start.
-    #[serde(default, with = "crate::time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::rfc3339_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub start_at: Option<i64>,
     /// Length; submissions at or after it do not count. None: no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +74,8 @@ pub type EventReopened = Moment;
 /// The event lasts longer (or shorter) than configured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventExtended {
-    /// Its whole length from now on; null goes back to what is configured.
+    /// Its whole length from now on; null goes back to what is configured. Must be given, so that a slip resets nothing.
+    #[serde(deserialize_with = "super::objects::given")]
     pub duration_ms: Option<i64>,
     /// Why, for the change log.
     #[serde(default, skip_serializing_if = "Option::is_none")]

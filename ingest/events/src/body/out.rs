@@ -23,6 +23,7 @@ pub struct BoardChanged {
     /// What changed: see [`crate::board::BoardKey`].
     pub key: crate::board::BoardKey,
     /// What it is now.
+    #[serde(deserialize_with = "super::objects::given")]
     pub value: Option<crate::board::BoardValue>,
     /// The versions that the boards it is on have with this change: (division, version).
     pub versions: Vec<(Id, u64)>,

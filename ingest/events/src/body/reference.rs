@@ -4,14 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Id;
 
-fn is_false(b: &bool) -> bool {
-    !*b
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
 /// A team takes part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TeamRegistered {
@@ -30,13 +22,13 @@ pub struct TeamRegistered {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Id>,
     /// Never on a public board.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub hidden: bool,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// The highest revision is the current state; equal ones go by place in the log.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -49,13 +41,13 @@ pub struct GroupRegistered {
     #[serde(default)]
     pub name: String,
     /// Hides its teams from public boards.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub hidden: bool,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// See [`TeamRegistered::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -74,10 +66,10 @@ pub struct OrganizationRegistered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Id>,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// See [`TeamRegistered::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -99,10 +91,10 @@ pub struct ProblemPublished {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rgb: Option<String>,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// See [`TeamRegistered::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -115,10 +107,10 @@ pub struct LanguagePublished {
     #[serde(default)]
     pub name: String,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// See [`TeamRegistered::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -137,10 +129,10 @@ pub struct JudgementTypePublished {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub penalty: Option<bool>,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// See [`TeamRegistered::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -152,6 +144,7 @@ pub struct RubricPublished {
     /// Its version.
     pub version: u64,
     /// Dimensions with weights in basis points and operators with their parameters.
+    #[serde(deserialize_with = "super::objects::list")]
     pub dimensions: Vec<RubricDimension>,
 }
 
@@ -179,6 +172,7 @@ pub struct PricePublished {
     /// ISO 4217.
     pub currency: Id,
     /// Prices.
+    #[serde(deserialize_with = "super::objects::list")]
     pub prices: Vec<Price>,
 }
 

@@ -4,14 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Id;
 
-fn is_false(b: &bool) -> bool {
-    !*b
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
 /// A team handed something in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubmissionReceived {
@@ -28,7 +20,7 @@ pub struct SubmissionReceived {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contest_time_ms: Option<i64>,
     /// The highest revision is the current state; equal ones go by place in the log.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -56,7 +48,7 @@ pub struct SubmissionWithdrawn {
     /// Whose it is, so that both records go to one partition.
     pub team: Id,
     /// See [`SubmissionReceived::revision`].
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
 }
 
@@ -146,10 +138,10 @@ pub struct JudgementRecorded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<bool>,
     /// The highest revision is the current state; equal ones go by place in the log.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub revision: u64,
     /// Taken away.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
     /// Has no effect until this rejudging is applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,565 @@
+//! Strategies for every record type: any values that the limits allow, with a liking for their edges.
+
+use gravity_events::board::{
+    BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, View,
+};
+use gravity_events::body::*;
+use gravity_events::codec::{MAX_INTEGER, MAX_SPAN_MS, MAX_TIME_MS, MIN_TIME_MS};
+use gravity_events::{Id, Record};
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::strategy::Union;
+
+/// A record of any type, every type equally often.
+pub fn record() -> impl Strategy<Value = Record> {
+    Union::new(Body::KINDS.iter().map(|kind| record_of(kind)))
+}
+
+/// A record of one type.
+pub fn record_of(kind: &'static str) -> BoxedStrategy<Record> {
+    let event = body_of(kind).prop_flat_map(|body| {
+        let event = if body.needs_event() {
+            id().prop_map(Some).boxed()
+        } else {
+            of(id()).boxed()
+        };
+        (Just(body), event)
+    });
+    (id(), id(), id(), event, of(id()), of(time()), any::<bool>())
+        .prop_map(
+            |(id, source, tenant, (body, event), subject, time_ms, backfill)| Record {
+                id,
+                source,
+                tenant,
+                event,
+                subject,
+                time_ms,
+                backfill,
+                body,
+            },
+        )
+        .boxed()
+}
+
+fn id() -> impl Strategy<Value = Id> {
+    prop_oneof![
+        4 => "[a-z0-9-]{1,12}",
+        1 => "[^\\x00-\\x1f\\x7f-\\u{9f}]{1,40}",
+        1 => Just("-".to_owned()),
+        1 => Just("x".repeat(256)),
+    ]
+    .prop_map(Id::from)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![8 => ".{0,20}", 2 => "(?s).{0,20}", 1 => Just("é".repeat(8192))]
+}
+
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => MIN_TIME_MS..=MAX_TIME_MS, 1 => Just(MIN_TIME_MS), 1 => Just(MAX_TIME_MS)]
+}
+
+fn contest_time() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => -1_000_000..20_000_000_i64, 1 => Just(-MAX_SPAN_MS), 1 => Just(MAX_SPAN_MS)]
+}
+
+fn duration() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => 0..20_000_000_i64, 1 => Just(0), 1 => Just(MAX_SPAN_MS)]
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => -1000..1000_i64, 1 => -MAX_INTEGER..=MAX_INTEGER, 1 => Just(-MAX_INTEGER), 1 => Just(MAX_INTEGER)]
+}
+
+fn count() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0..1000_u64, 1 => 0..=MAX_INTEGER as u64, 1 => Just(MAX_INTEGER as u64)]
+}
+
+fn size() -> impl Strategy<Value = i64> {
+    count().prop_map(|n| n as i64)
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    any::<f64>().prop_filter("finite", |f| f.is_finite())
+}
+
+fn flag() -> impl Strategy<Value = bool> {
+    any::<bool>()
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        flag().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        finite().prop_map(Into::into),
+        text().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Into::into),
+            vec((text(), inner), 0..4).prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn moment() -> impl Strategy<Value = Moment> {
+    (of(time()), of(contest_time())).prop_map(|(at, contest_time_ms)| Moment { at, contest_time_ms })
+}
+
+fn lab_step() -> impl Strategy<Value = LabStep> {
+    (id(), id(), 1..=u32::MAX, of(text())).prop_map(|(lab, step, attempt, error)| LabStep {
+        lab,
+        step,
+        attempt,
+        error,
+    })
+}
+
+fn lab_state() -> impl Strategy<Value = LabState> {
+    (id(), of(text())).prop_map(|(lab, reason)| LabState { lab, reason })
+}
+
+fn alert() -> impl Strategy<Value = Alert> {
+    (id(), id(), text()).prop_map(|(alert, rule, summary)| Alert { alert, rule, summary })
+}
+
+fn view() -> impl Strategy<Value = View> {
+    prop_oneof![Just(View::Public), Just(View::Jury)]
+}
+
+fn board_key() -> impl Strategy<Value = BoardKey> {
+    prop_oneof![
+        (id(), id()).prop_map(|(tenant, event)| BoardKey::Header { tenant, event }),
+        (id(), id(), id()).prop_map(|(tenant, event, team)| BoardKey::Row { tenant, event, team }),
+        (id(), id(), id()).prop_map(|(tenant, event, problem)| BoardKey::First { tenant, event, problem }),
+    ]
+}
+
+fn board_header() -> impl Strategy<Value = BoardHeader> {
+    let problem = (id(), text(), text(), of(text())).prop_map(|(problem, label, name, rgb)| BoardProblem {
+        problem,
+        label,
+        name,
+        rgb,
+    });
+    let division = (id(), text()).prop_map(|(division, name)| Division { division, name });
+    let times = (of(time()), of(time()), of(time()), of(time()), of(time()), of(time()));
+    let rest = (
+        of(duration()),
+        of(contest_time()),
+        amount(),
+        vec(problem, 0..4),
+        vec(division, 0..4),
+    );
+    (text(), of(text()), times, rest).prop_map(|(name, formal_name, times, rest)| BoardHeader {
+        name,
+        formal_name,
+        start_at_ms: times.0,
+        started_at_ms: times.1,
+        frozen_at_ms: times.2,
+        ended_at_ms: times.3,
+        thawed_at_ms: times.4,
+        finalized_at_ms: times.5,
+        duration_ms: rest.0,
+        freeze_ms: rest.1,
+        penalty_min: rest.2,
+        problems: rest.3,
+        divisions: rest.4,
+    })
+}
+
+fn board_row() -> impl Strategy<Value = BoardRow> {
+    let cell =
+        (id(), any::<u32>(), any::<u32>(), of(amount())).prop_map(|(problem, judged, pending, solved_min)| Cell {
+            problem,
+            judged,
+            pending,
+            solved_min,
+        });
+    let numbers = (any::<u32>(), amount(), amount(), amount());
+    (text(), of(text()), vec(id(), 0..3), flag(), numbers, vec(cell, 0..4)).prop_map(
+        |(name, organization, divisions, hidden, numbers, cells)| BoardRow {
+            name,
+            organization,
+            divisions,
+            hidden,
+            solved: numbers.0,
+            penalty: numbers.1,
+            last_solved_min: numbers.2,
+            last_scored_at_ms: numbers.3,
+            cells,
+        },
+    )
+}
+
+fn board_value() -> impl Strategy<Value = BoardValue> {
+    let first = (id(), id(), contest_time()).prop_map(|(team, submission, contest_time_ms)| FirstSolve {
+        team,
+        submission,
+        contest_time_ms,
+    });
+    prop_oneof![
+        board_header().prop_map(BoardValue::Header),
+        board_row().prop_map(BoardValue::Row),
+        first.prop_map(BoardValue::First),
+    ]
+}
+
+/// A body of one type. Panics on a type that has no strategy yet: add one.
+pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
+    match kind {
+        "event.configured" => (
+            text(),
+            of(text()),
+            of(time()),
+            of(duration()),
+            of(duration()),
+            of(duration()),
+            of(id()),
+        )
+            .prop_map(
+                |(name, formal_name, start_at, duration_ms, freeze_duration_ms, penalty_ms, main_group)| {
+                    Body::EventConfigured(EventConfigured {
+                        name,
+                        formal_name,
+                        scoring: Scoring::Icpc,
+                        start_at,
+                        duration_ms,
+                        freeze_duration_ms,
+                        penalty_ms,
+                        main_group,
+                    })
+                },
+            )
+            .boxed(),
+        "event.started" => moment().prop_map(Body::EventStarted).boxed(),
+        "event.extended" => (of(duration()), of(text()))
+            .prop_map(|(duration_ms, reason)| Body::EventExtended(EventExtended { duration_ms, reason }))
+            .boxed(),
+        "event.frozen" => moment().prop_map(Body::EventFrozen).boxed(),
+        "event.thawed" => moment().prop_map(Body::EventThawed).boxed(),
+        "event.ended" => moment().prop_map(Body::EventEnded).boxed(),
+        "event.finalized" => moment().prop_map(Body::EventFinalized).boxed(),
+        "event.sealed" => moment().prop_map(Body::EventSealed).boxed(),
+        "event.reopened" => moment().prop_map(Body::EventReopened).boxed(),
+        "team.registered" => (
+            id(),
+            text(),
+            of(text()),
+            of(id()),
+            vec(id(), 0..4),
+            flag(),
+            flag(),
+            count(),
+        )
+            .prop_map(
+                |(team, name, display_name, organization, groups, hidden, deleted, revision)| {
+                    Body::TeamRegistered(TeamRegistered {
+                        team,
+                        name,
+                        display_name,
+                        organization,
+                        groups,
+                        hidden,
+                        deleted,
+                        revision,
+                    })
+                },
+            )
+            .boxed(),
+        "group.registered" => (id(), text(), flag(), flag(), count())
+            .prop_map(|(group, name, hidden, deleted, revision)| {
+                Body::GroupRegistered(GroupRegistered {
+                    group,
+                    name,
+                    hidden,
+                    deleted,
+                    revision,
+                })
+            })
+            .boxed(),
+        "organization.registered" => (id(), text(), of(text()), of(id()), flag(), count())
+            .prop_map(|(organization, name, formal_name, country, deleted, revision)| {
+                Body::OrganizationRegistered(OrganizationRegistered {
+                    organization,
+                    name,
+                    formal_name,
+                    country,
+                    deleted,
+                    revision,
+                })
+            })
+            .boxed(),
+        "problem.published" => (id(), text(), text(), amount(), of(text()), flag(), count())
+            .prop_map(|(problem, label, name, ordinal, rgb, deleted, revision)| {
+                Body::ProblemPublished(ProblemPublished {
+                    problem,
+                    label,
+                    name,
+                    ordinal,
+                    rgb,
+                    deleted,
+                    revision,
+                })
+            })
+            .boxed(),
+        "language.published" => (id(), text(), flag(), count())
+            .prop_map(|(language, name, deleted, revision)| {
+                Body::LanguagePublished(LanguagePublished {
+                    language,
+                    name,
+                    deleted,
+                    revision,
+                })
+            })
+            .boxed(),
+        "judgement_type.published" => (id(), text(), of(flag()), of(flag()), flag(), count())
+            .prop_map(|(judgement_type, name, solved, penalty, deleted, revision)| {
+                Body::JudgementTypePublished(JudgementTypePublished {
+                    judgement_type,
+                    name,
+                    solved,
+                    penalty,
+                    deleted,
+                    revision,
+                })
+            })
+            .boxed(),
+        "rubric.published" => {
+            let dimension =
+                (id(), 0..=10_000_u32, id(), json()).prop_map(|(dimension, weight_bp, operator, parameters)| {
+                    RubricDimension {
+                        dimension,
+                        weight_bp,
+                        operator,
+                        parameters,
+                    }
+                });
+            (id(), count(), vec(dimension, 0..4))
+                .prop_map(|(rubric, version, dimensions)| {
+                    Body::RubricPublished(RubricPublished {
+                        rubric,
+                        version,
+                        dimensions,
+                    })
+                })
+                .boxed()
+        }
+        "price.published" => {
+            let price = (id(), id(), size()).prop_map(|(model, kind, micro_per_million)| Price {
+                model,
+                kind,
+                micro_per_million,
+            });
+            (id(), count(), id(), vec(price, 0..4))
+                .prop_map(|(price_list, version, currency, prices)| {
+                    Body::PricePublished(PricePublished {
+                        price_list,
+                        version,
+                        currency,
+                        prices,
+                    })
+                })
+                .boxed()
+        }
+        "budget.set" => (id(), size(), id(), vec(0..=1_000_000_u32, 0..4))
+            .prop_map(|(budget, limit_micro, currency, alerts_bp)| {
+                Body::BudgetSet(BudgetSet {
+                    budget,
+                    limit_micro,
+                    currency,
+                    alerts_bp,
+                })
+            })
+            .boxed(),
+        "submission.received" => (id(), id(), id(), of(id()), of(contest_time()), count())
+            .prop_map(|(submission, team, problem, language, contest_time_ms, revision)| {
+                Body::SubmissionReceived(SubmissionReceived {
+                    submission,
+                    team,
+                    problem,
+                    language,
+                    contest_time_ms,
+                    revision,
+                })
+            })
+            .boxed(),
+        "submission.selected" => (id(), id(), flag())
+            .prop_map(|(submission, team, selected)| {
+                Body::SubmissionSelected(SubmissionSelected {
+                    submission,
+                    team,
+                    selected,
+                })
+            })
+            .boxed(),
+        "submission.withdrawn" => (id(), id(), count())
+            .prop_map(|(submission, team, revision)| {
+                Body::SubmissionWithdrawn(SubmissionWithdrawn {
+                    submission,
+                    team,
+                    revision,
+                })
+            })
+            .boxed(),
+        "hint.revealed" => (id(), id(), id(), amount())
+            .prop_map(|(hint, team, problem, cost)| {
+                Body::HintRevealed(HintRevealed {
+                    hint,
+                    team,
+                    problem,
+                    cost,
+                })
+            })
+            .boxed(),
+        "vote.recorded" => (id(), id(), id(), id(), of(id()))
+            .prop_map(|(vote, voter, team, over, dimension)| {
+                Body::VoteRecorded(VoteRecorded {
+                    vote,
+                    voter,
+                    team,
+                    over,
+                    dimension,
+                })
+            })
+            .boxed(),
+        "board.adjusted" => {
+            let visible = prop_oneof![Just(Visible::Now), Just(Visible::Thaw)];
+            (id(), id(), of(id()), of(amount()), of(amount()), text(), id(), visible)
+                .prop_map(|(adjustment, team, problem, points, penalty, reason, actor, visible)| {
+                    Body::BoardAdjusted(BoardAdjusted {
+                        adjustment,
+                        team,
+                        problem,
+                        points,
+                        penalty,
+                        reason,
+                        actor,
+                        visible,
+                    })
+                })
+                .boxed()
+        }
+        "judgement.recorded" => (
+            (id(), id(), of(id()), of(id())),
+            (of(contest_time()), of(contest_time()), of(flag()), count(), flag()),
+        )
+            .prop_map(
+                |((judgement, submission, judgement_type, rejudging), (start, end, current, revision, deleted))| {
+                    Body::JudgementRecorded(JudgementRecorded {
+                        judgement,
+                        submission,
+                        judgement_type,
+                        start_contest_time_ms: start,
+                        end_contest_time_ms: end,
+                        current,
+                        revision,
+                        deleted,
+                        rejudging,
+                    })
+                },
+            )
+            .boxed(),
+        "rejudging.opened" => (id(), text())
+            .prop_map(|(rejudging, reason)| Body::RejudgingOpened(RejudgingOpened { rejudging, reason }))
+            .boxed(),
+        "rejudging.applied" => id()
+            .prop_map(|rejudging| Body::RejudgingApplied(RejudgingApplied { rejudging }))
+            .boxed(),
+        "rejudging.cancelled" => id()
+            .prop_map(|rejudging| Body::RejudgingCancelled(RejudgingCancelled { rejudging }))
+            .boxed(),
+        "usage.tokens" => (id(), count(), count(), count())
+            .prop_map(|(model, input_tokens, output_tokens, cached_tokens)| {
+                Body::UsageTokens(UsageTokens {
+                    model,
+                    input_tokens,
+                    output_tokens,
+                    cached_tokens,
+                })
+            })
+            .boxed(),
+        "usage.vm" => (id(), duration())
+            .prop_map(|(machine, ms)| {
+                Body::UsageVm(UsageVm {
+                    machine,
+                    duration_ms: ms as u64,
+                })
+            })
+            .boxed(),
+        "lab.telemetry" => (id(), id(), finite())
+            .prop_map(|(lab, metric, value)| Body::LabTelemetry(LabTelemetry { lab, metric, value }))
+            .boxed(),
+        "lab.provision.requested" => (id(), id(), of(id()))
+            .prop_map(|(lab, template, team)| {
+                Body::LabProvisionRequested(LabProvisionRequested { lab, template, team })
+            })
+            .boxed(),
+        "lab.step.started" => lab_step().prop_map(Body::LabStepStarted).boxed(),
+        "lab.step.succeeded" => lab_step().prop_map(Body::LabStepSucceeded).boxed(),
+        "lab.step.failed" => lab_step().prop_map(Body::LabStepFailed).boxed(),
+        "lab.ready" => lab_state().prop_map(Body::LabReady).boxed(),
+        "lab.failed" => lab_state().prop_map(Body::LabFailed).boxed(),
+        "lab.released" => lab_state().prop_map(Body::LabReleased).boxed(),
+        "score.ready" => (id(), id(), amount())
+            .prop_map(|(submission, team, score)| {
+                Body::ScoreReady(ScoreReady {
+                    submission,
+                    team,
+                    score,
+                })
+            })
+            .boxed(),
+        "board.changed" => {
+            let division = prop_oneof![Just(Id::default()), id()];
+            (view(), board_key(), of(board_value()), vec((division, count()), 0..3))
+                .prop_map(|(view, key, value, versions)| {
+                    Body::BoardChanged(BoardChanged {
+                        view,
+                        key,
+                        value,
+                        versions,
+                    })
+                })
+                .boxed()
+        }
+        "epoch.closed" => (id(), count(), count())
+            .prop_map(|(pipeline, epoch, records)| {
+                Body::EpochClosed(EpochClosed {
+                    pipeline,
+                    epoch,
+                    records,
+                })
+            })
+            .boxed(),
+        "burn.changed" => (id(), time(), amount(), amount(), amount(), amount(), amount())
+            .prop_map(
+                |(meter, window_start, records, input_tokens, output_tokens, cached_tokens, cost_micro)| {
+                    Body::BurnChanged(BurnChanged {
+                        meter,
+                        window_start,
+                        records,
+                        input_tokens,
+                        output_tokens,
+                        cached_tokens,
+                        cost_micro,
+                    })
+                },
+            )
+            .boxed(),
+        "alert.raised" => alert().prop_map(Body::AlertRaised).boxed(),
+        "alert.cleared" => alert().prop_map(Body::AlertCleared).boxed(),
+        "budget.alert" => (id(), 0..=1_000_000_u32, amount())
+            .prop_map(|(budget, mark_bp, spent_micro)| {
+                Body::BudgetAlert(BudgetAlert {
+                    budget,
+                    mark_bp,
+                    spent_micro,
+                })
+            })
+            .boxed(),
+        other => panic!("no strategy for records of type {other}: add one"),
+    }
+}
