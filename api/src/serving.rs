@@ -175,12 +175,11 @@ impl Boards {
     /// Ends every stream, and those opened from now on, for a shutdown; pages are still answered.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Serialised with the writer, which looks at `closed` before it hands a state to streams.
-        let _writer = self.writer.lock();
         let index = self.index.read();
         for event in index.public.values().chain(index.jury.values()) {
             for board in event.boards.values() {
-                board.channel.send_replace(None);
+                // The same value again: a stream wakes, and sees that it is over.
+                board.channel.send_modify(|_| {});
             }
         }
     }

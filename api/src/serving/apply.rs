@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use gravity_events::Id;
 use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View};
 use gravity_events::publish::BoardsEpoch;
 
-use super::row::TeamRow;
+use super::row::{TeamRow, name_key};
 use super::state::{BoardState, Channel, EventBoards, HeaderState, Shown};
 use super::{Boards, Index};
 
@@ -86,10 +85,8 @@ impl Boards {
         let previous = std::mem::replace(&mut *self.index.write(), next);
         // Boards that are gone drop their channels here, which ends their streams.
         drop((previous, replaced));
-        if !self.closed.load(Ordering::SeqCst) {
-            for (channel, shown) in wake {
-                channel.send_replace(Some(shown));
-            }
+        for (channel, shown) in wake {
+            channel.send_replace(Some(shown));
         }
         self.epochs.send_replace(epoch.epoch);
     }
@@ -184,12 +181,19 @@ impl Build<'_> {
         let before = self.old.and_then(|old| old.team(&team));
         match old.filter(same).or(before.filter(same)) {
             Some(same) => same.clone(),
-            None => Arc::new(TeamRow {
-                team,
-                row,
-                firsts,
-                serial: self.take_id(),
-            }),
+            None => {
+                let named = |other: &&Arc<TeamRow>| other.row.name == row.name;
+                let name_key = old
+                    .filter(named)
+                    .map_or_else(|| name_key(&row.name), |old| old.name_key.clone());
+                Arc::new(TeamRow {
+                    team,
+                    row,
+                    firsts,
+                    name_key,
+                    serial: self.take_id(),
+                })
+            }
         }
     }
 

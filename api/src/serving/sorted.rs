@@ -141,6 +141,7 @@ mod tests {
             team: n.to_string().into(),
             row: Default::default(),
             firsts: vec![],
+            name_key: [].into(),
             serial: 0,
         })
     }

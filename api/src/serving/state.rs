@@ -144,7 +144,7 @@ impl Shown {
     }
 }
 
-/// What streams wait on: the newest versions, or `None` once the board is gone or the server stops.
+/// What streams wait on: the versions to show; `None` before the first. Dropped with the board, which ends its streams.
 pub(super) type Channel = Arc<watch::Sender<Option<Arc<Shown>>>>;
 
 /// One board of an event: its rows as of the newest epoch, and the versions that are kept.

@@ -138,11 +138,14 @@ impl Subscription {
             if self.heartbeat.tick().now_or_never().is_some() {
                 return Some(Bytes::from_static(HEARTBEAT));
             }
-            let shown = self.newest.borrow_and_update().clone()?;
-            if let Some(frame) = self.update(&shown) {
+            let shown = self.newest.borrow_and_update().clone();
+            // After the line above, so that the wake-up of a close that comes now is not missed.
+            if self.boards.closed.load(Ordering::SeqCst) {
+                return None;
+            }
+            if let Some(frame) = shown.and_then(|shown| self.update(&shown)) {
                 return Some(frame);
             }
-            drop(shown);
             tokio::select! {
                 biased;
                 _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT)),
