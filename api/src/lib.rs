@@ -1,1 +1,3 @@
 //! Serving index, live streams and the HTTP interface.
+
+pub mod serving;

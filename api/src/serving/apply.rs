@@ -1,0 +1,282 @@
+//! Applying a committed epoch: build the changed events aside, swap them in together, wake the streams.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gravity_events::Id;
+use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View};
+use gravity_events::publish::BoardsEpoch;
+
+use super::row::{TeamRow, name_key};
+use super::state::{BoardState, Channel, EventBoards, HeaderState, Shown};
+use super::{Boards, Index};
+
+/// What an epoch says of one (event, view). Inner `None`: gone.
+#[derive(Default)]
+struct EventChanges<'a> {
+    tenant: Id,
+    header: Option<Option<&'a BoardHeader>>,
+    rows: BTreeMap<&'a Id, Option<&'a BoardRow>>,
+    firsts: BTreeMap<&'a Id, Option<&'a FirstSolve>>,
+    versions: BTreeMap<&'a Id, u64>,
+}
+
+impl Boards {
+    pub(super) fn apply(&self, epoch: &BoardsEpoch) {
+        let mut next_id = self.writer.lock();
+        // Only this thread changes the index, so that what is read here stays true until the swap.
+        let mut next = self.index.read().clone();
+        if next.started && epoch.epoch <= next.epoch && !epoch.snapshot {
+            tracing::warn!(epoch = epoch.epoch, newest = next.epoch, "an epoch came again: ignored");
+            return;
+        }
+        if next.started && epoch.epoch < next.epoch {
+            tracing::error!(
+                epoch = epoch.epoch,
+                newest = next.epoch,
+                "the boards went back to an older epoch"
+            );
+        }
+        let changes = by_event(epoch);
+        let mut wake = Vec::new();
+        let replaced = if epoch.snapshot {
+            let old = next;
+            next = Index::default();
+            Some(old)
+        } else {
+            None
+        };
+        for ((view, event), changes) in changes {
+            let old = replaced.as_ref().and_then(|old| old.side(view).get(event)).cloned();
+            let base = match next.side(view).get(event) {
+                Some(base) => EventBoards::clone(base),
+                None => EventBoards::new(changes.tenant.clone(), event.clone(), view),
+            };
+            let mut build = Build {
+                next: base,
+                old: old.as_deref(),
+                next_id: &mut next_id,
+                epoch: epoch.epoch,
+                kept: self.options.kept_versions,
+            };
+            build.rows_and_header(&changes);
+            build.versions(&changes, &mut wake);
+            let side = next.side_mut(view);
+            if build.next.is_empty() {
+                side.remove(event);
+            } else {
+                let built = Arc::new(build.next);
+                side.insert(event.clone(), built);
+            }
+        }
+        next.started = true;
+        next.epoch = epoch.epoch;
+        next.now_ms = epoch.now_ms;
+        for (topic, partition, offset) in &epoch.bound {
+            next.bound.insert((*topic, *partition), *offset);
+        }
+        for (tenant, event, orphans) in &epoch.orphans {
+            let key = (event.clone(), tenant.clone());
+            match orphans {
+                0 => next.orphans.remove(&key),
+                n => next.orphans.insert(key, *n),
+            };
+        }
+        let previous = std::mem::replace(&mut *self.index.write(), next);
+        // Boards that are gone drop their channels here, which ends their streams.
+        drop((previous, replaced));
+        for (channel, shown) in wake {
+            channel.send_replace(Some(shown));
+        }
+        self.epochs.send_replace(epoch.epoch);
+    }
+}
+
+fn by_event(epoch: &BoardsEpoch) -> BTreeMap<(View, &Id), EventChanges<'_>> {
+    let mut events: BTreeMap<(View, &Id), EventChanges<'_>> = BTreeMap::new();
+    for change in &epoch.changes {
+        let (tenant, event) = change.key.event();
+        let changes = events.entry((change.view, event)).or_default();
+        changes.tenant = tenant.clone();
+        match (&change.key, &change.value) {
+            (BoardKey::Header { .. }, None) => changes.header = Some(None),
+            (BoardKey::Header { .. }, Some(BoardValue::Header(header))) => changes.header = Some(Some(header)),
+            (BoardKey::Row { team, .. }, None) => drop(changes.rows.insert(team, None)),
+            (BoardKey::Row { team, .. }, Some(BoardValue::Row(row))) => drop(changes.rows.insert(team, Some(row))),
+            (BoardKey::First { problem, .. }, None) => drop(changes.firsts.insert(problem, None)),
+            (BoardKey::First { problem, .. }, Some(BoardValue::First(first))) => {
+                changes.firsts.insert(problem, Some(first));
+            }
+            (key, value) => tracing::error!(?key, ?value, "a board's key and value do not belong together: ignored"),
+        }
+    }
+    for version in &epoch.versions {
+        let changes = events.entry((version.view, &version.event)).or_default();
+        changes.tenant = version.tenant.clone();
+        changes.versions.insert(&version.division, version.version);
+    }
+    events
+}
+
+/// One (event, view) on its way into the next epoch.
+struct Build<'a> {
+    next: EventBoards,
+    /// What a snapshot replaces: its rows are used again where they are equal, its boards' versions and streams go on.
+    old: Option<&'a EventBoards>,
+    next_id: &'a mut u64,
+    epoch: u64,
+    kept: usize,
+}
+
+impl Build<'_> {
+    fn take_id(&mut self) -> u64 {
+        *self.next_id += 1;
+        *self.next_id
+    }
+
+    fn rows_and_header(&mut self, changes: &EventChanges<'_>) {
+        // A first solve marks a cell of its team's row, so that row changes too.
+        let mut teams: BTreeSet<Id> = changes.rows.keys().map(|team| (*team).clone()).collect();
+        for (problem, first) in &changes.firsts {
+            let old = match first {
+                Some(first) => self.next.firsts.insert((*problem).clone(), (*first).clone()),
+                None => self.next.firsts.remove(*problem),
+            };
+            teams.extend(old.map(|first| first.team));
+            teams.extend(first.map(|first| first.team.clone()));
+        }
+        if let Some(header) = changes.header {
+            self.next.header = header.cloned();
+            self.next.tenant = changes.tenant.clone();
+        }
+        if changes.header.is_some() || !changes.firsts.is_empty() {
+            self.next.head = self.next.header.clone().map(|header| {
+                Arc::new(HeaderState {
+                    tenant: self.next.tenant.clone(),
+                    event: self.next.event.clone(),
+                    view: self.next.view,
+                    epoch: self.epoch,
+                    header,
+                    firsts: self.next.firsts.clone(),
+                })
+            });
+        }
+        for team in teams {
+            let old = self.next.team(&team).cloned();
+            let row = match changes.rows.get(&team) {
+                Some(row) => row.cloned(),
+                None => old.as_ref().map(|old| old.row.clone()),
+            };
+            let new = row.map(|row| self.team_row(team, row, old.as_ref()));
+            self.replace(old, new);
+        }
+    }
+
+    /// The row to keep, which is one that exists already where nothing about it changed.
+    fn team_row(&mut self, team: Id, row: BoardRow, old: Option<&Arc<TeamRow>>) -> Arc<TeamRow> {
+        let first = |problem: &Id| self.next.firsts.get(problem).is_some_and(|first| first.team == team);
+        let solved = row.cells.iter().filter(|cell| cell.solved_min.is_some());
+        let firsts: Vec<Id> = solved.map(|cell| cell.problem.clone()).filter(first).collect();
+        let same = |other: &&Arc<TeamRow>| other.row == row && other.firsts == firsts;
+        let before = self.old.and_then(|old| old.team(&team));
+        match old.filter(same).or(before.filter(same)) {
+            Some(same) => same.clone(),
+            None => {
+                let named = |other: &&Arc<TeamRow>| other.row.name == row.name;
+                let name_key = old
+                    .filter(named)
+                    .map_or_else(|| name_key(&row.name), |old| old.name_key.clone());
+                Arc::new(TeamRow {
+                    team,
+                    row,
+                    firsts,
+                    name_key,
+                    serial: self.take_id(),
+                })
+            }
+        }
+    }
+
+    fn replace(&mut self, old: Option<Arc<TeamRow>>, new: Option<Arc<TeamRow>>) {
+        if let (Some(old), Some(new)) = (&old, &new)
+            && Arc::ptr_eq(old, new)
+        {
+            return;
+        }
+        if let Some(old) = old {
+            self.next.teams.remove(&old);
+            for division in divisions(&old) {
+                if let Some(board) = self.next.boards.get_mut(&division) {
+                    board.remove(&old);
+                }
+            }
+        }
+        if let Some(new) = new {
+            for division in divisions(&new) {
+                self.next.boards.entry(division).or_default().add(new.clone());
+            }
+            self.next.teams.insert(new);
+        }
+    }
+
+    /// Shows the boards that have a new version as they are now.
+    fn versions(&mut self, changes: &EventChanges<'_>, wake: &mut Vec<(Channel, Arc<Shown>)>) {
+        let Some(head) = self.next.head.clone() else {
+            // Without a header there is nothing to show: what was shown is gone, and its streams end.
+            for board in self.next.boards.values_mut() {
+                (board.shown, board.channel) = Default::default();
+            }
+            return;
+        };
+        for (division, version) in &changes.versions {
+            let id = self.take_id();
+            let (old, teams) = (self.old, self.next.teams.clone());
+            let board = self.next.boards.entry((*division).clone()).or_default();
+            if let Some(old) = old
+                .and_then(|old| old.boards.get(*division))
+                .filter(|old| old.shown.is_some())
+            {
+                (board.shown, board.channel) = (old.shown.clone(), old.channel.clone());
+            }
+            let state = BoardState {
+                id,
+                version: *version,
+                epoch: self.epoch,
+                division: (*division).clone(),
+                head: head.clone(),
+                rows: board.rows.clone(),
+                teams,
+                counts: board.counts.clone(),
+            };
+            let shown = match &board.shown {
+                None => Shown::first(Arc::new(state)),
+                Some(shown) if shown.newest().version < *version => shown.with(Arc::new(state), self.kept),
+                Some(shown)
+                    if shown.newest().version == *version
+                        && shown.newest().shows(&board.rows, &board.counts, &head) =>
+                {
+                    continue;
+                }
+                Some(shown) => {
+                    // Believe the pipeline, whose state is the durable one, but mix nothing up with what was shown.
+                    let (event, newest) = (&self.next.event, shown.newest().version);
+                    tracing::error!(%event, %division, version, newest, "a board's version came again or went back");
+                    Shown::first(Arc::new(state))
+                }
+            };
+            let shown = Arc::new(shown);
+            board.shown = Some(shown.clone());
+            wake.push((board.channel.clone(), shown));
+        }
+    }
+}
+
+/// Every board that a row is on.
+fn divisions(row: &TeamRow) -> BTreeSet<Id> {
+    row.row
+        .divisions
+        .iter()
+        .cloned()
+        .chain([Id::const_new(OVERALL)])
+        .collect()
+}

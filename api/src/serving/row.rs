@@ -1,0 +1,155 @@
+//! A team's row as the index keeps it, and the orders it stands in.
+
+use std::cmp::{Ordering, Reverse};
+use std::sync::{Arc, LazyLock};
+
+use gravity_events::board::BoardRow;
+use gravity_events::{Id, natural_cmp};
+use icu_collator::options::CollatorOptions;
+use icu_collator::{CollatorBorrowed, CollatorPreferences};
+
+/// A team's row of one (event, view), shared by every board and version that shows it.
+#[derive(Debug)]
+pub struct TeamRow {
+    /// The team.
+    pub team: Id,
+    /// Its row, without a rank.
+    pub row: BoardRow,
+    /// The problems that it solved first, in the order of its cells.
+    pub firsts: Vec<Id>,
+    /// Its name's sort key.
+    pub(super) name_key: Arc<[u8]>,
+    /// Its identity: a row has another one whenever its content is another. Never shown.
+    pub(super) serial: u64,
+}
+
+impl TeamRow {
+    /// By what a rank is given for: solved descending, penalty, minute of the last accepted submission (ICPC rule).
+    /// Hidden rows come after all others. Equal rows share a rank.
+    pub fn score_cmp(&self, other: &TeamRow) -> Ordering {
+        let key = |r: &BoardRow| (r.hidden, Reverse(r.solved), r.penalty, r.last_solved_min);
+        key(&self.row).cmp(&key(&other.row))
+    }
+}
+
+/// A row with its rank on one board; no rank for a hidden row.
+#[derive(Clone, Debug)]
+pub struct RankedRow {
+    /// One more than the rows that stand strictly above.
+    pub rank: Option<u32>,
+    /// The row.
+    pub row: Arc<TeamRow>,
+}
+
+/// A total order of rows.
+pub(super) trait Order {
+    fn order(a: &TeamRow, b: &TeamRow) -> Ordering;
+}
+
+/// As a board lists them: score, then name, then natural order of the id.
+#[derive(Clone)]
+pub(super) struct ByRank;
+
+impl Order for ByRank {
+    fn order(a: &TeamRow, b: &TeamRow) -> Ordering {
+        a.score_cmp(b)
+            .then_with(|| a.name_key.cmp(&b.name_key))
+            .then_with(|| natural_cmp(&a.team, &b.team))
+    }
+}
+
+/// By team, to find one.
+#[derive(Clone)]
+pub(super) struct ByTeam;
+
+impl Order for ByTeam {
+    fn order(a: &TeamRow, b: &TeamRow) -> Ordering {
+        natural_cmp(&a.team, &b.team)
+    }
+}
+
+/// A name's key: keys compare, byte by byte, as the Unicode Collation Algorithm compares names, with CLDR's root weights,
+/// spaces and punctuation not ignored (ICU's default, and so that of contest systems that use it). Equal for canonically
+/// equal names. Kept with a row: comparing keys is fast, and an order whatever the names hold, on which the sorted
+/// sequences rely.
+pub(super) fn name_key(name: &str) -> Arc<[u8]> {
+    static COLLATOR: LazyLock<CollatorBorrowed<'static>> = LazyLock::new(|| {
+        CollatorBorrowed::try_new(CollatorPreferences::default(), CollatorOptions::default())
+            .expect("the root collation is compiled in")
+    });
+    let mut key = Vec::new();
+    let Ok(()) = COLLATOR.write_sort_key_to(name, &mut key);
+    key.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(team: &str, name: &str, solved: u32, penalty: i64, last: i64, hidden: bool) -> TeamRow {
+        let row = BoardRow {
+            name: name.into(),
+            solved,
+            penalty,
+            last_solved_min: last,
+            hidden,
+            ..Default::default()
+        };
+        TeamRow {
+            team: team.into(),
+            name_key: name_key(name),
+            row,
+            firsts: vec![],
+            serial: 0,
+        }
+    }
+
+    #[test]
+    fn a_board_lists_by_score_then_name_then_id() {
+        let in_order = [
+            row("9", "z", 3, 100, 90, false),
+            row("8", "z", 3, 101, 10, false),
+            row("7", "z", 3, 101, 11, false),
+            row("6", "a b", 2, 0, 0, false),
+            row("5", "ab", 2, 0, 0, false),
+            row("4", "Ab", 2, 0, 0, false),
+            row("3", "Éb", 2, 0, 0, false),
+            row("2", "same", 2, 0, 0, false),
+            row("10", "same", 2, 0, 0, false),
+            row("1", "hidden", 9, 0, 0, true),
+        ];
+        for (i, a) in in_order.iter().enumerate() {
+            for (j, b) in in_order.iter().enumerate() {
+                assert_eq!(ByRank::order(a, b), i.cmp(&j), "{} {}", a.team, b.team);
+            }
+        }
+    }
+
+    /// The examples of UTS #10, section 1.1 and 1.3, for the root locale, and characters that collation ignores.
+    #[test]
+    fn names_sort_as_unicode_says() {
+        let ascending = [
+            "",
+            "-x",
+            "cab",
+            "Cab",
+            "cáb",
+            "dab",
+            "Résumé 1",
+            "Résumé-2",
+            "role",
+            "Rôle",
+            "roles",
+            "я",
+            "你",
+        ];
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(name_key(a).cmp(&name_key(b)), i.cmp(&j), "{a} {b}");
+            }
+        }
+        for (a, b) in [("é", "e\u{301}"), ("ab", "a\u{ad}b"), ("a\0", "a")] {
+            assert_eq!(name_key(a), name_key(b), "{a:?} {b:?}");
+        }
+    }
+}
