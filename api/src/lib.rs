@@ -1,3 +1,13 @@
 //! Serving index, live streams and the HTTP interface.
 
+pub mod app;
+pub mod http;
+pub mod metrics;
+pub mod openapi;
+pub mod operations;
+pub mod services;
 pub mod serving;
+pub mod visibility;
+
+pub use app::{AppState, router};
+pub use http::server::{ServerOptions, serve, serve_with};

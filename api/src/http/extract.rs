@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::Problem;
-use super::nearest::nearest;
+use super::misfit::Misfit;
 
 /// Parts of the path.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         if inner.is_data() {
-            misfit(&path, &inner.to_string())
+            Misfit::new(&path, &inner.to_string()).into()
         } else {
             not_json(&inner)
         }
@@ -123,29 +123,6 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the body is not JSON: {error}"))
         .hint("send one JSON object in UTF-8")
-}
-
-/// 422 for a serde error at a path. Missing and unknown fields are named themselves, unknown ones with the nearest known.
-pub fn misfit(path: &str, message: &str) -> Problem {
-    let message = message.split(" at line ").next().unwrap_or(message).trim();
-    let inside = |field: &str| if path.is_empty() || path == "." { field.to_owned() } else { format!("{path}.{field}") };
-    let words: Vec<&str> = quoted(message).collect();
-    if message.starts_with("missing field") && !words.is_empty() {
-        let field = inside(words[0]);
-        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing", format!("`{field}` is missing")).field(field, "is missing");
-    }
-    if message.starts_with("unknown field") && !words.is_empty() {
-        // serde_path_to_error ends the path of an unknown field with the field itself.
-        let field = if path == words[0] || path.ends_with(&format!(".{}", words[0])) { path.to_owned() } else { inside(words[0]) };
-        let near = nearest(words[0], words[1..].iter().copied());
-        let text = match near {
-            Some(near) => format!("is not a known key; did you mean `{near}`?"),
-            None => format!("is not a known key; known are {}", words[1..].join(", ")),
-        };
-        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_key", format!("`{field}` {text}")).field(field, text);
-    }
-    let field = if path.is_empty() || path == "." { "body" } else { path };
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("`{field}`: {message}")).field(field, message)
 }
 
 fn quoted(text: &str) -> impl Iterator<Item = &str> {

@@ -9,6 +9,8 @@ use gravity_ingest::log::LogError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::misfit::Misfit;
+
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -132,6 +134,13 @@ impl From<DecodeError> for Problem {
             }
             None => problem,
         }
+    }
+}
+
+impl From<Misfit> for Problem {
+    fn from(misfit: Misfit) -> Problem {
+        let Misfit { code, field, message } = misfit;
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("`{field}` {message}")).field(field, message)
     }
 }
 

@@ -1,0 +1,128 @@
+//! `GET /openapi.json`: every route, generated from the handlers. A copy is kept in docs/openapi.json.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::http::etag::conditional;
+use crate::http::{Problem, health, pages};
+use crate::services::{contests, events, ops, records};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Gravity", description = "Live contest boards: records in, boards out.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    tags((name = "records", description = "CloudEvents in"), (name = "events", description = "Events and their boards"),
+        (name = "contests", description = "CLICS Contest API, read side"), (name = "operations", description = "Probes and the operator's work"),
+        (name = "pages", description = "For browsers")),
+    modifiers(&Token),
+    paths(
+        pages::index, pages::board, pages::asset,
+        health::livez, health::readyz, health::startupz, health::metrics_text, serve,
+        records::post,
+        boards::events, events::apply::post, events::state::post, events::submissions::post,
+        boards::board, boards::team, boards::stream,
+        contests::list, contests::contest, contests::state, contests::teams, contests::problems, contests::scoreboard, contests::awards,
+        ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,
+    )
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+        // Every route may fail unforeseen; said once, with the shape of every problem.
+        document.info.version = "v1".into();
+    }
+}
+
+/// The document as JSON, the same text for the same build.
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().expect("the document is plain data");
+    text.push('\n');
+    text
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
+pub async fn serve(headers: HeaderMap) -> Response {
+    static TEXT: LazyLock<(String, String)> = LazyLock::new(|| {
+        let text = document();
+        let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..24]);
+        (text, tag)
+    });
+    conditional(&headers, &TEXT.1, "no-cache", || ([(header::CONTENT_TYPE, "application/json")], TEXT.0.as_str()).into_response())
+}
+
+/// The documents of the board routes, whose handlers are in [`crate::serving::handlers`].
+#[allow(dead_code)] // only their attributes count
+mod boards {
+    use utoipa::IntoParams;
+
+    use super::Problem;
+
+    /// Which board.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct Board {
+        /// `public` (default) or `jury` (with a token).
+        view: Option<String>,
+        /// A division; all teams when absent.
+        division: Option<String>,
+    }
+
+    /// Which part of it.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct Page {
+        /// Rows at most: 100 by default, 1,000 at most.
+        limit: Option<u32>,
+        /// Index of the first row.
+        from: Option<u64>,
+        /// `next_cursor` of the page before; excludes `from` and `at`.
+        cursor: Option<String>,
+        /// A version that is still kept.
+        at: Option<u64>,
+    }
+
+    /// Which part is followed.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct Stream {
+        /// Rows at most: 100 by default, 1,000 at most.
+        limit: Option<u32>,
+        /// Also tell of this team's place.
+        team: Option<String>,
+        /// Like the header `Last-Event-ID`, which goes before it.
+        last_event_id: Option<String>,
+    }
+
+    #[doc = "The events with a public board."]
+    #[utoipa::path(get, path = "/api/v1/events", tag = "events", responses((status = 200, body = serde_json::Value)))]
+    fn events() {}
+
+    #[doc = "A page of a board. The ETag changes with the board's version only."]
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board", tag = "events", security((), ("token" = [])),
+        params(("event" = String, Path, description = "Event"), Board, Page),
+        responses((status = 200, body = serde_json::Value), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
+            (status = 404, body = Problem), (status = 410, description = "The version is no longer kept", body = Problem)))]
+    fn board() {}
+
+    #[doc = "A team's row, rank and neighbours."]
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board/teams/{team}", tag = "events", security((), ("token" = [])),
+        params(("event" = String, Path, description = "Event"), ("team" = String, Path, description = "Team"), Board),
+        responses((status = 200, body = serde_json::Value), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    fn team() {}
+
+    #[doc = "A board as Server-Sent Events: a snapshot, then deltas; `id` is the version."]
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board/stream", tag = "events", security((), ("token" = [])),
+        params(("event" = String, Path, description = "Event"), Board, Stream),
+        responses((status = 200, content_type = "text/event-stream", body = String), (status = 400, body = Problem), (status = 401, body = Problem),
+            (status = 404, body = Problem), (status = 503, description = "Too many streams", body = Problem)))]
+    fn stream() {}
+}

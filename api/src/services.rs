@@ -1,0 +1,6 @@
+//! Routes by service. Each folder or file holds a service's handlers and what they compute.
+
+pub mod contests;
+pub mod events;
+pub mod ops;
+pub mod records;

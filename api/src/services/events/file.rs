@@ -1,0 +1,454 @@
+//! The event file: an event, its problems, teams and the rest, in TOML or JSON, as `gravity apply` takes it.
+//!
+//! It becomes reference records with ids made of their content, so that applying a file again changes nothing, and
+//! applying a changed one sends what changed. What is no longer in the file stays; say `deleted = true` to take it away.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use gravity_events::body::{
+    EventConfigured, GroupRegistered, JudgementTypePublished, LanguagePublished, OrganizationRegistered,
+    ProblemPublished, Scoring, TeamRegistered,
+};
+use gravity_events::record::stable_hash128;
+use gravity_events::time::parse_rfc3339_ms;
+use gravity_events::{Body, Id, Record, codec};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::Deserialize;
+
+use super::duration::DurationMs;
+use crate::http::misfit::Misfit;
+
+/// The source of the records of an event file.
+pub const SOURCE: &str = "urn:gravity:event-file";
+/// The tenant when the file names none.
+pub const TENANT_DEFAULT: &str = "default";
+
+/// Why a file is not an event file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventFileError {
+    /// Not TOML or not JSON.
+    #[error("the event file cannot be read: {0}")]
+    Syntax(String),
+    /// A field is missing, unknown or holds something else than it should.
+    #[error("`{}` {}", .0.field, .0.message)]
+    Field(Misfit),
+}
+
+fn wrong(field: impl Into<String>, message: impl Into<String>) -> EventFileError {
+    EventFileError::Field(Misfit { code: "invalid", field: field.into(), message: message.into() })
+}
+
+/// An event and everything that belongs to it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventFile {
+    /// The event.
+    pub event: EventSection,
+    /// Its problems, in the board's order.
+    #[serde(default)]
+    pub problem: Vec<ProblemEntry>,
+    /// Its teams.
+    #[serde(default)]
+    pub team: Vec<TeamEntry>,
+    /// Groups of teams.
+    #[serde(default)]
+    pub group: Vec<GroupEntry>,
+    /// Organizations of teams.
+    #[serde(default)]
+    pub organization: Vec<OrganizationEntry>,
+    /// Languages of submissions.
+    #[serde(default)]
+    pub language: Vec<LanguageEntry>,
+    /// Verdicts; absent: AC, WA, TLE, RTE and the other usual ones.
+    #[serde(default)]
+    pub judgement_type: Option<Vec<JudgementTypeEntry>>,
+}
+
+/// `[event]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSection {
+    /// Its id, unique on the platform.
+    pub id: Id,
+    /// Who pays for it.
+    #[serde(default = "tenant_default")]
+    pub tenant: Id,
+    /// Its name.
+    pub name: String,
+    /// Its long name.
+    #[serde(default)]
+    pub formal_name: Option<String>,
+    /// How it is ranked.
+    #[serde(default)]
+    pub scoring: Scoring,
+    /// Planned start.
+    #[serde(default)]
+    pub start_at: Option<At>,
+    /// Length; absent: no end.
+    #[serde(default)]
+    pub duration: Option<DurationMs>,
+    /// How long before its end the public board freezes.
+    #[serde(default)]
+    pub freeze: Option<DurationMs>,
+    /// Penalty per rejected submission, whole minutes; 20 when absent.
+    #[serde(default)]
+    pub penalty: Option<DurationMs>,
+    /// Only teams of this group are on the boards.
+    #[serde(default)]
+    pub main_group: Option<Id>,
+    /// Raise it to go back to a content that was applied before: a record that came once does not count again.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+fn tenant_default() -> Id {
+    Id::const_new(TENANT_DEFAULT)
+}
+
+/// `[[problem]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its label on the board; its id when absent.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Colour as `#rrggbb`.
+    #[serde(default)]
+    pub rgb: Option<String>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[team]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: String,
+    /// The name to show, where it differs.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Its organization.
+    #[serde(default)]
+    pub organization: Option<Id>,
+    /// Its groups.
+    #[serde(default)]
+    pub groups: Vec<Id>,
+    /// Never on a public board.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[group]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Hides its teams from public boards.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[organization]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationEntry {
+    /// Its id.
+    pub id: Id,
+    /// Short name.
+    #[serde(default)]
+    pub name: String,
+    /// Full name.
+    #[serde(default)]
+    pub formal_name: Option<String>,
+    /// ISO 3166-1 alpha-3 code.
+    #[serde(default)]
+    pub country: Option<Id>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[language]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[judgement_type]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgementTypeEntry {
+    /// Its id, such as `AC`.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether it solves the problem.
+    #[serde(default)]
+    pub solved: bool,
+    /// Whether it costs penalty; absent: unless it solves.
+    #[serde(default)]
+    pub penalty: Option<bool>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// The verdicts of an event that names none: (id, name, solved, penalty).
+const VERDICTS: [(&str, &str, bool, bool); 9] = [
+    ("AC", "accepted", true, false),
+    ("WA", "wrong answer", false, true),
+    ("PE", "presentation error", false, true),
+    ("NO", "no output", false, true),
+    ("TLE", "time limit exceeded", false, true),
+    ("MLE", "memory limit exceeded", false, true),
+    ("OLE", "output limit exceeded", false, true),
+    ("RTE", "run-time error", false, true),
+    ("CE", "compile error", false, false),
+];
+
+/// A moment: RFC 3339 as text or, in TOML, as a date-time with offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At(pub i64);
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<At, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = At;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 time such as 2026-03-14T08:00:00Z")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<At, E> {
+                // TOML allows a space between date and time.
+                parse_rfc3339_ms(&text.replacen(' ', "T", 1)).map(At).map_err(|e| E::custom(format!("`{text}` {e}")))
+            }
+            // A date-time of TOML comes as a map with one private key.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At, A::Error> {
+                let entry: Option<(String, String)> = map.next_entry()?;
+                let (_, text) = entry.ok_or_else(|| A::Error::custom("is empty; expected an RFC 3339 time"))?;
+                self.visit_str(&text)
+            }
+        }
+        d.deserialize_any(Read)
+    }
+}
+
+impl EventFile {
+    /// Reads and checks a file in TOML.
+    pub fn from_toml(text: &str) -> Result<EventFile, EventFileError> {
+        let reader = toml::Deserializer::parse(text).map_err(|e| EventFileError::Syntax(e.to_string()))?;
+        let file: EventFile = serde_path_to_error::deserialize(reader)
+            .map_err(|e| EventFileError::Field(Misfit::new(&e.path().to_string(), e.inner().message())))?;
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Reads and checks a file in JSON.
+    pub fn from_json(bytes: &[u8]) -> Result<EventFile, EventFileError> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let file: EventFile = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+            if e.inner().is_data() {
+                EventFileError::Field(Misfit::new(&e.path().to_string(), &e.inner().to_string()))
+            } else {
+                EventFileError::Syntax(e.into_inner().to_string())
+            }
+        })?;
+        reader.end().map_err(|e| EventFileError::Syntax(e.to_string()))?;
+        file.check()?;
+        Ok(file)
+    }
+
+    fn check(&self) -> Result<(), EventFileError> {
+        let e = &self.event;
+        if let (Some(freeze), Some(duration)) = (e.freeze, e.duration)
+            && freeze > duration
+        {
+            return Err(wrong("event.freeze", "is longer than `event.duration`; it is the time before the end"));
+        }
+        if e.freeze.is_some() && e.duration.is_none() {
+            return Err(wrong("event.freeze", "is counted from the end, but `event.duration` is missing"));
+        }
+        if e.penalty.is_some_and(|p| p.0 % 60_000 != 0) {
+            return Err(wrong("event.penalty", "is not a whole number of minutes; write it as in \"20m\""));
+        }
+        unique("problem", self.problem.iter().map(|p| &p.id))?;
+        unique("team", self.team.iter().map(|t| &t.id))?;
+        let groups = unique("group", self.group.iter().map(|g| &g.id))?;
+        let organizations = unique("organization", self.organization.iter().map(|o| &o.id))?;
+        unique("language", self.language.iter().map(|l| &l.id))?;
+        unique("judgement_type", self.judgement_type.iter().flatten().map(|j| &j.id))?;
+        let known = |field: String, kind: &str, id: &Id, all: &BTreeSet<&Id>| {
+            if all.contains(id) { Ok(()) } else { Err(wrong(field, format!("names the {kind} `{id}`, which the file does not have"))) }
+        };
+        for (n, team) in self.team.iter().enumerate() {
+            for group in &team.groups {
+                known(format!("team[{n}].groups"), "group", group, &groups)?;
+            }
+            if let Some(organization) = &team.organization {
+                known(format!("team[{n}].organization"), "organization", organization, &organizations)?;
+            }
+        }
+        if let Some(group) = &e.main_group {
+            known("event.main_group".into(), "group", group, &groups)?;
+        }
+        // The codec's own checks of every value, so that what is applied is never refused by a pipeline.
+        for (field, record) in self.named_records() {
+            codec::decode(&codec::encode(&record)).map_err(|error| {
+                let at = error.field().map(|f| f.trim_start_matches("data.").to_owned()).unwrap_or_default();
+                let at = match (field.as_str(), at.as_str()) {
+                    ("event", "tenant") => "tenant",
+                    ("event", "event") | (_, "problem" | "team" | "group" | "organization" | "language" | "judgement_type") => "id",
+                    (_, other) => other,
+                };
+                let text = error.to_string();
+                let message = text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message);
+                wrong(format!("{field}.{at}"), message)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The records that set the event up, the event itself first. The same file gives the same records.
+    pub fn to_records(&self) -> Vec<Record> {
+        self.named_records().into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// The records, with the place in the file that each comes from.
+    fn named_records(&self) -> Vec<(String, Record)> {
+        let e = &self.event;
+        let mut all = vec![("event".to_owned(), self.record(Body::EventConfigured(EventConfigured {
+            name: e.name.clone(),
+            formal_name: e.formal_name.clone(),
+            scoring: e.scoring,
+            start_at: e.start_at.map(|at| at.0),
+            duration_ms: e.duration.map(|d| d.0),
+            freeze_duration_ms: e.freeze.map(|d| d.0),
+            penalty_ms: e.penalty.map(|d| d.0),
+            main_group: e.main_group.clone(),
+        })))];
+        let mut add = |kind: &str, n: usize, body: Body| all.push((format!("{kind}[{n}]"), self.record(body)));
+        for (n, g) in self.group.iter().enumerate() {
+            let body = GroupRegistered { group: g.id.clone(), name: g.name.clone(), hidden: g.hidden, deleted: g.deleted, revision: 0 };
+            add("group", n, Body::GroupRegistered(body));
+        }
+        for (n, o) in self.organization.iter().enumerate() {
+            add("organization", n, Body::OrganizationRegistered(OrganizationRegistered {
+                organization: o.id.clone(),
+                name: o.name.clone(),
+                formal_name: o.formal_name.clone(),
+                country: o.country.clone(),
+                deleted: o.deleted,
+                revision: 0,
+            }));
+        }
+        for (n, p) in self.problem.iter().enumerate() {
+            add("problem", n, Body::ProblemPublished(ProblemPublished {
+                problem: p.id.clone(),
+                label: p.label.clone().unwrap_or_else(|| p.id.to_string()),
+                name: p.name.clone(),
+                ordinal: i64::try_from(n).unwrap_or(i64::MAX),
+                rgb: p.rgb.clone(),
+                deleted: p.deleted,
+                revision: 0,
+            }));
+        }
+        for (n, l) in self.language.iter().enumerate() {
+            let body = LanguagePublished { language: l.id.clone(), name: l.name.clone(), deleted: l.deleted, revision: 0 };
+            add("language", n, Body::LanguagePublished(body));
+        }
+        for (n, j) in self.verdicts().into_iter().enumerate() {
+            add("judgement_type", n, Body::JudgementTypePublished(j));
+        }
+        for (n, t) in self.team.iter().enumerate() {
+            add("team", n, Body::TeamRegistered(TeamRegistered {
+                team: t.id.clone(),
+                name: t.name.clone(),
+                display_name: t.display_name.clone(),
+                organization: t.organization.clone(),
+                groups: t.groups.clone(),
+                hidden: t.hidden,
+                deleted: t.deleted,
+                revision: 0,
+            }));
+        }
+        all
+    }
+
+    fn verdicts(&self) -> Vec<JudgementTypePublished> {
+        let published = |id: Id, name: String, solved: bool, penalty: bool, deleted: bool| JudgementTypePublished {
+            judgement_type: id,
+            name,
+            solved: Some(solved),
+            penalty: Some(penalty),
+            deleted,
+            revision: 0,
+        };
+        match &self.judgement_type {
+            Some(given) => given
+                .iter()
+                .map(|j| published(j.id.clone(), j.name.clone(), j.solved, j.penalty.unwrap_or(!j.solved), j.deleted))
+                .collect(),
+            None => VERDICTS.iter().map(|(id, name, s, p)| published(Id::const_new(id), (*name).to_owned(), *s, *p, false)).collect(),
+        }
+    }
+
+    /// A record whose id is a hash of what it says.
+    fn record(&self, body: Body) -> Record {
+        let e = &self.event;
+        let data = body.encode().expect("a body is plain data");
+        let hash = stable_hash128(&[e.id.as_bytes(), body.kind().as_bytes(), &e.revision.to_le_bytes(), data.as_bytes()]);
+        Record {
+            id: format!("{hash:032x}").into(),
+            source: Id::const_new(SOURCE),
+            tenant: e.tenant.clone(),
+            event: Some(e.id.clone()),
+            subject: None,
+            time_ms: None,
+            // A file may be applied again long after: its identities are kept while the event lives.
+            backfill: true,
+            body,
+        }
+    }
+}
+
+fn unique<'a>(kind: &str, ids: impl Iterator<Item = &'a Id>) -> Result<BTreeSet<&'a Id>, EventFileError> {
+    let mut seen = BTreeSet::new();
+    for (n, id) in ids.enumerate() {
+        if !seen.insert(id) {
+            return Err(wrong(format!("{kind}[{n}].id"), format!("`{id}` is there twice")));
+        }
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests;

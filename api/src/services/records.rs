@@ -1,0 +1,126 @@
+//! `POST /api/v1/records`: CloudEvents by HTTP, in structured, batched and binary mode.
+
+mod answer;
+mod modes;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use gravity_events::{Position, Record};
+use gravity_ingest::log::Produce;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::AppState;
+use crate::http::extract::{ApiQuery, body_bytes, unsupported};
+use crate::http::{Principal, Problem};
+use crate::metrics;
+use crate::visibility::Outcome;
+
+pub use answer::{RecordProblem, RecordResult, Results};
+use modes::{Item, Mode};
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Until the records' epochs have committed, 30 s at most.
+    Visible,
+}
+
+/// Parameters of routes that append.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+pub struct WaitQuery {
+    /// `visible`: answer once the records' epochs have committed, with what became of them.
+    #[param(inline)]
+    pub wait: Option<Wait>,
+}
+
+/// A record as it goes on its topic.
+pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
+    Produce { topic: record.body.topic(), key: Bytes::from(record.key()), partition: None, value }
+}
+
+/// Appends CloudEvents. A record by itself (`application/cloudevents+json`, `application/json`, or attributes in
+/// `ce-*` headers) is answered as one; a batch (`application/cloudevents-batch+json`) with one result per record, in
+/// order, whatever became of the others.
+#[utoipa::path(post, path = "/api/v1/records", tag = "records", security(("token" = [])), params(WaitQuery),
+    request_body(content(
+        (serde_json::Value = "application/cloudevents+json"),
+        (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
+        (serde_json::Value = "application/json")), description = "A CloudEvent, a batch of them, or (binary mode) the data alone"),
+    responses(
+        (status = 200, description = "With wait=visible: the fate of every record is known", body = Results),
+        (status = 202, description = "Durable", body = Results),
+        (status = 400, description = "The record, or the batch as a whole, cannot be read", body = Problem),
+        (status = 401, body = Problem),
+        (status = 409, description = "One record, wait=visible: its identity came before with other data", body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem),
+        (status = 422, description = "One record, wait=visible: the pipeline refused it", body = Problem),
+        (status = 503, body = Problem), (status = 507, body = Problem)))]
+pub async fn post(
+    State(state): State<AppState>,
+    _principal: Principal,
+    ApiQuery(query): ApiQuery<WaitQuery>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let mode = Mode::of(&headers)?;
+    let body = body_bytes(request).await?;
+    let items = mode.read(&headers, &body)?;
+    if mode != Mode::Batched
+        && let [Item::Bad(problem)] = items.as_slice()
+    {
+        return Err(problem.clone());
+    }
+    let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
+    let mut positions = state.append(good).await?.into_iter();
+    let stored: Vec<Option<Position>> =
+        items.iter().map(|item| if item.is_good() { positions.next() } else { None }).collect();
+    let outcomes = match query.wait {
+        Some(Wait::Visible) => {
+            let placed: Vec<Position> = stored.iter().flatten().copied().collect();
+            Some(state.visibility.wait(&placed).await)
+        }
+        None => None,
+    };
+    answer(mode, &items, &stored, outcomes)
+}
+
+fn answer(mode: Mode, items: &[Item], stored: &[Option<Position>], outcomes: Option<Vec<Outcome>>) -> Result<Response, Problem> {
+    let waited = outcomes.is_some();
+    let mut outcomes = outcomes.unwrap_or_default().into_iter();
+    let mut all_known = waited;
+    let mut results = Vec::with_capacity(items.len());
+    for (item, position) in items.iter().zip(stored) {
+        results.push(match (item, position) {
+            (Item::Bad(problem), _) => {
+                metrics::RECORDS.with_label_values(&["none", "refused"]).inc();
+                RecordResult::refused(problem)
+            }
+            (Item::Good { .. }, Some(position)) => {
+                let outcome = outcomes.next();
+                all_known &= !matches!(outcome, Some(Outcome::Accepted(_)));
+                if mode != Mode::Batched
+                    && let Some(problem) = outcome.as_ref().and_then(|o| answer::single_problem(o, *position))
+                {
+                    return Err(problem);
+                }
+                RecordResult::stored(*position, outcome)
+            }
+            (Item::Good { .. }, None) => {
+                return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned too few positions"));
+            }
+        });
+    }
+    let status = if all_known { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut response = (status, axum::Json(Results { results })).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// 415 for a body that is no CloudEvent.
+fn no_cloudevent(found: &str) -> Problem {
+    unsupported(found, "application/cloudevents+json, application/cloudevents-batch+json, application/json, or binary mode with ce-* headers and JSON data")
+}

@@ -1,0 +1,97 @@
+//! The content modes of the CloudEvents HTTP protocol binding (1.0.2).
+
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use gravity_events::{Record, codec};
+use gravity_ingest::log::Produce;
+
+use super::{no_cloudevent, produce};
+use crate::http::Problem;
+use crate::http::extract::media_type;
+
+/// How records are laid out in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// One JSON object.
+    Structured,
+    /// An array of them.
+    Batched,
+    /// Attributes in headers, the data in the body.
+    Binary,
+}
+
+/// One record of a request.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// It can be appended.
+    Good {
+        /// The record.
+        record: Box<Record>,
+        /// Its bytes in structured mode.
+        value: Bytes,
+    },
+    /// It cannot.
+    Bad(Problem),
+}
+
+impl Mode {
+    /// The mode that the headers say.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Mode, Problem> {
+        let kind = media_type(headers);
+        let has_attributes = headers.keys().any(|name| name.as_str().starts_with("ce-"));
+        match kind.as_str() {
+            "application/cloudevents+json" => Ok(Mode::Structured),
+            "application/cloudevents-batch+json" => Ok(Mode::Batched),
+            other if other.starts_with("application/cloudevents") => Err(no_cloudevent(other)),
+            "application/json" if !has_attributes => Ok(Mode::Structured),
+            other if has_attributes && (other == "application/json" || other.ends_with("+json")) => Ok(Mode::Binary),
+            other => Err(no_cloudevent(other)),
+        }
+    }
+
+    /// Reads the records. An error is one of the whole request.
+    pub(super) fn read(self, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Item>, Problem> {
+        let item = |result: Result<(Record, Bytes), gravity_events::DecodeError>| match result {
+            Ok((record, _)) if !record.body.topic().is_input() => Item::Bad(not_input(&record)),
+            Ok((record, value)) => Item::Good { record: Box::new(record), value },
+            Err(error) => Item::Bad(Problem::from(error)),
+        };
+        match self {
+            Mode::Structured => {
+                let is_array = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
+                if is_array {
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, "syntax", "the body is an array, not one record")
+                        .hint("a batch is sent as application/cloudevents-batch+json"));
+                }
+                Ok(vec![item(codec::decode(body).map(|record| (record, body.clone())))])
+            }
+            Mode::Batched => {
+                let records = codec::decode_batch(body)?;
+                Ok(records.into_iter().map(|r| item(r.map(|(record, bytes)| (record, body.slice_ref(bytes))))).collect())
+            }
+            Mode::Binary => {
+                let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+                Ok(vec![item(codec::decode_binary(pairs, body).map(|(record, bytes)| (record, bytes.into())))])
+            }
+        }
+    }
+}
+
+fn not_input(record: &Record) -> Problem {
+    let (kind, topic) = (record.body.kind(), record.body.topic());
+    let message = format!("is `{kind}`, which only pipelines write ({topic})");
+    Problem::new(StatusCode::BAD_REQUEST, "not_input", format!("`type` {message}")).field("type", message)
+}
+
+impl Item {
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self, Item::Good { .. })
+    }
+
+    pub(super) fn produce(&self) -> Option<Produce> {
+        match self {
+            Item::Good { record, value } => Some(produce(record, value.clone())),
+            Item::Bad(_) => None,
+        }
+    }
+}
