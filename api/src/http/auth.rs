@@ -26,7 +26,13 @@ pub struct Tokens {
 impl Tokens {
     /// Accepts this token as the administrator's. An empty token is never accepted.
     pub fn admin(token: &str) -> Tokens {
-        Tokens { admin: Arc::new(if token.is_empty() { blake3::Hash::from_bytes([0; 32]) } else { blake3::hash(token.as_bytes()) }) }
+        Tokens {
+            admin: Arc::new(if token.is_empty() {
+                blake3::Hash::from_bytes([0; 32])
+            } else {
+                blake3::hash(token.as_bytes())
+            }),
+        }
     }
 
     /// The role of a token's holder. Takes the same time for every wrong token: hashes are compared, and in constant time.
@@ -49,7 +55,9 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case(b"bearer") {
             return Err(wrong("the Authorization header is not of the scheme Bearer"));
         }
-        self.role(token.trim_ascii()).map(Some).ok_or_else(|| wrong("the token is not known"))
+        self.role(token.trim_ascii())
+            .map(Some)
+            .ok_or_else(|| wrong("the token is not known"))
     }
 }
 
@@ -99,8 +107,10 @@ impl Viewer {
         if self.may_see(view) {
             Ok(view)
         } else {
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
-                .hint("send `Authorization: Bearer TOKEN`, or ask for view=public"))
+            Err(
+                Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
+                    .hint("send `Authorization: Bearer TOKEN`, or ask for view=public"),
+            )
         }
     }
 }
@@ -113,7 +123,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Viewer, Problem> {
         let role = Tokens::from_ref(state).role_of(parts)?;
-        Ok(Viewer { principal: role.map(|role| Principal { role }) })
+        Ok(Viewer {
+            principal: role.map(|role| Principal { role }),
+        })
     }
 }
 
@@ -125,7 +137,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Peer, Infallible> {
-        let info = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        let info = parts
+            .extensions
+            .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
         Ok(Peer(info.map(|i| i.0)))
     }
 }

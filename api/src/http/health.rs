@@ -91,11 +91,27 @@ pub async fn metrics_text(
     let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
     let local = peer.is_some_and(|p| p.ip().to_canonical().is_loopback()) && !forwarded;
     if viewer.principal.is_none() && !local {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "metrics need a token, or a caller on the server's own machine")
-            .hint("send `Authorization: Bearer TOKEN`"));
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "token_needed",
+            "metrics need a token, or a caller on the server's own machine",
+        )
+        .hint("send `Authorization: Bearer TOKEN`"));
     }
     metrics::STREAM_SUBSCRIBERS.set(i64::try_from(state.boards.subscribers()).unwrap_or(i64::MAX));
-    let text = metrics::text()
-        .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the metrics cannot be printed: {e}")))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], text).into_response())
+    let text = metrics::text().map_err(|e| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("the metrics cannot be printed: {e}"),
+        )
+    })?;
+    Ok((
+        [
+            (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        text,
+    )
+        .into_response())
 }

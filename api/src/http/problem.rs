@@ -79,7 +79,10 @@ impl Problem {
 
     /// Names a field at fault.
     pub fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Problem {
-        self.errors.push(FieldError { field: shortened(field.into()), message: shortened(message.into()) });
+        self.errors.push(FieldError {
+            field: shortened(field.into()),
+            message: shortened(message.into()),
+        });
         self
     }
 
@@ -91,14 +94,23 @@ impl Problem {
 
     /// 404 for an event that is not there.
     pub fn unknown_event(event: &str) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "unknown_event", format!("there is no event `{}`", clip(event, 80)))
-            .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_event",
+            format!("there is no event `{}`", clip(event, 80)),
+        )
+        .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
     }
 
     /// 422: one field holds something that cannot be accepted.
     pub fn invalid(field: &str, message: impl Into<String>) -> Problem {
         let message = message.into();
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("`{field}` {message}")).field(field, message)
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            format!("`{field}` {message}"),
+        )
+        .field(field, message)
     }
 
     /// The status as axum has it.
@@ -108,7 +120,11 @@ impl Problem {
 }
 
 fn shortened(text: String) -> String {
-    if text.len() <= MAX_TEXT_BYTES { text } else { format!("{}…", clip(&text, MAX_TEXT_BYTES)) }
+    if text.len() <= MAX_TEXT_BYTES {
+        text
+    } else {
+        format!("{}…", clip(&text, MAX_TEXT_BYTES))
+    }
 }
 
 /// The first bytes of a text, at most `bytes`, cut between characters.
@@ -149,20 +165,28 @@ impl From<LogError> for Problem {
         // The text of an error may name folders and brokers: that is for the operator's log, not for the caller.
         tracing::error!(%error, "the log refused an append");
         match error {
-            LogError::Full { .. } => {
-                Problem::new(StatusCode::INSUFFICIENT_STORAGE, "log_full", "the log has no space left; nothing was accepted")
-                    .hint("the operator has to free space or lower the retention; the same request may then be sent again")
-            }
+            LogError::Full { .. } => Problem::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "log_full",
+                "the log has no space left; nothing was accepted",
+            )
+            .hint("the operator has to free space or lower the retention; the same request may then be sent again"),
             LogError::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_closed", "the server is stopping")
                 .hint("send the same request again: a record counts once however often it is sent")
                 .retry_after(5),
-            LogError::Kafka { retriable: true, .. } => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "the log cannot be reached")
-                    .hint("send the same request again: a record counts once however often it is sent")
-                    .retry_after(5)
-            }
-            _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log failed to store the request")
-                .hint("the server's log has the reason, under this request's id; sending it again is safe"),
+            LogError::Kafka { retriable: true, .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "log_unavailable",
+                "the log cannot be reached",
+            )
+            .hint("send the same request again: a record counts once however often it is sent")
+            .retry_after(5),
+            _ => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "log_failed",
+                "the log failed to store the request",
+            )
+            .hint("the server's log has the reason, under this request's id; sending it again is safe"),
         }
     }
 }
@@ -170,13 +194,22 @@ impl From<LogError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
-        let mut response =
-            (self.status_code(), [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body).into_response();
+        let mut response = (
+            self.status_code(),
+            [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))],
+            body,
+        )
+            .into_response();
         if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status_code() == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"gravity\""));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"gravity\""),
+            );
         }
         response
     }
@@ -190,22 +223,34 @@ mod tests {
     fn a_problem_never_echoes_a_payload_whole() {
         let long = "ü".repeat(1 << 20);
         let p = Problem::invalid("team", format!("is `{long}`")).hint(long.clone());
-        assert!(p.detail.len() < 700 && p.errors[0].message.len() < 700 && p.hint.as_ref().is_some_and(|h| h.len() < 700));
+        assert!(
+            p.detail.len() < 700 && p.errors[0].message.len() < 700 && p.hint.as_ref().is_some_and(|h| h.len() < 700)
+        );
     }
 
     #[test]
     fn decode_errors_name_their_field() {
-        let p = Problem::from(DecodeError::Missing { field: "data.team".into() });
-        assert_eq!((p.status, p.code.as_ref(), p.errors[0].field.as_str()), (400, "missing", "data.team"));
+        let p = Problem::from(DecodeError::Missing {
+            field: "data.team".into(),
+        });
+        assert_eq!(
+            (p.status, p.code.as_ref(), p.errors[0].field.as_str()),
+            (400, "missing", "data.team")
+        );
         let p = Problem::from(DecodeError::TooLarge { bytes: 9, limit: 8 });
         assert_eq!((p.status, p.code.as_ref()), (413, "too_large"));
     }
 
     #[test]
     fn log_errors_hide_the_machine() {
-        let p = Problem::from(LogError::Full { path: "/data/secret".into() });
+        let p = Problem::from(LogError::Full {
+            path: "/data/secret".into(),
+        });
         assert_eq!(p.status, 507);
         assert!(!serde_json::to_string(&p).unwrap().contains("secret"));
-        assert_eq!(Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER], "5");
+        assert_eq!(
+            Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER],
+            "5"
+        );
     }
 }

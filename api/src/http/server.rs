@@ -58,7 +58,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 
 /// Serves HTTP/1.1 until `shutdown` is cancelled; then takes no new connection, ends every stream, lets requests in
 /// flight finish and returns. Give the same token to [`crate::app::AppState`], so that readiness fails first.
-pub async fn serve_with(listener: TcpListener, router: Router, shutdown: CancellationToken, options: ServerOptions) -> io::Result<()> {
+pub async fn serve_with(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    options: ServerOptions,
+) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
@@ -87,7 +92,11 @@ pub async fn serve_with(listener: TcpListener, router: Router, shutdown: Cancell
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             answer(router.clone(), stopping.clone(), peer, request.map(Body::new))
         });
-        let io = TokioIo::new(Impatient { stream, timeout: options.write_timeout, waiting: None });
+        let io = TokioIo::new(Impatient {
+            stream,
+            timeout: options.write_timeout,
+            waiting: None,
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.head_timeout)
@@ -109,7 +118,10 @@ pub async fn serve_with(listener: TcpListener, router: Router, shutdown: Cancell
         });
     }
     drop(listener);
-    if tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(options.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests were still in flight when the drain timeout was over");
         aborted.cancel();
     }
@@ -117,10 +129,18 @@ pub async fn serve_with(listener: TcpListener, router: Router, shutdown: Cancell
 }
 
 /// One request; a stream among the answers ends when the server stops.
-async fn answer(router: Router, stopping: CancellationToken, peer: SocketAddr, mut request: Request) -> Result<Response, Infallible> {
+async fn answer(
+    router: Router,
+    stopping: CancellationToken,
+    peer: SocketAddr,
+    mut request: Request,
+) -> Result<Response, Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
-    let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    let is_stream = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     if !is_stream {
         return Ok(response);
     }
@@ -141,7 +161,9 @@ impl Impatient {
             return poll;
         }
         let timeout = self.timeout;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         match waiting.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))),
             Poll::Pending => Poll::Pending,
@@ -161,7 +183,11 @@ impl AsyncWrite for Impatient {
         self.bounded(cx, poll)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.bounded(cx, poll)
     }

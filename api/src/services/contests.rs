@@ -16,7 +16,9 @@ use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::{Problem, Viewer};
 use crate::serving::ServeError;
 
-pub use shapes::{Award, Contest, ContestProblem, ContestState, Score, ScoreboardProblem, ScoreboardRow, Scoreboard, Team};
+pub use shapes::{
+    Award, Contest, ContestProblem, ContestState, Score, Scoreboard, ScoreboardProblem, ScoreboardRow, Team,
+};
 
 impl From<ServeError> for Problem {
     fn from(error: ServeError) -> Problem {
@@ -63,16 +65,25 @@ impl ContestQuery {
 fn json<T: Serialize>(headers: &HeaderMap, view: View, value: &T) -> Response {
     let body = serde_json::to_vec(value).expect("an answer is plain data");
     let tag = format!("\"{}\"", &blake3::hash(&body).to_hex()[..24]);
-    let cache = if view == View::Jury { "private, no-cache" } else { "no-cache" };
-    conditional(headers, &tag, cache, || ([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let cache = if view == View::Jury {
+        "private, no-cache"
+    } else {
+        "no-cache"
+    };
+    conditional(headers, &tag, cache, || {
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    })
 }
 
 /// The contests.
 #[utoipa::path(get, path = "/api/contests", tag = "contests", responses((status = 200, body = Vec<Contest>), (status = 304)))]
 pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let events = state.boards.events();
-    let contests: Vec<Contest> =
-        events.iter().filter_map(|e| state.boards.header(&e.event, View::Public)).map(|head| Contest::of(&head)).collect();
+    let contests: Vec<Contest> = events
+        .iter()
+        .filter_map(|e| state.boards.header(&e.event, View::Public))
+        .map(|head| Contest::of(&head))
+        .collect();
     json(&headers, View::Public, &contests)
 }
 
@@ -87,7 +98,10 @@ pub async fn contest(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
+    let head = state
+        .boards
+        .header(&event, view)
+        .ok_or_else(|| Problem::unknown_event(&event))?;
     Ok(json(&headers, view, &Contest::of(&head)))
 }
 
@@ -102,7 +116,10 @@ pub async fn state(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
+    let head = state
+        .boards
+        .header(&event, view)
+        .ok_or_else(|| Problem::unknown_event(&event))?;
     Ok(json(&headers, view, &ContestState::of(&head.header)))
 }
 
@@ -134,8 +151,17 @@ pub async fn problems(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
-    let problems: Vec<ContestProblem> = head.header.problems.iter().enumerate().map(ContestProblem::of).collect();
+    let head = state
+        .boards
+        .header(&event, view)
+        .ok_or_else(|| Problem::unknown_event(&event))?;
+    let problems: Vec<ContestProblem> = head
+        .header
+        .problems
+        .iter()
+        .enumerate()
+        .map(ContestProblem::of)
+        .collect();
     Ok(json(&headers, view, &problems))
 }
 

@@ -39,7 +39,12 @@ pub struct WaitQuery {
 
 /// A record as it goes on its topic.
 pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
-    Produce { topic: record.body.topic(), key: Bytes::from(record.key()), partition: None, value }
+    Produce {
+        topic: record.body.topic(),
+        key: Bytes::from(record.key()),
+        partition: None,
+        value,
+    }
 }
 
 /// Appends CloudEvents. A record by itself (`application/cloudevents+json`, `application/json`, or attributes in
@@ -76,8 +81,10 @@ pub async fn post(
     }
     let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
     let mut positions = state.append(good).await?.into_iter();
-    let stored: Vec<Option<Position>> =
-        items.iter().map(|item| if item.is_good() { positions.next() } else { None }).collect();
+    let stored: Vec<Option<Position>> = items
+        .iter()
+        .map(|item| if item.is_good() { positions.next() } else { None })
+        .collect();
     let outcomes = match query.wait {
         Some(Wait::Visible) => {
             let placed: Vec<Position> = stored.iter().flatten().copied().collect();
@@ -88,7 +95,12 @@ pub async fn post(
     answer(mode, &items, &stored, outcomes)
 }
 
-fn answer(mode: Mode, items: &[Item], stored: &[Option<Position>], outcomes: Option<Vec<Outcome>>) -> Result<Response, Problem> {
+fn answer(
+    mode: Mode,
+    items: &[Item],
+    stored: &[Option<Position>],
+    outcomes: Option<Vec<Outcome>>,
+) -> Result<Response, Problem> {
     let waited = outcomes.is_some();
     let mut outcomes = outcomes.unwrap_or_default().into_iter();
     let mut all_known = waited;
@@ -110,17 +122,30 @@ fn answer(mode: Mode, items: &[Item], stored: &[Option<Position>], outcomes: Opt
                 RecordResult::stored(*position, outcome)
             }
             (Item::Good { .. }, None) => {
-                return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned too few positions"));
+                return Err(Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "log_failed",
+                    "the log returned too few positions",
+                ));
             }
         });
     }
-    let status = if all_known { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if all_known {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
     let mut response = (status, axum::Json(Results { results })).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 /// 415 for a body that is no CloudEvent.
 fn no_cloudevent(found: &str) -> Problem {
-    unsupported(found, "application/cloudevents+json, application/cloudevents-batch+json, application/json, or binary mode with ce-* headers and JSON data")
+    unsupported(
+        found,
+        "application/cloudevents+json, application/cloudevents-batch+json, application/json, or binary mode with ce-* headers and JSON data",
+    )
 }

@@ -5,8 +5,8 @@ use gravity_events::time::format_rfc3339_ms;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::serving::{HeaderState, RankedRow, TeamRow};
 use crate::services::events::duration::format_reltime;
+use crate::serving::{HeaderState, RankedRow, TeamRow};
 
 /// A contest.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -35,7 +35,10 @@ pub struct Contest {
 impl Contest {
     pub(super) fn of(head: &HeaderState) -> Contest {
         let h = &head.header;
-        let freeze = h.duration_ms.zip(h.freeze_ms).map(|(duration, from)| (duration - from).max(0));
+        let freeze = h
+            .duration_ms
+            .zip(h.freeze_ms)
+            .map(|(duration, from)| (duration - from).max(0));
         Contest {
             id: head.event.to_string(),
             name: h.name.clone(),
@@ -136,7 +139,13 @@ pub struct ContestProblem {
 
 impl ContestProblem {
     pub(super) fn of((ordinal, p): (usize, &BoardProblem)) -> ContestProblem {
-        ContestProblem { id: p.problem.to_string(), label: p.label.clone(), name: p.name.clone(), ordinal, rgb: p.rgb.clone() }
+        ContestProblem {
+            id: p.problem.to_string(),
+            label: p.label.clone(),
+            name: p.name.clone(),
+            ordinal,
+            rgb: p.rgb.clone(),
+        }
     }
 }
 
@@ -208,11 +217,18 @@ impl Scoreboard {
             Some(ScoreboardRow {
                 rank: r.rank?,
                 team_id: r.row.team.to_string(),
-                score: Score { num_solved: b.solved, total_time: b.penalty, time: (b.solved > 0).then_some(b.last_solved_min) },
+                score: Score {
+                    num_solved: b.solved,
+                    total_time: b.penalty,
+                    time: (b.solved > 0).then_some(b.last_solved_min),
+                },
                 problems: head.header.problems.iter().map(problem).collect(),
             })
         };
-        Scoreboard { state: ContestState::of(&head.header), rows: rows.iter().filter_map(row).collect() }
+        Scoreboard {
+            state: ContestState::of(&head.header),
+            rows: rows.iter().filter_map(row).collect(),
+        }
     }
 }
 
@@ -231,16 +247,27 @@ pub struct Award {
 pub(super) fn awards(head: &HeaderState, rows: &[RankedRow]) -> Vec<Award> {
     let h = &head.header;
     let mut awards = Vec::new();
-    let hides = head.view == View::Public && h.thawed_at_ms.is_none() && (h.freeze_ms.is_some() || h.frozen_at_ms.is_some());
+    let hides =
+        head.view == View::Public && h.thawed_at_ms.is_none() && (h.freeze_ms.is_some() || h.frozen_at_ms.is_some());
     if h.finalized_at_ms.is_some() && !hides {
-        let winners: Vec<String> =
-            rows.iter().take_while(|r| r.rank == Some(1)).filter(|r| r.row.row.solved > 0).map(|r| r.row.team.to_string()).collect();
+        let winners: Vec<String> = rows
+            .iter()
+            .take_while(|r| r.rank == Some(1))
+            .filter(|r| r.row.row.solved > 0)
+            .map(|r| r.row.team.to_string())
+            .collect();
         if !winners.is_empty() {
-            awards.push(Award { id: "winner".into(), citation: "Contest winner".into(), team_ids: winners });
+            awards.push(Award {
+                id: "winner".into(),
+                citation: "Contest winner".into(),
+                team_ids: winners,
+            });
         }
     }
     for problem in &h.problems {
-        let Some(first) = head.firsts.get(&problem.problem) else { continue };
+        let Some(first) = head.firsts.get(&problem.problem) else {
+            continue;
+        };
         // On a division's board, only of its own teams.
         if !rows.iter().any(|r| r.row.team == first.team) {
             continue;

@@ -35,7 +35,13 @@ fn clock(text: &str) -> Option<i64> {
 
 /// Numbers with units, the larger first: `1h30m`.
 fn units(text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    const UNITS: [(&str, i64); 5] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
     let (mut rest, mut total, mut from) = (text, 0_i64, 0);
     while !rest.is_empty() {
         let number = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -65,10 +71,16 @@ impl<'de> Deserialize<'de> for DurationMs {
                 f.write_str(EXPECTED)
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<DurationMs, E> {
-                parse_duration_ms(text).map(DurationMs).ok_or_else(|| E::custom(format!("`{text}` is not {EXPECTED}")))
+                parse_duration_ms(text)
+                    .map(DurationMs)
+                    .ok_or_else(|| E::custom(format!("`{text}` is not {EXPECTED}")))
             }
             fn visit_i64<E: Error>(self, ms: i64) -> Result<DurationMs, E> {
-                if (0..=MAX_MS).contains(&ms) { Ok(DurationMs(ms)) } else { Err(E::custom(format!("{ms} is not {EXPECTED}"))) }
+                if (0..=MAX_MS).contains(&ms) {
+                    Ok(DurationMs(ms))
+                } else {
+                    Err(E::custom(format!("{ms} is not {EXPECTED}")))
+                }
             }
             fn visit_u64<E: Error>(self, ms: u64) -> Result<DurationMs, E> {
                 self.visit_i64(i64::try_from(ms).unwrap_or(i64::MAX))
@@ -80,8 +92,18 @@ impl<'de> Deserialize<'de> for DurationMs {
 
 /// `H:MM:SS.mmm`, as the CLICS Contest API writes a RELTIME.
 pub fn format_reltime(ms: i64) -> String {
-    let (sign, ms) = if ms < 0 { ("-", ms.unsigned_abs()) } else { ("", ms.unsigned_abs()) };
-    format!("{sign}{}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
+    let (sign, ms) = if ms < 0 {
+        ("-", ms.unsigned_abs())
+    } else {
+        ("", ms.unsigned_abs())
+    };
+    format!(
+        "{sign}{}:{:02}:{:02}.{:03}",
+        ms / 3_600_000,
+        ms / 60_000 % 60,
+        ms / 1_000 % 60,
+        ms % 1_000
+    )
 }
 
 #[cfg(test)]
@@ -104,7 +126,23 @@ mod tests {
         ] {
             assert_eq!(parse_duration_ms(text), Some(ms), "{text}");
         }
-        for bad in ["", "5", "h", "-5h", "5 h", "5hours", "30m1h", "1h1h", "1:00", "1:60:00", "1:00:00.", "1:00:00.1234", "99999999d", "9999999999999999999h", "١h"] {
+        for bad in [
+            "",
+            "5",
+            "h",
+            "-5h",
+            "5 h",
+            "5hours",
+            "30m1h",
+            "1h1h",
+            "1:00",
+            "1:60:00",
+            "1:00:00.",
+            "1:00:00.1234",
+            "99999999d",
+            "9999999999999999999h",
+            "١h",
+        ] {
             assert_eq!(parse_duration_ms(bad), None, "{bad}");
         }
         assert_eq!(format_reltime(18_000_250), "5:00:00.250");

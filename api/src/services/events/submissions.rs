@@ -112,18 +112,22 @@ pub async fn post(
         Ok(Begun::New(ticket)) => ticket,
         Err(clash) => return Err(clash_problem(clash, clash_field)),
     };
-    let record = match check(&state, &head, &request, now_ms)
-        .and_then(|()| record(&head, &request, ticket.stamp()))
-    {
+    let record = match check(&state, &head, &request, now_ms).and_then(|()| record(&head, &request, ticket.stamp())) {
         Ok(record) => record,
         Err(problem) => {
             ticket.forget();
             return Err(problem);
         }
     };
-    let positions = state.append(vec![produce(&record, codec::encode(&record).into())]).await?;
+    let positions = state
+        .append(vec![produce(&record, codec::encode(&record).into())])
+        .await?;
     let position = *positions.first().ok_or_else(|| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "log_failed",
+            "the log returned no position",
+        )
     })?;
     let receipt = receipt(&state, &event, &record, ticket.stamp(), position);
     let answer = serde_json::to_value(receipt).expect("a receipt is plain data");
@@ -137,19 +141,27 @@ fn scope(kind: &str, event: &str, key: &str) -> String {
 
 pub(super) fn clash_problem(clash: Clash, field: &str) -> Problem {
     match (clash, field) {
-        (Clash::InFlight, _) => Problem::new(StatusCode::CONFLICT, "in_flight", "the same request is being carried out")
-            .field(field, "belongs to a request that is not answered yet")
-            .retry_after(1),
-        (Clash::OtherBody, "submission") => {
-            Problem::new(StatusCode::CONFLICT, "submission_exists", "there is a submission with this id and other content")
-                .field("submission", "is taken")
-                .hint("leave it out to have one made up")
-        }
-        (Clash::OtherBody, _) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", "the key came before with another body")
-                .field(field, "came before with another body")
-                .hint("use a new key for a new request")
-        }
+        (Clash::InFlight, _) => Problem::new(
+            StatusCode::CONFLICT,
+            "in_flight",
+            "the same request is being carried out",
+        )
+        .field(field, "belongs to a request that is not answered yet")
+        .retry_after(1),
+        (Clash::OtherBody, "submission") => Problem::new(
+            StatusCode::CONFLICT,
+            "submission_exists",
+            "there is a submission with this id and other content",
+        )
+        .field("submission", "is taken")
+        .hint("leave it out to have one made up"),
+        (Clash::OtherBody, _) => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key_reused",
+            "the key came before with another body",
+        )
+        .field(field, "came before with another body")
+        .hint("use a new key for a new request"),
     }
 }
 
@@ -158,28 +170,50 @@ fn check(state: &AppState, head: &HeaderState, request: &SubmissionRequest, now_
     let h = &head.header;
     let conflict = |code: &'static str, detail: String| Problem::new(StatusCode::CONFLICT, code, detail);
     let started_at_ms = h.started_at_ms.filter(|at| *at <= now_ms).ok_or_else(|| {
-        let planned = h.started_at_ms.or(h.start_at_ms).map(|at| format!("; it is to start at {}", format_rfc3339_ms(at)));
-        conflict("event_not_started", format!("event `{}` has not started{}", head.event, planned.unwrap_or_default()))
+        let planned = h
+            .started_at_ms
+            .or(h.start_at_ms)
+            .map(|at| format!("; it is to start at {}", format_rfc3339_ms(at)));
+        conflict(
+            "event_not_started",
+            format!("event `{}` has not started{}", head.event, planned.unwrap_or_default()),
+        )
     })?;
     let ends_at_ms = h.duration_ms.map(|d| started_at_ms.saturating_add(d));
-    if let Some(at) = [h.ended_at_ms, ends_at_ms].into_iter().flatten().min().filter(|at| *at <= now_ms) {
-        return Err(conflict("event_ended", format!("event `{}` ended at {}", head.event, format_rfc3339_ms(at))));
+    if let Some(at) = [h.ended_at_ms, ends_at_ms]
+        .into_iter()
+        .flatten()
+        .min()
+        .filter(|at| *at <= now_ms)
+    {
+        return Err(conflict(
+            "event_ended",
+            format!("event `{}` ended at {}", head.event, format_rfc3339_ms(at)),
+        ));
     }
     if !h.problems.iter().any(|p| p.problem == request.problem) {
         let known: Vec<&str> = h.problems.iter().map(|p| p.problem.as_str()).take(30).collect();
         let shown = clip(&request.problem, 80);
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_problem", format!("event `{}` has no problem `{shown}`", head.event))
-            .field("problem", "is not a problem of the event")
-            .hint(format!("its problems are {}", known.join(", "))));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "unknown_problem",
+            format!("event `{}` has no problem `{shown}`", head.event),
+        )
+        .field("problem", "is not a problem of the event")
+        .hint(format!("its problems are {}", known.join(", "))));
     }
     match state.boards.team(&head.event, View::Jury, OVERALL, &request.team) {
         Ok(_) => Ok(()),
         Err(ServeError::UnknownTeam { .. }) => {
             let shown = clip(&request.team, 80);
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_team", format!("event `{}` has no team `{shown}`", head.event))
-                .field("team", "is not a team of the event"))
+            Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown_team",
+                format!("event `{}` has no team `{shown}`", head.event),
+            )
+            .field("team", "is not a team of the event"))
         }
-        Err(error) => Err(Problem::new(error.status(), error.code(), error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -209,7 +243,10 @@ fn record(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Res
         Err(error) => {
             let field = error.field().unwrap_or("body").trim_start_matches("data.").to_owned();
             let text = error.to_string();
-            Err(Problem::invalid(&field, text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message)))
+            Err(Problem::invalid(
+                &field,
+                text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message),
+            ))
         }
     }
 }
@@ -218,14 +255,20 @@ fn receipt(state: &AppState, event: &str, record: &Record, stamp: &Stamp, positi
     let mut hasher = blake3::Hasher::new_keyed(&state.receipt_key);
     let place = format!("{}/{}/{}", position.topic, position.partition, position.offset);
     for part in [event, &stamp.id, &record.id, &place, &stamp.time_ms.to_string()] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part.as_bytes());
     }
     Receipt {
         event: event.to_owned(),
         submission: stamp.id.clone(),
         record: record.id.to_string(),
         time: format_rfc3339_ms(stamp.time_ms),
-        position: Place { topic: position.topic.name().to_owned(), partition: position.partition, offset: position.offset },
+        position: Place {
+            topic: position.topic.name().to_owned(),
+            partition: position.partition,
+            offset: position.offset,
+        },
         receipt: hasher.finalize().to_hex().to_string(),
     }
 }

@@ -52,14 +52,27 @@ pub struct RecordProblem {
 impl RecordResult {
     /// Refused before it reached the log.
     pub(super) fn refused(problem: &Problem) -> RecordResult {
-        let problem =
-            RecordProblem { code: problem.code.to_string(), detail: problem.detail.clone(), errors: problem.errors.clone() };
-        RecordResult { status: "refused", problem: Some(problem), ..RecordResult::default() }
+        let problem = RecordProblem {
+            code: problem.code.to_string(),
+            detail: problem.detail.clone(),
+            errors: problem.errors.clone(),
+        };
+        RecordResult {
+            status: "refused",
+            problem: Some(problem),
+            ..RecordResult::default()
+        }
     }
 
     /// In the log; `outcome` where it was waited for.
     pub(crate) fn stored(position: Position, outcome: Option<Outcome>) -> RecordResult {
-        let problem = |code: &str, detail: String| Some(RecordProblem { code: code.to_owned(), detail, errors: Vec::new() });
+        let problem = |code: &str, detail: String| {
+            Some(RecordProblem {
+                code: code.to_owned(),
+                detail,
+                errors: Vec::new(),
+            })
+        };
         let (status, problem, hint) = match outcome {
             None => ("accepted", None, None),
             Some(Outcome::Counted) => ("counted", None, None),
@@ -83,7 +96,9 @@ fn hint_of(why: Unknown) -> &'static str {
     match why {
         Unknown::NotRead => "it is durable; no pipeline here reads its topic, so there is nothing to wait for",
         Unknown::Timeout => "it is durable and will be counted; its epoch has not committed within the wait",
-        Unknown::Forgotten => "it is durable and was read; what became of it is no longer remembered: see the dead letters",
+        Unknown::Forgotten => {
+            "it is durable and was read; what became of it is no longer remembered: see the dead letters"
+        }
     }
 }
 

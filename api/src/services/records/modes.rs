@@ -53,25 +53,37 @@ impl Mode {
     pub(super) fn read(self, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Item>, Problem> {
         let item = |result: Result<(Record, Bytes), gravity_events::DecodeError>| match result {
             Ok((record, _)) if !record.body.topic().is_input() => Item::Bad(not_input(&record)),
-            Ok((record, value)) => Item::Good { record: Box::new(record), value },
+            Ok((record, value)) => Item::Good {
+                record: Box::new(record),
+                value,
+            },
             Err(error) => Item::Bad(Problem::from(error)),
         };
         match self {
             Mode::Structured => {
                 let is_array = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
                 if is_array {
-                    return Err(Problem::new(StatusCode::BAD_REQUEST, "syntax", "the body is an array, not one record")
-                        .hint("a batch is sent as application/cloudevents-batch+json"));
+                    return Err(Problem::new(
+                        StatusCode::BAD_REQUEST,
+                        "syntax",
+                        "the body is an array, not one record",
+                    )
+                    .hint("a batch is sent as application/cloudevents-batch+json"));
                 }
                 Ok(vec![item(codec::decode(body).map(|record| (record, body.clone())))])
             }
             Mode::Batched => {
                 let records = codec::decode_batch(body)?;
-                Ok(records.into_iter().map(|r| item(r.map(|(record, bytes)| (record, body.slice_ref(bytes))))).collect())
+                Ok(records
+                    .into_iter()
+                    .map(|r| item(r.map(|(record, bytes)| (record, body.slice_ref(bytes)))))
+                    .collect())
             }
             Mode::Binary => {
                 let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                Ok(vec![item(codec::decode_binary(pairs, body).map(|(record, bytes)| (record, bytes.into())))])
+                Ok(vec![item(
+                    codec::decode_binary(pairs, body).map(|(record, bytes)| (record, bytes.into())),
+                )])
             }
         }
     }

@@ -1,0 +1,101 @@
+//! The CLICS objects of a board.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use gravity_events::board::BoardHeader;
+use serde_json::json;
+
+use super::fixture::{Fixture, HOUR_MS, START_MS, header as event_header};
+
+#[tokio::test]
+async fn objects_have_the_shape_of_the_contest_api() {
+    let f = Fixture::new();
+    let contest = json!({"id": "spring", "name": "Spring", "start_time": "2026-03-14T08:00:00.000Z", "duration": "5:00:00.000",
+        "scoreboard_freeze_duration": "1:00:00.000", "scoreboard_type": "pass-fail", "penalty_time": 20});
+    assert_eq!(f.get("/api/contests").await.json(), json!([contest]));
+    assert_eq!(f.get("/api/contests/spring").await.json(), contest);
+    assert_eq!(
+        f.get("/api/contests/spring/problems").await.json(),
+        json!([{"id": "p1", "label": "A", "name": "Problem A", "ordinal": 0}, {"id": "p2", "label": "B", "name": "Problem B", "ordinal": 1}])
+    );
+    let team = |id: &str, name: &str| json!({"id": id, "name": name, "display_name": name, "affiliation": "U", "group_ids": ["g1"]});
+    assert_eq!(
+        f.get("/api/contests/spring/teams").await.json(),
+        json!([team("1", "First"), team("3", "Third")])
+    );
+    let jury = f.get_as_admin("/api/contests/spring/teams?view=jury").await.json();
+    assert_eq!((jury.as_array().unwrap().len(), &jury[1]["hidden"]), (3, &json!(true)));
+}
+
+#[tokio::test]
+async fn the_scoreboard_lists_every_problem_and_no_hidden_team() {
+    let f = Fixture::new();
+    let state = json!({"started": "2026-03-14T08:00:00.000Z", "frozen": null, "ended": null, "thawed": null, "finalized": null, "end_of_updates": null});
+    let unsolved = |id: &str| json!({"problem_id": id, "num_judged": 0, "num_pending": 0, "solved": false});
+    let solved = json!({"problem_id": "p1", "num_judged": 1, "num_pending": 0, "solved": true, "time": 10});
+    let public = json!({"state": state, "rows": [
+        {"rank": 1, "team_id": "1", "score": {"num_solved": 1, "total_time": 10, "time": 10}, "problems": [solved, unsolved("p2")]},
+        {"rank": 2, "team_id": "3", "score": {"num_solved": 0, "total_time": 0}, "problems": [unsolved("p1"), unsolved("p2")]},
+    ]});
+    assert_eq!(f.get("/api/contests/spring/scoreboard").await.json(), public);
+    assert_eq!(
+        f.get("/api/contests/spring/scoreboard?division=g1").await.json(),
+        public
+    );
+    f.get("/api/contests/spring/scoreboard?division=g9").await.problem(404);
+    let jury = f.get_as_admin("/api/contests/spring/scoreboard?view=jury").await.json();
+    let ranks: Vec<_> = jury["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["team_id"].as_str().unwrap(), r["rank"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(ranks, [("3", 1), ("1", 2)]);
+    // An entity tag of the content: the same for the same board, in whatever version.
+    let first = f.get("/api/contests/spring/scoreboard").await;
+    let tag = first.headers[header::ETAG].clone();
+    let again = Request::get("/api/contests/spring/scoreboard")
+        .header(header::IF_NONE_MATCH, &tag)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(f.ask(again).await.status, 304);
+    assert_ne!(
+        f.get_as_admin("/api/contests/spring/scoreboard?view=jury")
+            .await
+            .headers[header::ETAG],
+        tag
+    );
+}
+
+#[tokio::test]
+async fn a_frozen_view_names_no_winner() {
+    let f = Fixture::new();
+    let first = json!({"id": "first-to-solve-p1", "citation": "First to solve problem A", "team_ids": ["1"]});
+    let winner = |team: &str| json!({"id": "winner", "citation": "Contest winner", "team_ids": [team]});
+    assert_eq!(f.get("/api/contests/spring/awards").await.json(), json!([first]));
+    let over = |thawed_at_ms| BoardHeader {
+        ended_at_ms: Some(START_MS + 5 * HOUR_MS),
+        finalized_at_ms: Some(START_MS + 6 * HOUR_MS),
+        thawed_at_ms,
+        ..event_header()
+    };
+    f.show(over(None), 2);
+    assert_eq!(f.get("/api/contests/spring/awards").await.json(), json!([first]));
+    assert_eq!(
+        f.get_as_admin("/api/contests/spring/awards?view=jury").await.json(),
+        json!([winner("3"), first])
+    );
+    assert_eq!(
+        f.get("/api/contests/spring/state").await.json()["end_of_updates"],
+        json!(null)
+    );
+    f.show(over(Some(START_MS + 7 * HOUR_MS)), 3);
+    assert_eq!(
+        f.get("/api/contests/spring/awards").await.json(),
+        json!([winner("1"), first])
+    );
+    assert_eq!(
+        f.get("/api/contests/spring/state").await.json()["end_of_updates"],
+        "2026-03-14T15:00:00.000Z"
+    );
+}
