@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::etag::conditional;
@@ -38,9 +38,17 @@ struct Shared;
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
         document.info.version = "v1".into();
-        let operations = document.paths.paths.values_mut().flat_map(|p| [&mut p.get, &mut p.post]).flatten();
+        let operations = document
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|p| [&mut p.get, &mut p.post])
+            .flatten();
         for operation in operations {
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };

@@ -217,4 +217,32 @@ mod tests {
             assert_eq!(request_id(&with(hostile)).len(), 32);
         }
     }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_and_nothing_more() {
+        async fn panics() {
+            panic!("secret of the inside");
+        }
+        let router = axum::Router::new()
+            .route("/panics", axum::routing::get(panics))
+            .route(
+                "/bare",
+                axum::routing::get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "secret of the inside") }),
+            )
+            .layer(axum::middleware::from_fn(observe));
+        for path in ["/panics", "/bare"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = tower::ServiceExt::oneshot(router.clone(), request).await.unwrap();
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()[header::CONTENT_TYPE]),
+                (500, &HeaderValue::from_static(PROBLEM_JSON))
+            );
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let text = std::str::from_utf8(&bytes).unwrap();
+            assert!(
+                text.contains("\"code\":\"internal\"") && text.contains("request_id") && !text.contains("secret"),
+                "{text}"
+            );
+        }
+    }
 }

@@ -6,8 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gravity_events::DecodeError;
 use gravity_ingest::log::LogError;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::misfit::Misfit;
 
@@ -27,45 +28,87 @@ pub struct FieldError {
 }
 
 /// An error as its reader gets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+#[derive(Serialize, ToSchema)]
+struct Shape<'a> {
     /// `urn:gravity:problem:<code>`.
     #[serde(rename = "type")]
-    pub kind: String,
+    kind: String,
     /// The meaning of the status, in words.
-    pub title: String,
+    title: &'a str,
     /// HTTP status.
-    pub status: u16,
+    status: u16,
     /// What was wrong with this request.
-    pub detail: String,
+    detail: &'a str,
     /// Stable, for programs.
-    pub code: Cow<'static, str>,
+    code: &'a str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    hint: Option<&'a str>,
     /// The request's id, as in `x-request-id` and the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    request_id: Option<&'a str>,
     /// Fields at fault.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+/// An error of a route. [`crate::http::layers::observe`] adds the request's id on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for programs.
+    pub code: Cow<'static, str>,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Fields at fault.
     pub errors: Vec<FieldError>,
     /// Seconds after which a retry makes sense; sent as `Retry-After`.
-    #[serde(skip)]
     pub retry_after_s: Option<u32>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shape = Shape {
+            kind: format!("urn:gravity:problem:{}", self.code),
+            title: self.status_code().canonical_reason().unwrap_or("Error"),
+            status: self.status,
+            detail: &self.detail,
+            code: &self.code,
+            hint: self.hint.as_deref(),
+            request_id: None,
+            errors: &self.errors,
+        };
+        shape.serialize(serializer)
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Shape::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Shape::schemas(schemas);
+    }
 }
 
 impl Problem {
     /// A problem of this status and code.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Problem {
-        let code = code.into();
         Problem {
-            kind: format!("urn:gravity:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
+            code: code.into(),
             detail: shortened(detail.into()),
-            code,
             hint: None,
-            request_id: None,
             errors: Vec::new(),
             retry_after_s: None,
         }

@@ -11,9 +11,11 @@ use tokio::sync::Semaphore;
 /// Partitions of every topic.
 pub const PARTITIONS: u32 = 3;
 
+type Entries = BTreeMap<(Topic, u32), Vec<Entry>>;
+
 /// Keeps what is appended. `fail` makes the next append an error; `gate` holds appends back while it has no permit.
 pub struct MemoryLog {
-    pub entries: Arc<Mutex<BTreeMap<(Topic, u32), Vec<Entry>>>>,
+    pub entries: Arc<Mutex<Entries>>,
     pub fail: Mutex<Option<LogError>>,
     pub gate: Arc<Semaphore>,
 }

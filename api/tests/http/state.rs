@@ -141,10 +141,7 @@ async fn waiting_says_that_it_is_in_force() {
         }
         f.commit(&[]);
     };
-    let (answer, ()) = tokio::join!(
-        f.post_json(&path, json!({"action": "end"})),
-        commit
-    );
+    let (answer, ()) = tokio::join!(f.post_json(&path, json!({"action": "end"})), commit);
     assert_eq!(
         (answer.status.as_u16(), &answer.json()["result"]["status"]),
         (200, &json!("counted"))
