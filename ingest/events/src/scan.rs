@@ -52,18 +52,25 @@ pub(crate) struct Scanner<'a> {
 
 type Scanned<T> = Result<T, JsonError>;
 
-/// Bytes that end a run of plain characters in a string: quote, backslash, control characters.
-const STOPS: [bool; 256] = {
-    let mut stops = [false; 256];
-    let mut b = 0;
-    while b < 0x20 {
-        stops[b] = true;
-        b += 1;
+/// How many bytes pass before a quote, a backslash or a control character.
+fn plain_run(bytes: &[u8]) -> usize {
+    // Eight at a time: the top bit of a byte in `stops` is set where that byte ends the run. A borrow can set it
+    // falsely, but only after (in little endian: above) a true one, and the lowest is all that is asked for.
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let below = |x: u64, limit: u64| x.wrapping_sub(ONES * limit) & !x;
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let stops = (below(word, 0x20) | is(b'"') | is(b'\\')) & TOPS;
+        if stops != 0 {
+            return n * 8 + stops.trailing_zeros() as usize / 8;
+        }
     }
-    stops[b'"' as usize] = true;
-    stops[b'\\' as usize] = true;
-    stops
-};
+    let stops = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
+}
 
 impl<'a> Scanner<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
@@ -78,6 +85,7 @@ impl<'a> Scanner<'a> {
         self.bytes
     }
 
+    #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -90,6 +98,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips insignificant space.
+    #[inline]
     pub fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
@@ -97,6 +106,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips space, then takes `byte` if it is next.
+    #[inline]
     pub fn take(&mut self, byte: u8) -> bool {
         self.space();
         let is = self.peek() == Some(byte);
@@ -105,6 +115,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips space, then takes `byte` or fails.
+    #[inline]
     pub fn need(&mut self, byte: u8, what: &'static str) -> Scanned<()> {
         if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
@@ -125,9 +136,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            while self.bytes.get(self.at).is_some_and(|b| !STOPS[usize::from(*b)]) {
-                self.at += 1;
-            }
+            self.at += plain_run(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -232,9 +241,9 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                Some(b'"') => drop(self.string()?),
-                Some(b'-' | b'0'..=b'9') => drop(self.number()?),
-                _ => drop(self.literal()?),
+                Some(b'"') => self.string().map(|_| ())?,
+                Some(b'-' | b'0'..=b'9') => self.number().map(|_| ())?,
+                _ => self.literal().map(|_| ())?,
             }
             loop {
                 let Some(close) = open.last().copied() else {
@@ -374,6 +383,24 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(text).is_ok(),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn runs_end_at_the_first_stop() {
+        for at in 0..20 {
+            for byte in 0..=255_u8 {
+                for other in [b'a', 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0x9f, 0xa2, 0xdc, 0xff] {
+                    let mut bytes = [other; 20];
+                    bytes[at] = byte;
+                    let stops = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    assert_eq!(
+                        plain_run(&bytes),
+                        if stops { at } else { 20 },
+                        "{byte} at {at} among {other}"
+                    );
+                }
+            }
         }
     }
 

@@ -55,7 +55,7 @@ fn respell(value: &Value, seed: u64) -> String {
         };
         let chars = text.chars().enumerate().map(|(n, c)| {
             let plain = c >= ' ' && c != '"' && c != '\\';
-            if plain && (seed + n as u64) % 3 > 0 {
+            if plain && !(seed + n as u64).is_multiple_of(3) {
                 c.to_string()
             } else {
                 escaped(c)
@@ -71,7 +71,7 @@ fn respell(value: &Value, seed: u64) -> String {
                 .collect();
             let by = seed as usize % members.len().max(1);
             members.rotate_left(by);
-            if seed % 2 == 0 {
+            if seed.is_multiple_of(2) {
                 members.reverse();
             }
             format!("{{\n{} }}", members.join(" , "))

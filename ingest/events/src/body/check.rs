@@ -132,7 +132,7 @@ fn nested_option(value: &Option<impl Check>) -> Checked {
     optional(value, Check::check)
 }
 
-fn each<T: Check>(items: &Vec<T>) -> Checked {
+fn each<T: Check>(items: &[T]) -> Checked {
     list(items, T::check)
 }
 
@@ -146,7 +146,7 @@ fn finite(value: &f64) -> Checked {
 }
 
 /// The overall division has no name.
-fn board_versions(items: &Vec<(crate::Id, u64)>) -> Checked {
+fn board_versions(items: &[(crate::Id, u64)]) -> Checked {
     list(items, |(division, version)| {
         if division == OVERALL {
             Ok(())

@@ -24,6 +24,8 @@ struct Member {
     key_end: usize,
     /// Past its value.
     end: usize,
+    /// Its key has an escape or a character from U+E000 on: bytes do not sort as UTF-16 does.
+    odd: bool,
 }
 
 impl Scratch {
@@ -97,6 +99,7 @@ impl Scratch {
                     return s.expected("a key in quotes");
                 }
                 let key_end = self.string(s)?;
+                let odd = self.out[start..key_end].iter().any(|b| *b == b'\\' || *b >= 0xee);
                 s.need(b':', "`:`")?;
                 self.out.push(b':');
                 self.nested(s, depth)?;
@@ -104,6 +107,7 @@ impl Scratch {
                     start,
                     key_end,
                     end: self.out.len(),
+                    odd,
                 };
                 in_order = in_order
                     && (self.members.len() == first
@@ -219,9 +223,9 @@ fn key<'a>(out: &'a [u8], member: &Member) -> &'a [u8] {
 /// The order of two members by the UTF-16 code units of their keys. Bytes of UTF-8 have the same order, unless a
 /// character from U+E000 on (whose first byte is 0xEE or more) or an escape is there.
 fn compare(out: &[u8], a: &Member, b: &Member) -> Ordering {
+    let odd = a.odd || b.odd;
     let (a, b) = (key(out, a), key(out, b));
-    let odd = |key: &[u8]| key.iter().any(|b| *b == b'\\' || *b >= 0xee);
-    if !odd(a) && !odd(b) {
+    if !odd {
         return a.cmp(b);
     }
     let text = |key: &[u8]| unescape(&String::from_utf8_lossy(key), 0).unwrap_or_default();

@@ -94,7 +94,7 @@ pub(crate) fn id(id: &Id) -> Checked {
     }
 }
 
-pub(crate) fn ids(ids: &Vec<Id>) -> Checked {
+pub(crate) fn ids(ids: &[Id]) -> Checked {
     list(ids, id)
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn mark(value: &u32) -> Checked {
     within(i64::from(*value), 0, 1_000_000)
 }
 
-pub(crate) fn marks(values: &Vec<u32>) -> Checked {
+pub(crate) fn marks(values: &[u32]) -> Checked {
     list(values, mark)
 }
 

@@ -43,6 +43,13 @@ const KNOWN: [&str; 12] = [
     "data_base64",
 ];
 
+/// Place of an attribute in [`KNOWN`].
+fn known(name: &str) -> Option<usize> {
+    KNOWN
+        .iter()
+        .position(|known| known.len() == name.len() && *known == name)
+}
+
 /// Decodes a record; the identity is only computed where it is asked for (else it is zero).
 pub(super) fn decode(bytes: &[u8], identify: bool) -> Result<(Record, Identity), DecodeError> {
     if bytes.len() > MAX_RECORD_BYTES {
@@ -74,14 +81,12 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
     let mut envelope = Envelope::default();
     let (mut given, mut unknown) = (0_u16, SmallVec::<[Cow<'a, str>; 4]>::new());
     s.need(b'{', "`{`: a record is an object")?;
-    if s.take(b'}') {
-        return Ok(envelope);
-    }
-    loop {
+    let mut open = !s.take(b'}');
+    while open {
         let key = s.key()?;
         let name = string_at(text, &key)?;
         s.space();
-        let Some(bit) = KNOWN.iter().position(|known| *known == name) else {
+        let Some(bit) = known(&name) else {
             if unknown.contains(&name) {
                 return Err(twice(&name));
             }
@@ -94,7 +99,8 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
             }
             unknown.push(name);
             s.skip()?;
-            if more(&mut s)? { continue } else { break }
+            open = more(&mut s)?;
+            continue;
         };
         if given & (1 << bit) != 0 {
             return Err(twice(&name));
@@ -139,9 +145,7 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
                 } = value;
             }
         }
-        if !more(&mut s)? {
-            break;
-        }
+        open = more(&mut s)?;
     }
     s.end()?;
     Ok(envelope)
@@ -268,7 +272,7 @@ fn required(field: &str, value: Option<Cow<'_, str>>) -> Result<Id, DecodeError>
 fn optional(field: &str, value: Option<Cow<'_, str>>) -> Result<Option<Id>, DecodeError> {
     let Some(value) = value else { return Ok(None) };
     match id_problem(&value) {
-        None => Ok(Some(Id::from(value))),
+        None => Ok(Some(Id::from(value.as_ref()))),
         Some(problem) => Err(DecodeError::Invalid {
             field: field.into(),
             problem: problem.into(),
