@@ -178,7 +178,8 @@ async fn the_jury_sees_its_view() {
 async fn a_stream_resumes_from_the_header_before_the_parameter() {
     let server = Server::new();
     publish(&server.boards, epoch_of(3, View::Public, 2, &[("1", 9)]));
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+    type Headers = [(&'static str, &'static str)];
+    let cases: [(&str, &Headers, &str); 5] = [
         ("", &[], "snapshot"),
         ("?last_event_id=1", &[], "delta"),
         ("?last_event_id=7", &[("last-event-id", "1")], "delta"),
