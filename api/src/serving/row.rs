@@ -19,7 +19,7 @@ pub struct TeamRow {
     pub firsts: Vec<Id>,
     /// Its name's sort key.
     pub(super) name_key: Arc<[u8]>,
-    /// Its identity: a row has another one whenever its content is another. Never shown.
+    /// Its identity: another one whenever its content changed. Never shown.
     pub(super) serial: u64,
 }
 
@@ -29,6 +29,11 @@ impl TeamRow {
     pub fn score_cmp(&self, other: &TeamRow) -> Ordering {
         let key = |r: &BoardRow| (r.hidden, Reverse(r.solved), r.penalty, r.last_solved_min);
         key(&self.row).cmp(&key(&other.row))
+    }
+
+    /// Whether it shows the same. A row that changed and changed back has another identity, but the same content.
+    pub(super) fn same_content(&self, other: &TeamRow) -> bool {
+        self.serial == other.serial || (&self.row, &self.firsts) == (&other.row, &other.firsts)
     }
 }
 

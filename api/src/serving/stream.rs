@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt, Stream};
+use futures::Stream;
 use gravity_events::Id;
 use gravity_events::board::View;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Key, What};
 use super::query::{checked_limit, place, team_json};
@@ -62,7 +63,8 @@ struct Subscription {
     rest: Option<Bytes>,
     started: bool,
     newest: watch::Receiver<Option<Arc<Shown>>>,
-    heartbeat: Interval,
+    /// When the next heartbeat is due: the start plus a whole number of periods.
+    heartbeat_at: Instant,
     _counted: Counted,
 }
 
@@ -100,8 +102,6 @@ impl Boards {
         if open >= self.options.max_subscribers {
             return Err(ServeError::TooManySubscribers { open });
         }
-        let mut heartbeat = interval_at(Instant::now() + self.options.heartbeat, self.options.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let subscription = Subscription {
             boards: self.clone(),
             view: query.view,
@@ -113,7 +113,7 @@ impl Boards {
             rest: None,
             started: false,
             newest,
-            heartbeat,
+            heartbeat_at: Instant::now() + self.options.heartbeat,
             _counted: counted,
         };
         Ok(futures::stream::unfold(subscription, |mut subscription| async move {
@@ -135,7 +135,7 @@ impl Subscription {
                 return Some(rest);
             }
             // First, so that a board that changes all the time does not hold it up.
-            if self.heartbeat.tick().now_or_never().is_some() {
+            if self.heartbeat_due() {
                 return Some(Bytes::from_static(HEARTBEAT));
             }
             let shown = self.newest.borrow_and_update().clone();
@@ -148,10 +148,20 @@ impl Subscription {
             }
             tokio::select! {
                 biased;
-                _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT)),
+                () = sleep_until(self.heartbeat_at) => {}
                 changed = self.newest.changed() => changed.ok()?,
             }
         }
+    }
+
+    /// Whether a heartbeat is due; then the next is at the period after now.
+    fn heartbeat_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = now >= self.heartbeat_at;
+        while now >= self.heartbeat_at {
+            self.heartbeat_at += self.boards.options.heartbeat.max(Duration::from_millis(1));
+        }
+        due
     }
 
     /// What brings the client to the newest state, if it does not have that.
@@ -207,10 +217,12 @@ impl Subscription {
         if self.seen.as_ref() == Some(&now) {
             return None;
         }
+        // Teams that are not on the board share one answer, so that made-up names do not fill the cache.
+        let shared = if now.is_some() { team.clone() } else { Id::default() };
         self.seen = Some(now);
         let key = Key {
             state: newest.id,
-            what: What::You(team.clone()),
+            what: What::You(shared),
         };
         let frame = || delta::frame(newest.version, "you", &team_json(newest, team));
         Some(self.boards.cache(self.view).get(key, frame))
