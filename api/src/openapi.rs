@@ -4,10 +4,12 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::etag::conditional;
+use crate::http::problem::PROBLEM_JSON;
 use crate::http::{Problem, health, pages};
 use crate::services::{contests, events, ops, records};
 
@@ -17,7 +19,7 @@ use crate::services::{contests, events, ops, records};
     tags((name = "records", description = "CloudEvents in"), (name = "events", description = "Events and their boards"),
         (name = "contests", description = "CLICS Contest API, read side"), (name = "operations", description = "Probes and the operator's work"),
         (name = "pages", description = "For browsers")),
-    modifiers(&Token),
+    modifiers(&Shared),
     paths(
         pages::index, pages::board, pages::asset,
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
@@ -30,20 +32,62 @@ use crate::services::{contests, events, ops, records};
 )]
 struct Document;
 
-struct Token;
+/// What holds for every route: the token's scheme, and that errors are problems.
+struct Shared;
 
-impl Modify for Token {
+impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
-        // Every route may fail unforeseen; said once, with the shape of every problem.
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
         document.info.version = "v1".into();
+        let operations = document
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|p| [&mut p.get, &mut p.post])
+            .flatten();
+        for operation in operations {
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                if status.starts_with(['4', '5'])
+                    && let Some(content) = response.content.swap_remove("application/json")
+                {
+                    response.content.insert(PROBLEM_JSON.into(), content);
+                }
+                if response.description.is_empty() {
+                    response.description = description(status).into();
+                }
+            }
+        }
+    }
+}
+
+/// What a status means where its route says nothing more.
+fn description(status: &str) -> &str {
+    match status {
+        "200" => "The answer",
+        "201" => "Created",
+        "304" => "The caller has it already (If-None-Match)",
+        "400" => "The request cannot be read",
+        "401" => "A token is missing or wrong",
+        "404" => "There is no such thing",
+        "413" => "The body is too large",
+        "415" => "The body's media type is not one that the route reads",
+        "422" => "A field is missing, unknown or wrong",
+        "503" => "Not now; see Retry-After",
+        "507" => "The log has no space left",
+        _ => "See `code` and `detail`",
     }
 }
 
 /// The document as JSON, the same text for the same build.
 pub fn document() -> String {
-    let mut text = Document::openapi().to_pretty_json().expect("the document is plain data");
+    let mut text = Document::openapi()
+        .to_pretty_json()
+        .expect("the document is plain data");
     text.push('\n');
     text
 }

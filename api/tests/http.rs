@@ -1,5 +1,7 @@
 //! The HTTP interface over a fake log and a real serving index.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of test functions
+
 mod http {
     mod contests;
     mod fixture;

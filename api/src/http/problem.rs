@@ -6,8 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gravity_events::DecodeError;
 use gravity_ingest::log::LogError;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::misfit::Misfit;
 
@@ -27,45 +28,87 @@ pub struct FieldError {
 }
 
 /// An error as its reader gets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+#[derive(Serialize, ToSchema)]
+struct Shape<'a> {
     /// `urn:gravity:problem:<code>`.
     #[serde(rename = "type")]
-    pub kind: String,
+    kind: String,
     /// The meaning of the status, in words.
-    pub title: String,
+    title: &'a str,
     /// HTTP status.
-    pub status: u16,
+    status: u16,
     /// What was wrong with this request.
-    pub detail: String,
+    detail: &'a str,
     /// Stable, for programs.
-    pub code: Cow<'static, str>,
+    code: &'a str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    hint: Option<&'a str>,
     /// The request's id, as in `x-request-id` and the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    request_id: Option<&'a str>,
     /// Fields at fault.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+/// An error of a route. [`crate::http::layers::observe`] adds the request's id on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for programs.
+    pub code: Cow<'static, str>,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Fields at fault.
     pub errors: Vec<FieldError>,
     /// Seconds after which a retry makes sense; sent as `Retry-After`.
-    #[serde(skip)]
     pub retry_after_s: Option<u32>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shape = Shape {
+            kind: format!("urn:gravity:problem:{}", self.code),
+            title: self.status_code().canonical_reason().unwrap_or("Error"),
+            status: self.status,
+            detail: &self.detail,
+            code: &self.code,
+            hint: self.hint.as_deref(),
+            request_id: None,
+            errors: &self.errors,
+        };
+        shape.serialize(serializer)
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Shape::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Shape::schemas(schemas);
+    }
 }
 
 impl Problem {
     /// A problem of this status and code.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Problem {
-        let code = code.into();
         Problem {
-            kind: format!("urn:gravity:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
+            code: code.into(),
             detail: shortened(detail.into()),
-            code,
             hint: None,
-            request_id: None,
             errors: Vec::new(),
             retry_after_s: None,
         }
@@ -79,7 +122,10 @@ impl Problem {
 
     /// Names a field at fault.
     pub fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Problem {
-        self.errors.push(FieldError { field: shortened(field.into()), message: shortened(message.into()) });
+        self.errors.push(FieldError {
+            field: shortened(field.into()),
+            message: shortened(message.into()),
+        });
         self
     }
 
@@ -91,14 +137,23 @@ impl Problem {
 
     /// 404 for an event that is not there.
     pub fn unknown_event(event: &str) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "unknown_event", format!("there is no event `{}`", clip(event, 80)))
-            .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_event",
+            format!("there is no event `{}`", clip(event, 80)),
+        )
+        .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
     }
 
     /// 422: one field holds something that cannot be accepted.
     pub fn invalid(field: &str, message: impl Into<String>) -> Problem {
         let message = message.into();
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("`{field}` {message}")).field(field, message)
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            format!("`{field}` {message}"),
+        )
+        .field(field, message)
     }
 
     /// The status as axum has it.
@@ -108,7 +163,11 @@ impl Problem {
 }
 
 fn shortened(text: String) -> String {
-    if text.len() <= MAX_TEXT_BYTES { text } else { format!("{}…", clip(&text, MAX_TEXT_BYTES)) }
+    if text.len() <= MAX_TEXT_BYTES {
+        text
+    } else {
+        format!("{}…", clip(&text, MAX_TEXT_BYTES))
+    }
 }
 
 /// The first bytes of a text, at most `bytes`, cut between characters.
@@ -158,13 +217,19 @@ impl From<LogError> for Problem {
             LogError::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_closed", "the server is stopping")
                 .hint("send the same request again: a record counts once however often it is sent")
                 .retry_after(5),
-            LogError::Kafka { retriable: true, .. } => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "the log cannot be reached")
-                    .hint("send the same request again: a record counts once however often it is sent")
-                    .retry_after(5)
-            }
-            _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log failed to store the request")
-                .hint("the server's log has the reason, under this request's id; sending it again is safe"),
+            LogError::Kafka { retriable: true, .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "log_unavailable",
+                "the log cannot be reached",
+            )
+            .hint("send the same request again: a record counts once however often it is sent")
+            .retry_after(5),
+            _ => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "log_failed",
+                "the log failed to store the request",
+            )
+            .hint("the server's log has the reason, under this request's id; sending it again is safe"),
         }
     }
 }
@@ -172,15 +237,22 @@ impl From<LogError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
-        let mut response = (self.status_code(), [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
+        let mut response = (
+            self.status_code(),
+            [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))],
+            body,
+        )
             .into_response();
         if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.status_code() == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"gravity\""));
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"gravity\""),
+            );
         }
         response
     }
@@ -201,17 +273,27 @@ mod tests {
 
     #[test]
     fn decode_errors_name_their_field() {
-        let p = Problem::from(DecodeError::Missing { field: "data.team".into() });
-        assert_eq!((p.status, p.code.as_ref(), p.errors[0].field.as_str()), (400, "missing", "data.team"));
+        let p = Problem::from(DecodeError::Missing {
+            field: "data.team".into(),
+        });
+        assert_eq!(
+            (p.status, p.code.as_ref(), p.errors[0].field.as_str()),
+            (400, "missing", "data.team")
+        );
         let p = Problem::from(DecodeError::TooLarge { bytes: 9, limit: 8 });
         assert_eq!((p.status, p.code.as_ref()), (413, "too_large"));
     }
 
     #[test]
     fn log_errors_hide_the_machine() {
-        let p = Problem::from(LogError::Full { path: "/data/secret".into() });
+        let p = Problem::from(LogError::Full {
+            path: "/data/secret".into(),
+        });
         assert_eq!(p.status, 507);
         assert!(!serde_json::to_string(&p).unwrap().contains("secret"));
-        assert_eq!(Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER], "5");
+        assert_eq!(
+            Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER],
+            "5"
+        );
     }
 }

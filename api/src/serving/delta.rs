@@ -6,7 +6,7 @@ use gravity_events::Id;
 use serde::Serialize;
 
 use super::json::{BoardJson, MetaJson, RowJson, encode, shown_epoch};
-use super::row::RankedRow;
+use super::row::{RankedRow, TeamRow};
 use super::state::BoardState;
 
 #[derive(Serialize)]
@@ -34,14 +34,18 @@ pub(super) fn frame(version: u64, event: &str, json: &[u8]) -> Vec<u8> {
 
 /// The first rows of a board.
 pub(super) fn snapshot(state: &BoardState, limit: usize) -> Vec<u8> {
-    frame(state.version, "snapshot", &encode(&BoardJson::of(state, 0, &state.window(0, limit), None)))
+    frame(
+        state.version,
+        "snapshot",
+        &encode(&BoardJson::of(state, 0, &state.window(0, limit), None)),
+    )
 }
 
 /// What turns the first rows of one state into those of another.
 pub(super) fn delta(base: &BoardState, new: &BoardState, limit: usize) -> Vec<u8> {
     let (before, now) = (base.window(0, limit), new.window(0, limit));
-    let known: HashMap<&Id, u64> = before.iter().map(|r| (&r.row.team, r.row.serial)).collect();
-    let changed = |r: &&RankedRow| known.get(&r.row.team) != Some(&r.row.serial);
+    let known: HashMap<&Id, &TeamRow> = before.iter().map(|r| (&r.row.team, &*r.row)).collect();
+    let changed = |r: &&RankedRow| !known.get(&r.row.team).is_some_and(|row| row.same_content(&r.row));
     let order = |window| -> Vec<(&Id, Option<u32>)> {
         let window: &[RankedRow] = window;
         window.iter().map(|r| (&r.row.team, r.rank)).collect()

@@ -19,7 +19,7 @@ pub struct TeamRow {
     pub firsts: Vec<Id>,
     /// Its name's sort key.
     pub(super) name_key: Arc<[u8]>,
-    /// Its identity: a row has another one whenever its content is another. Never shown.
+    /// Its identity: another one whenever its content changed. Never shown.
     pub(super) serial: u64,
 }
 
@@ -29,6 +29,11 @@ impl TeamRow {
     pub fn score_cmp(&self, other: &TeamRow) -> Ordering {
         let key = |r: &BoardRow| (r.hidden, Reverse(r.solved), r.penalty, r.last_solved_min);
         key(&self.row).cmp(&key(&other.row))
+    }
+
+    /// Whether it shows the same. A row that changed and changed back has another identity, but the same content.
+    pub(super) fn same_content(&self, other: &TeamRow) -> bool {
+        self.serial == other.serial || (&self.row, &self.firsts) == (&other.row, &other.firsts)
     }
 }
 
@@ -52,7 +57,9 @@ pub(super) struct ByRank;
 
 impl Order for ByRank {
     fn order(a: &TeamRow, b: &TeamRow) -> Ordering {
-        a.score_cmp(b).then_with(|| a.name_key.cmp(&b.name_key)).then_with(|| natural_cmp(&a.team, &b.team))
+        a.score_cmp(b)
+            .then_with(|| a.name_key.cmp(&b.name_key))
+            .then_with(|| natural_cmp(&a.team, &b.team))
     }
 }
 
@@ -85,8 +92,21 @@ mod tests {
     use super::*;
 
     fn row(team: &str, name: &str, solved: u32, penalty: i64, last: i64, hidden: bool) -> TeamRow {
-        let row = BoardRow { name: name.into(), solved, penalty, last_solved_min: last, hidden, ..Default::default() };
-        TeamRow { team: team.into(), name_key: name_key(name), row, firsts: vec![], serial: 0 }
+        let row = BoardRow {
+            name: name.into(),
+            solved,
+            penalty,
+            last_solved_min: last,
+            hidden,
+            ..Default::default()
+        };
+        TeamRow {
+            team: team.into(),
+            name_key: name_key(name),
+            row,
+            firsts: vec![],
+            serial: 0,
+        }
     }
 
     #[test]
@@ -113,8 +133,21 @@ mod tests {
     /// The examples of UTS #10, section 1.1 and 1.3, for the root locale, and characters that collation ignores.
     #[test]
     fn names_sort_as_unicode_says() {
-        let ascending =
-            ["", "-x", "cab", "Cab", "cáb", "dab", "Résumé 1", "Résumé-2", "role", "Rôle", "roles", "я", "你"];
+        let ascending = [
+            "",
+            "-x",
+            "cab",
+            "Cab",
+            "cáb",
+            "dab",
+            "Résumé 1",
+            "Résumé-2",
+            "role",
+            "Rôle",
+            "roles",
+            "я",
+            "你",
+        ];
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
                 assert_eq!(name_key(a).cmp(&name_key(b)), i.cmp(&j), "{a} {b}");

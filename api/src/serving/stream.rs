@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt, Stream};
+use futures::Stream;
 use gravity_events::Id;
 use gravity_events::board::View;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Key, What};
 use super::query::{checked_limit, place, team_json};
@@ -62,7 +63,8 @@ struct Subscription {
     rest: Option<Bytes>,
     started: bool,
     newest: watch::Receiver<Option<Arc<Shown>>>,
-    heartbeat: Interval,
+    /// When the next heartbeat is due: the start plus a whole number of periods.
+    heartbeat_at: Instant,
     _counted: Counted,
 }
 
@@ -84,17 +86,22 @@ impl Boards {
     ) -> Result<impl Stream<Item = SseFrame> + Send + 'static + use<>, ServeError> {
         let limit = checked_limit(query.limit)?;
         self.shown(&query.event, query.view, &query.division)?;
-        let unknown = || ServeError::UnknownEvent { event: query.event.to_string() };
+        let unknown = || ServeError::UnknownEvent {
+            event: query.event.to_string(),
+        };
         let event = self.event(&query.event, query.view)?;
-        let newest = event.boards.get(&query.division).ok_or_else(unknown)?.channel.subscribe();
+        let newest = event
+            .boards
+            .get(&query.division)
+            .ok_or_else(unknown)?
+            .channel
+            .subscribe();
         drop(event);
         let open = self.subscribers.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self.subscribers.clone());
         if open >= self.options.max_subscribers {
             return Err(ServeError::TooManySubscribers { open });
         }
-        let mut heartbeat = interval_at(Instant::now() + self.options.heartbeat, self.options.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let subscription = Subscription {
             boards: self.clone(),
             view: query.view,
@@ -106,7 +113,7 @@ impl Boards {
             rest: None,
             started: false,
             newest,
-            heartbeat,
+            heartbeat_at: Instant::now() + self.options.heartbeat,
             _counted: counted,
         };
         Ok(futures::stream::unfold(subscription, |mut subscription| async move {
@@ -128,7 +135,7 @@ impl Subscription {
                 return Some(rest);
             }
             // First, so that a board that changes all the time does not hold it up.
-            if self.heartbeat.tick().now_or_never().is_some() {
+            if self.heartbeat_due() {
                 return Some(Bytes::from_static(HEARTBEAT));
             }
             let shown = self.newest.borrow_and_update().clone();
@@ -141,10 +148,20 @@ impl Subscription {
             }
             tokio::select! {
                 biased;
-                _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT)),
+                () = sleep_until(self.heartbeat_at) => {}
                 changed = self.newest.changed() => changed.ok()?,
             }
         }
+    }
+
+    /// Whether a heartbeat is due; then the next is at the period after now.
+    fn heartbeat_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = now >= self.heartbeat_at;
+        while now >= self.heartbeat_at {
+            self.heartbeat_at += self.boards.options.heartbeat.max(Duration::from_millis(1));
+        }
+        due
     }
 
     /// What brings the client to the newest state, if it does not have that.
@@ -163,12 +180,20 @@ impl Subscription {
         self.has = Some((newest.id, newest.version));
         let board = match base {
             _ if has_newest => None,
-            Some(base) => Some(cache.get(Key { state: newest.id, what: What::Delta { base: base.id, limit } }, || {
-                delta::delta(base, newest, limit)
-            })),
-            None => Some(
-                cache.get(Key { state: newest.id, what: What::Snapshot { limit } }, || delta::snapshot(newest, limit)),
-            ),
+            Some(base) => Some(cache.get(
+                Key {
+                    state: newest.id,
+                    what: What::Delta { base: base.id, limit },
+                },
+                || delta::delta(base, newest, limit),
+            )),
+            None => Some(cache.get(
+                Key {
+                    state: newest.id,
+                    what: What::Snapshot { limit },
+                },
+                || delta::snapshot(newest, limit),
+            )),
         };
         let you = self.you(newest);
         match board {
@@ -184,13 +209,21 @@ impl Subscription {
     fn you(&mut self, newest: &BoardState) -> Option<Bytes> {
         let team = self.team.as_ref()?;
         let now = place(newest, team).map(|(position, _, window)| {
-            (position, window.iter().map(|row| (row.row.serial, row.rank)).collect::<Vec<_>>())
+            (
+                position,
+                window.iter().map(|row| (row.row.serial, row.rank)).collect::<Vec<_>>(),
+            )
         });
         if self.seen.as_ref() == Some(&now) {
             return None;
         }
+        // Teams that are not on the board share one answer, so that made-up names do not fill the cache.
+        let shared = if now.is_some() { team.clone() } else { Id::default() };
         self.seen = Some(now);
-        let key = Key { state: newest.id, what: What::You(team.clone()) };
+        let key = Key {
+            state: newest.id,
+            what: What::You(shared),
+        };
         let frame = || delta::frame(newest.version, "you", &team_json(newest, team));
         Some(self.boards.cache(self.view).get(key, frame))
     }

@@ -1,0 +1,175 @@
+// One row of a board: builds its element, and fills it from a row of the API. Used by the table and by "your team".
+import { bookmark, make, setAttribute, setText } from './dom.js';
+import { cellKind, cellLabel, cellText, count, safeColour } from './format.js';
+
+/** What the columns are, from a board: a new object only when they change, so that rows can compare with `===`. */
+export function columnsOf(board, known) {
+  const problems = board.problems ?? [];
+  const byTime = Number.isFinite(board.penalty_min);
+  const key = JSON.stringify([byTime, problems.map((p) => [p.problem, p.label, p.name, p.rgb])]);
+  if (known?.key === key) return known;
+  return {
+    key,
+    byTime,
+    problems: problems.map((p) => ({ id: p.problem, label: p.label ?? p.problem, name: p.name ?? '', rgb: safeColour(p.rgb) })),
+  };
+}
+
+/** An empty row for `columns`. */
+export function makeRow(columns, cellRole = 'gridcell') {
+  const row = make('div', { class: 'row', role: 'row' });
+  const parts = {
+    rank: make('span', { class: 'rank' }),
+    move: make('span', { class: 'move', 'aria-hidden': 'true' }),
+    pin: make('button', { class: 'pin', type: 'button', tabindex: '-1', 'aria-pressed': 'false' }, bookmark()),
+    name: make('span', { class: 'name', dir: 'auto' }),
+    organization: make('span', { class: 'organization', dir: 'auto' }),
+    score: make('div', { class: 'c-score', role: cellRole }),
+    penalty: make('div', { class: 'c-penalty', role: cellRole }),
+    cells: [],
+  };
+  const strip = make('div', { class: 'cells', role: 'none' });
+  for (const problem of columns.problems) {
+    const main = make('span', { class: 'main' });
+    const sub = make('span', { class: 'sub' });
+    const cell = make('div', { class: 'cell', role: cellRole, 'data-label': problem.label }, main, sub);
+    parts.cells.push({ cell, main, sub });
+    strip.append(cell);
+  }
+  row.append(
+    make('div', { class: 'c-rank', role: cellRole }, parts.move, parts.rank),
+    make('div', { class: 'c-team', role: 'rowheader' }, parts.pin, make('span', { class: 'names' }, parts.name, parts.organization)),
+    parts.score,
+    parts.penalty,
+    strip,
+  );
+  row.parts = parts;
+  row.columns = columns;
+  row.shown = null;
+  return row;
+}
+
+/** Fills `element` with `row` (undefined: not loaded yet). `flash`: cells that changed light up for a moment. */
+export function fillRow(element, row, { pinned = false, flash = false } = {}) {
+  const { parts, columns } = element;
+  const before = element.shown;
+  if (before !== row) {
+    if (row) fill(element, row, before?.team === row.team ? before : null, flash, columns);
+    else clear(element);
+    element.shown = row ?? null;
+  }
+  const mine = row !== undefined && pinned;
+  element.classList.toggle('mine', mine);
+  setAttribute(element, 'aria-selected', mine ? 'true' : null);
+  setAttribute(parts.pin, 'aria-pressed', String(mine));
+}
+
+function clear(element) {
+  const { parts } = element;
+  element.classList.add('loading');
+  element.removeAttribute('data-team');
+  setAttribute(element, 'aria-busy', 'true');
+  for (const part of ['rank', 'move', 'organization', 'score', 'penalty']) setText(parts[part], '');
+  setText(parts.name, 'Loading');
+  parts.pin.hidden = true;
+  for (const one of parts.cells) fillCell(one, undefined, null);
+}
+
+function fill(element, row, before, flash, columns) {
+  const { parts } = element;
+  const name = String(row.name ?? row.team);
+  const organization = row.organization && row.organization !== name ? String(row.organization) : '';
+  element.classList.remove('loading');
+  element.dataset.team = row.team;
+  setAttribute(element, 'aria-busy', null);
+  setText(parts.rank, Number.isFinite(row.rank) ? count(row.rank) : '–');
+  setText(parts.name, name);
+  setText(parts.organization, organization);
+  parts.name.title = organization ? `${name} (${organization})` : name;
+  setText(parts.score, count(row.score ?? 0));
+  setText(parts.penalty, Number.isFinite(row.penalty) ? count(row.penalty) : '');
+  parts.pin.hidden = false;
+  setAttribute(parts.pin, 'aria-label', `My team: ${name}`);
+  parts.pin.title = 'My team';
+
+  const rose = before && flash && Number.isFinite(row.rank) && Number.isFinite(before.rank) && row.rank < before.rank;
+  if (rose) {
+    setText(parts.move, `▲${before.rank - row.rank}`);
+    restart(parts.move, 'show');
+  } else if (!before) {
+    parts.move.classList.remove('show');
+  }
+  const cells = new Map(row.problems.map((cell) => [cell.problem, cell]));
+  columns.problems.forEach((problem, i) => {
+    const changed = fillCell(parts.cells[i], cells.get(problem.id), problem);
+    if (changed && before && flash) restart(parts.cells[i].cell, 'fresh');
+    else if (!before) parts.cells[i].cell.classList.remove('fresh');
+  });
+}
+
+function fillCell({ cell, main, sub }, value, problem) {
+  const text = cellText(value);
+  const kind = cellKind(value);
+  const first = kind === 'solved' && value.first === true;
+  const changed = main.textContent !== text.main || sub.textContent !== text.sub || cell.dataset.kind !== kind;
+  setText(main, text.main);
+  setText(sub, text.sub);
+  cell.dataset.kind = kind;
+  cell.classList.toggle('first', first);
+  const label = problem ? cellLabel(value, problem.label) : null;
+  setAttribute(cell, 'aria-label', label);
+  setAttribute(cell, 'title', kind === 'empty' ? null : label);
+  return changed;
+}
+
+function restart(element, name) {
+  element.classList.remove(name);
+  void element.offsetWidth; // a style flush: otherwise the animation would not begin anew
+  element.classList.add(name);
+}
+
+/** The head row for `columns`. */
+export function makeHead(columns) {
+  const head = make('div', { class: 'row head-row', role: 'row', 'aria-rowindex': '1' });
+  const column = (name, text, title) => make('div', { class: name, role: 'columnheader', title }, text);
+  const strip = make('div', { class: 'cells', role: 'none' });
+  head.counts = columns.problems.map((problem) => {
+    const dot = make('span', { class: problem.rgb ? 'dot' : 'dot none', 'aria-hidden': 'true' });
+    if (problem.rgb) dot.style.setProperty('--dot', problem.rgb);
+    const solved = make('span', { class: 'count', 'aria-hidden': 'true' });
+    const cell = make(
+      'div',
+      { class: 'problem', role: 'columnheader' },
+      make('span', { class: 'label', 'aria-hidden': 'true' }, dot, make('span', {}, problem.label)),
+      solved,
+    );
+    strip.append(cell);
+    return { cell, solved, problem };
+  });
+  head.append(
+    column('c-rank', 'Rank'),
+    column('c-team', 'Team'),
+    column('c-score', columns.byTime ? 'Solved' : 'Score'),
+    column('c-penalty', columns.byTime ? 'Penalty' : '', columns.byTime ? 'Penalty minutes' : null),
+    strip,
+  );
+  return head;
+}
+
+/** Puts the counts of solved and tried into a head row. */
+export function fillHead(head, problems) {
+  head.counts.forEach(({ cell, solved, problem }, i) => {
+    const of = problems[i] ?? {};
+    const known = Number.isFinite(of.solved) && Number.isFinite(of.tried);
+    setText(solved, known ? `${short(of.solved)}/${short(of.tried)}` : '');
+    const name = problem.name && problem.name !== problem.label ? `, ${problem.name}` : '';
+    const counts = known ? `: solved by ${count(of.solved)} of ${count(of.tried)} that tried` : '';
+    setAttribute(cell, 'aria-label', `Problem ${problem.label}${name}${counts}`);
+    setAttribute(cell, 'title', `${problem.label}${name}${counts}`);
+  });
+}
+
+// 12345 -> "12k": head cells are narrow; the exact figures are in the label.
+function short(n) {
+  return n < 1000 ? String(n) : n < 10_000 ? `${(Math.floor(n / 100) / 10).toFixed(1)}k` : `${Math.floor(n / 1000)}k`;
+}
