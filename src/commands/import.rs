@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
-use gravity_ingest::feeds::Importer;
+use gravity_ingest::feeds::{Importer, source_name};
 use gravity_ingest::feeds::clics::ClicsImporter;
 use gravity_ingest::feeds::cloudevents::CloudEventsImporter;
 use gravity_ingest::feeds::import::{ImportOptions, Report, import};
@@ -48,7 +48,7 @@ pub async fn run(args: ImportArgs, server: &ServerArgs) -> anyhow::Result<bool> 
     let mut importer: Box<dyn Importer> = match args.format {
         Format::Clics => {
             anyhow::ensure!(args.event != "-", "a CLICS feed does not name its event for us: say --event NAME");
-            Box::new(ClicsImporter::new(args.tenant.as_str(), args.event.as_str(), format!("clics:{}", args.event)))
+            Box::new(ClicsImporter::new(args.tenant.as_str(), args.event.as_str(), source_name("clics", &args.event)))
         }
         Format::Cloudevents if args.event == "-" => Box::new(CloudEventsImporter::new(None, None)),
         Format::Cloudevents => Box::new(CloudEventsImporter::new(None, Some(args.event.as_str().into()))),

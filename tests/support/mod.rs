@@ -37,6 +37,7 @@ pub fn gravity(dir: &Path, url: &str) -> Command {
 impl Server {
     /// Starts `gravity up` on a folder and waits until it is ready.
     pub async fn start(dir: &Path, env: &[(&str, &str)]) -> Server {
+        gravity_ingest::client::install_tls_provider();
         let port = free_port();
         let env: Vec<_> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let child = spawn(dir, port, &env);
