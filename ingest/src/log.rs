@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gravity_events::{Position, Topic};
 
+pub mod embedded;
 mod error;
+pub mod partitioner;
 
 pub use error::LogError;
 
