@@ -36,7 +36,7 @@ fn transactional(options: &KafkaOptions, id: &str) -> BaseProducer {
 fn send(producer: &BaseProducer, options: &KafkaOptions, topic: Topic, partition: i32, value: &str) {
     let name = options.topic_name(topic);
     producer
-        .send(BaseRecord::<str, str>::to(&name).partition(partition).payload(value))
+        .send(BaseRecord::to(&name).key("other").partition(partition).payload(value))
         .map_err(|(e, _)| e)
         .unwrap();
     producer.flush(LONG).unwrap();
