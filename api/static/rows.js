@@ -136,15 +136,16 @@ export function makeHead(columns) {
   head.counts = columns.problems.map((problem) => {
     const dot = make('span', { class: problem.rgb ? 'dot' : 'dot none', 'aria-hidden': 'true' });
     if (problem.rgb) dot.style.setProperty('--dot', problem.rgb);
-    const solved = make('span', { class: 'count', 'aria-hidden': 'true' });
+    const solved = make('span');
+    const tried = make('span', { class: 'of' });
     const cell = make(
       'div',
       { class: 'problem', role: 'columnheader' },
       make('span', { class: 'label', 'aria-hidden': 'true' }, dot, make('span', {}, problem.label)),
-      solved,
+      make('span', { class: 'count', 'aria-hidden': 'true' }, solved, tried),
     );
     strip.append(cell);
-    return { cell, solved, problem };
+    return { cell, solved, tried, problem };
   });
   head.append(
     column('c-rank', 'Rank'),
@@ -158,10 +159,11 @@ export function makeHead(columns) {
 
 /** Puts the counts of solved and tried into a head row. */
 export function fillHead(head, problems) {
-  head.counts.forEach(({ cell, solved, problem }, i) => {
+  head.counts.forEach(({ cell, solved, tried, problem }, i) => {
     const of = problems[i] ?? {};
     const known = Number.isFinite(of.solved) && Number.isFinite(of.tried);
-    setText(solved, known ? `${short(of.solved)}/${short(of.tried)}` : '');
+    setText(solved, known ? short(of.solved) : '');
+    setText(tried, known ? `/${short(of.tried)}` : '');
     const name = problem.name && problem.name !== problem.label ? `, ${problem.name}` : '';
     const counts = known ? `: solved by ${count(of.solved)} of ${count(of.tried)} that tried` : '';
     setAttribute(cell, 'aria-label', `Problem ${problem.label}${name}${counts}`);

@@ -101,7 +101,7 @@ export class Windows {
       return;
     }
     const now = this.now();
-    let due = missing ? now + SETTLE_MS : Math.max(now + this.random() * 500, this.#refreshFrom);
+    let due = missing ? now + SETTLE_MS : Math.max(now + 50 + this.random() * 450, this.#refreshFrom);
     if (this.#failures > 0) {
       due = now + Math.min(LAST_RETRY_MS, 500 * 2 ** this.#failures) * (0.5 + this.random() / 2);
     }
