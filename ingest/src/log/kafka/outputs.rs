@@ -323,6 +323,10 @@ fn can_retry(error: &KafkaError) -> bool {
 }
 
 impl Outputs for KafkaOutputs {
+    fn gates_visibility(&self) -> bool {
+        true
+    }
+
     fn last_epoch(&mut self) -> Result<Option<u64>, LogError> {
         self.check()?;
         if let Some(known) = self.last {
