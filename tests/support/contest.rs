@@ -89,3 +89,24 @@ pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
     }
     records
 }
+
+/// A rejected attempt by one team on one problem in the last minute before the freeze, whatever came before.
+pub fn more(event: &str, n: u32, team: &str, problem: u32) -> Vec<Vec<u8>> {
+    let submission = format!("more{n}");
+    let at_ms = 14_399_000;
+    let received = SubmissionReceived {
+        submission: submission.as_str().into(),
+        team: team.into(),
+        problem: format!("p{problem}").into(),
+        contest_time_ms: Some(at_ms),
+        ..Default::default()
+    };
+    let judged = JudgementRecorded {
+        judgement: format!("more-j{n}").into(),
+        submission: submission.as_str().into(),
+        judgement_type: None,
+        start_contest_time_ms: Some(at_ms),
+        ..Default::default()
+    };
+    vec![bytes(event, submission.clone(), Body::SubmissionReceived(received)), bytes(event, format!("more-j{n}"), Body::JudgementRecorded(judged))]
+}
