@@ -210,6 +210,16 @@ describe('your team', () => {
     await until('the panel shows it', async () => /^1st/.test(await page.textContent('#pinned-text')));
   });
 
+  test('a pinned team that is not there is said not to be there, and the board is', async () => {
+    await start({ teams: 50 });
+    const page = await open('?team=nobody');
+    await until('it is said', async () => (await page.textContent('#pinned-text')) === 'Team nobody is not on this board.');
+    await agrees(page);
+    await page.click('#pinned-unpin');
+    await until('the panel is gone', async () => !(await page.isVisible('#pinned')));
+    assert.deepEqual(opened.noted.errors, []);
+  });
+
   test('a division that is not there is left out', async () => {
     await start({ teams: 50 });
     const page = await open('?division=nowhere');
