@@ -130,8 +130,9 @@ const stream = new BoardStream(() => boardUrl(event, '/stream', { division, limi
   },
   you: (data) => {
     lastFrameAt = performance.now();
-    if (typeof data?.row?.team !== 'string') throw new FrameError('an answer about a team without a row');
-    if (data.row.team === pinned) showYou(data);
+    if (data?.row === null) notOnBoard();
+    else if (typeof data?.row?.team !== 'string') throw new FrameError('an answer about a team without a row');
+    else if (data.row.team === pinned) showYou(data);
   },
   status: (status) => header.status(status),
 });
@@ -235,7 +236,15 @@ function showYou(answer) {
   title();
 }
 
-// The stream says nothing about a team that is not on the board. Ask once, to tell that from slowness.
+function notOnBoard() {
+  if (pinned === null) return;
+  clearTimeout(youTimer);
+  you = null;
+  panel.message(division ? `Your team (${pinned}) is not in this division.` : `Team ${pinned} is not on this board.`);
+  title();
+}
+
+// A proxy may hold frames back, and a server may say nothing about a team that it does not know: ask once.
 function expectYou() {
   clearTimeout(youTimer);
   if (pinned === null || you !== null) return;
@@ -246,8 +255,7 @@ function expectYou() {
       const answer = await getJson(boardUrl(event, `/teams/${encodeURIComponent(team)}`, { division }));
       if (team === pinned && you === null) showYou(answer);
     } catch (error) {
-      if (team !== pinned || you !== null || error.status !== 404) return;
-      panel.message(division ? `Your team (${team}) is not in this division.` : `Team ${team} is not on this board.`);
+      if (team === pinned && you === null && error.status === 404) notOnBoard();
     }
   }, YOU_WAIT_MS);
 }

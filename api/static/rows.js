@@ -30,10 +30,11 @@ export function makeRow(columns, cellRole = 'gridcell') {
   };
   const strip = make('div', { class: 'cells', role: 'none' });
   for (const problem of columns.problems) {
-    const main = make('span', { class: 'main' });
-    const sub = make('span', { class: 'sub' });
-    const cell = make('div', { class: 'cell', role: cellRole, 'data-label': problem.label }, main, sub);
-    parts.cells.push({ cell, main, sub });
+    const main = make('span', { class: 'main', 'aria-hidden': 'true' });
+    const sub = make('span', { class: 'sub', 'aria-hidden': 'true' });
+    const spoken = make('span', { class: 'sr' });
+    const cell = make('div', { class: 'cell', role: cellRole, 'data-label': problem.label }, spoken, main, sub);
+    parts.cells.push({ cell, spoken, main, sub });
     strip.append(cell);
   }
   row.append(
@@ -107,7 +108,7 @@ function fill(element, row, before, flash, columns) {
   });
 }
 
-function fillCell({ cell, main, sub }, value, problem) {
+function fillCell({ cell, spoken, main, sub }, value, problem) {
   const text = cellText(value);
   const kind = cellKind(value);
   const first = kind === 'solved' && value.first === true;
@@ -116,8 +117,8 @@ function fillCell({ cell, main, sub }, value, problem) {
   setText(sub, text.sub);
   cell.dataset.kind = kind;
   cell.classList.toggle('first', first);
-  const label = problem ? cellLabel(value, problem.label) : null;
-  setAttribute(cell, 'aria-label', label);
+  const label = problem ? cellLabel(value, problem.label) : '';
+  setText(spoken, label);
   setAttribute(cell, 'title', kind === 'empty' ? null : label);
   return changed;
 }
@@ -136,16 +137,18 @@ export function makeHead(columns) {
   head.counts = columns.problems.map((problem) => {
     const dot = make('span', { class: problem.rgb ? 'dot' : 'dot none', 'aria-hidden': 'true' });
     if (problem.rgb) dot.style.setProperty('--dot', problem.rgb);
+    const spoken = make('span', { class: 'sr' });
     const solved = make('span');
     const tried = make('span', { class: 'of' });
     const cell = make(
       'div',
       { class: 'problem', role: 'columnheader' },
+      spoken,
       make('span', { class: 'label', 'aria-hidden': 'true' }, dot, make('span', {}, problem.label)),
       make('span', { class: 'count', 'aria-hidden': 'true' }, solved, tried),
     );
     strip.append(cell);
-    return { cell, solved, tried, problem };
+    return { cell, spoken, solved, tried, problem };
   });
   head.append(
     column('c-rank', 'Rank'),
@@ -159,14 +162,14 @@ export function makeHead(columns) {
 
 /** Puts the counts of solved and tried into a head row. */
 export function fillHead(head, problems) {
-  head.counts.forEach(({ cell, solved, tried, problem }, i) => {
+  head.counts.forEach(({ cell, spoken, solved, tried, problem }, i) => {
     const of = problems[i] ?? {};
     const known = Number.isFinite(of.solved) && Number.isFinite(of.tried);
     setText(solved, known ? short(of.solved) : '');
     setText(tried, known ? `/${short(of.tried)}` : '');
     const name = problem.name && problem.name !== problem.label ? `, ${problem.name}` : '';
     const counts = known ? `: solved by ${count(of.solved)} of ${count(of.tried)} that tried` : '';
-    setAttribute(cell, 'aria-label', `Problem ${problem.label}${name}${counts}`);
+    setText(spoken, `Problem ${problem.label}${name}${counts}`);
     setAttribute(cell, 'title', `${problem.label}${name}${counts}`);
   });
 }

@@ -45,7 +45,7 @@ export function shownRows(page) {
         name: row.querySelector('.name').textContent,
         score: row.querySelector('.c-score').textContent,
         penalty: row.querySelector('.c-penalty').textContent,
-        cells: [...row.querySelectorAll('.cell')].map((cell) => cell.getAttribute('aria-label')),
+        cells: [...row.querySelectorAll('.cell .sr')].map((cell) => cell.textContent),
       }))
       .sort((a, b) => a.index - b.index),
   );

@@ -112,8 +112,8 @@ export class MockServer {
     if (shown === null || shown.version > page.version) send('snapshot', page);
     else if (shown.version !== page.version) send('delta', delta(shown, page));
     subscriber.shown = page;
-    const answer = team === undefined ? null : this.board.team(division, team);
-    if (!answer) return;
+    if (team === undefined) return;
+    const answer = this.board.team(division, team) ?? { event: this.board.event, view: 'public', division, version: page.version, row: null, position: null, above: [], below: [] };
     const key = JSON.stringify({ ...answer, version: 0 });
     if (key !== subscriber.told) send('you', answer);
     subscriber.told = key;

@@ -87,7 +87,7 @@ describe('any board', () => {
         else assert.match(cells[i], new RegExp(`: not solved after ${cell.attempts} (try|tries)$`));
       });
     }
-    const heads = await page.$$eval('.head .problem', (all) => all.map((one) => one.getAttribute('aria-label')));
+    const heads = await page.$$eval('.head .problem .sr', (all) => all.map((one) => one.textContent));
     board.problems.forEach((problem, i) => assert.ok(heads[i].startsWith(`Problem ${problem.label}`), heads[i]));
     assert.equal(await page.isVisible('#freeze'), board.frozen);
     await clean(opened);

@@ -11,7 +11,7 @@ if (!folder) {
 }
 mkdirSync(folder, { recursive: true });
 const mock = base ? null : new MockServer({ teams: 25_000 });
-const url = base ?? (await mock.listen());
+let url = base ?? (await mock.listen());
 const browser = await launch();
 
 async function shot(name, path, options, prepare = async () => {}) {
@@ -51,6 +51,13 @@ if (mock) {
   await shot('frozen-light', board, { ...wide, colorScheme: 'light' }, mine);
   await shot('frozen-dark', board, { ...wide, colorScheme: 'dark' }, mine);
   await shot('frozen-phone', board, { ...phone, colorScheme: 'light' });
+  // A regional contest: what most boards look like.
+  await mock.close();
+  const small = new MockServer({ teams: 64, problems: 13, seed: 5, elapsedMs: 11_000_000 });
+  url = await small.listen();
+  await shot('regional-light', board, { ...wide, colorScheme: 'light' });
+  await shot('regional-dark', board, { ...wide, colorScheme: 'dark' });
+  await shot('regional-phone', board, { ...phone, colorScheme: 'dark' }, mine);
+  await small.close();
 }
 await browser.close();
-await mock?.close();
