@@ -36,10 +36,7 @@ impl TrueAttempt {
     /// With its current verdict.
     pub fn of(rules: &Rules, attempt: &Attempt) -> Self {
         TrueAttempt {
-            effect: attempt
-                .verdict
-                .as_ref()
-                .map_or(Effect::Pending, |verdict| rules.effect(verdict)),
+            effect: attempt.verdict.map_or(Effect::Pending, |verdict| rules.effect(verdict)),
         }
     }
 
