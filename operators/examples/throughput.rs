@@ -16,6 +16,10 @@ use gravity_operators::harness::boards::{Fact, board_facts};
 use gravity_operators::harness::run::Run;
 use timely::dataflow::ProbeHandle;
 
+/// The platform's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TEAMS: u64 = 25_000;
 const PROBLEMS: u64 = 20;
 const ATTEMPTS: u64 = TEAMS * PROBLEMS;

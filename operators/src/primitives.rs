@@ -5,5 +5,6 @@
 
 pub mod complete_times;
 pub mod extreme;
+pub mod id_hash;
 pub mod natural;
 pub mod reduce;

@@ -12,7 +12,11 @@ pub struct NaturalId(pub Id);
 
 impl Ord for NaturalId {
     fn cmp(&self, other: &Self) -> Ordering {
-        natural_cmp(&self.0, &other.0)
+        if self.0 == other.0 {
+            Ordering::Equal
+        } else {
+            natural_cmp(&self.0, &other.0)
+        }
     }
 }
 

@@ -56,18 +56,48 @@ where
     O: Ord + Clone + 'static,
     L: FnMut(&K, Group<'_, V>, &mut Vec<O>) + 'static,
 {
-    let mut groups: HashMap<K, Slot<V, O>, FixedState> = HashMap::default();
+    let compute = move |key: &K, group: Group<'_, V>| {
+        let mut said = Vec::new();
+        logic(key, group, &mut said);
+        if !said.is_sorted() {
+            said.sort_unstable();
+        }
+        said.dedup();
+        said
+    };
+    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| {
+        merge_difference(&old, new, out)
+    })
+}
+
+/// Like [`reduce_total`] for a function with one result per key and its own idea of a difference: `compute` gives a
+/// key's state from its values (a key without values has the default one); `differ` is given the old and the new state
+/// and pushes what the collection loses (-1) and gets (+1).
+pub fn reduce_states<'s, K, V, S, O, C, D>(
+    input: VecCollection<'s, u64, (K, V), i64>,
+    name: &str,
+    memory: Memory,
+    mut compute: C,
+    mut differ: D,
+) -> VecCollection<'s, u64, O, i64>
+where
+    K: GroupKey,
+    V: ExchangeData,
+    S: Default + 'static,
+    O: Clone + 'static,
+    C: FnMut(&K, Group<'_, V>) -> S + 'static,
+    D: FnMut(S, &S, &mut dyn FnMut(O, i64)) + 'static,
+{
+    let mut groups: HashMap<K, Slot<V, S>, FixedState> = HashMap::default();
     let mut touched: Vec<K> = Vec::new();
     let step = move |time, updates: Updates<(K, V)>, out: &mut Vec<(O, u64, i64)>| {
         for ((key, value), _, diff) in updates.into_iter().flatten() {
             let slot = groups.entry(key);
             let key = slot.key().clone();
             let slot = slot.or_default();
-            if !slot.touched {
-                slot.touched = true;
-                if memory == Memory::Recompute {
-                    logic(&key, Group(&slot.values), &mut slot.said);
-                    tidy(&mut slot.said);
+            if !std::mem::replace(&mut slot.touched, true) {
+                if memory == Memory::Recompute && !slot.values.is_empty() {
+                    slot.state = compute(&key, Group(&slot.values));
                 }
                 touched.push(key);
             }
@@ -77,18 +107,19 @@ where
             let Some(slot) = groups.get_mut(&key) else { continue };
             slot.touched = false;
             slot.values.retain(|(_, n)| *n != 0);
-            let old = std::mem::take(&mut slot.said);
-            let mut new = Vec::new();
-            if !slot.values.is_empty() {
-                logic(&key, Group(&slot.values), &mut new);
-                tidy(&mut new);
-            }
-            emit_difference(old, &new, time, out);
-            if memory == Memory::Keep {
-                slot.said = new;
-            }
-            if slot.values.is_empty() {
+            let empty = slot.values.is_empty();
+            let new = if empty {
+                S::default()
+            } else {
+                compute(&key, Group(&slot.values))
+            };
+            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| {
+                out.push((row, time, diff))
+            });
+            if empty {
                 groups.remove(&key);
+            } else if memory == Memory::Keep {
+                slot.state = new;
             }
         }
     };
@@ -96,19 +127,42 @@ where
         .as_collection()
 }
 
-struct Slot<V, O> {
-    values: Vec<(V, i64)>,
-    said: Vec<O>,
-    touched: bool,
-}
-
-impl<V, O> Default for Slot<V, O> {
-    fn default() -> Self {
-        Slot { values: Vec::new(), said: Vec::new(), touched: false }
+/// What the sorted `new` has more (+1) and less (-1) than the sorted `old`.
+pub fn merge_difference<O: Ord + Clone>(old: &[O], new: &[O], out: &mut dyn FnMut(O, i64)) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return,
+        };
+        let gone = if order.is_le() { old.next() } else { None };
+        let came = if order.is_ge() { new.next() } else { None };
+        if order.is_ne() {
+            gone.into_iter().for_each(|o| out(o.clone(), -1));
+            came.into_iter().for_each(|o| out(o.clone(), 1));
+        }
     }
 }
 
-impl<V: Ord, O> Slot<V, O> {
+struct Slot<V, S> {
+    values: Vec<(V, i64)>,
+    state: S,
+    touched: bool,
+}
+
+impl<V, S: Default> Default for Slot<V, S> {
+    fn default() -> Self {
+        Slot {
+            values: Vec::new(),
+            state: S::default(),
+            touched: false,
+        }
+    }
+}
+
+impl<V: Ord, S> Slot<V, S> {
     fn update(&mut self, value: V, diff: i64) {
         // Values mostly come in order: look at the end first.
         let at = match self.values.last() {
@@ -125,31 +179,6 @@ impl<V: Ord, O> Slot<V, O> {
                 }
                 self.values.insert(at, (value, diff));
             }
-        }
-    }
-}
-
-fn tidy<O: Ord>(said: &mut Vec<O>) {
-    if !said.is_sorted() {
-        said.sort_unstable();
-    }
-    said.dedup();
-}
-
-fn emit_difference<O: Ord + Clone>(old: Vec<O>, new: &[O], time: u64, out: &mut Vec<(O, u64, i64)>) {
-    let (mut old, mut new) = (old.into_iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some(a), Some(b)) => a.cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return,
-        };
-        let gone = if order.is_le() { old.next() } else { None };
-        let came = if order.is_ge() { new.next() } else { None };
-        if order.is_ne() {
-            out.extend(gone.map(|o| (o, time, -1)));
-            out.extend(came.map(|o| (o.clone(), time, 1)));
         }
     }
 }

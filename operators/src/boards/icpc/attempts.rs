@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::core::OkErr;
 
 use crate::boards::facts::{EventKey, Judgement, RejudgingState, Rows, Submission};
+use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
 use crate::primitives::reduce::{Group, Memory, reduce_total};
 
@@ -29,9 +30,9 @@ pub struct Attempt {
     /// Its id.
     pub submission: NaturalId,
     /// For which problem.
-    pub problem: Id,
+    pub problem: IdHash,
     /// The current judgement's type; none: pending.
-    pub verdict: Option<Id>,
+    pub verdict: Option<IdHash>,
 }
 
 /// What is known of one submission. The derived order puts the submission first and the current judgement last: of
@@ -42,13 +43,16 @@ enum Fact {
         team: u128,
         when: When,
         submission: NaturalId,
-        problem: Id,
+        problem: IdHash,
     },
     Judgement {
-        /// Some for those that take part: completed, current, and of no rejudging or of an applied one.
-        verdict_at: Option<(i64, i64)>,
+        /// Completed, current, and of no rejudging or of an applied one.
+        takes_part: bool,
+        start_ms: i64,
+        end_ms: i64,
         judgement: NaturalId,
-        verdict: Option<Id>,
+        /// Some for those that take part.
+        verdict: Option<IdHash>,
         event: EventKey,
         /// One of a rejudging comes twice: once to be counted as an orphan, once to take part.
         counts_as_orphan: bool,
@@ -102,26 +106,46 @@ fn submission_fact(s: Submission) -> Fact {
         (None, Some(ms)) => When::Clock(ms),
         (None, None) => When::Unknown,
     };
-    Fact::Submission { team: s.event.hash_of(&s.team), when, submission: NaturalId(s.submission), problem: s.problem }
+    let (team, problem) = (s.event.hash_of(&s.team), IdHash::from(&s.problem));
+    Fact::Submission {
+        team,
+        when,
+        submission: NaturalId(s.submission),
+        problem,
+    }
 }
 
-fn judgement_fact(j: Judgement, takes_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
+fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
-    let verdict = j.judgement_type.filter(|_| takes_part && j.current);
-    let (start, end) = (j.start_ms.or(j.end_ms).unwrap_or(0), j.end_ms.unwrap_or(0));
-    let verdict_at = verdict.is_some().then_some((start, end));
-    let judgement = NaturalId(j.judgement);
-    (submission, Fact::Judgement { verdict_at, judgement, verdict, event: j.event, counts_as_orphan })
+    let verdict = j
+        .judgement_type
+        .filter(|_| may_take_part && j.current)
+        .map(|v| IdHash::from(&v));
+    let fact = Fact::Judgement {
+        takes_part: verdict.is_some(),
+        start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
+        end_ms: j.end_ms.unwrap_or(0),
+        judgement: NaturalId(j.judgement),
+        verdict,
+        event: j.event,
+        counts_as_orphan,
+    };
+    (submission, fact)
 }
 
 fn current_verdict(group: Group<'_, Fact>, said: &mut Vec<Said>) {
     match group.iter().next() {
         Some(Fact::Submission { team, when, submission, problem }) => {
             let verdict = match group.iter().next_back() {
-                Some(Fact::Judgement { verdict, .. }) => verdict.clone(),
+                Some(Fact::Judgement { verdict, .. }) => *verdict,
                 _ => None,
             };
-            let attempt = Attempt { when: *when, submission: submission.clone(), problem: problem.clone(), verdict };
+            let attempt = Attempt {
+                when: *when,
+                submission: submission.clone(),
+                problem: *problem,
+                verdict,
+            };
             said.push(Said::Attempt(*team, attempt));
         }
         Some(Fact::Judgement { event, .. }) => {

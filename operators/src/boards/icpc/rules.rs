@@ -14,10 +14,21 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::core::OkErr;
 
 use crate::boards::facts::{BoardFacts, Change, EventKey, MomentKind, Rows};
+use crate::primitives::id_hash::IdHash;
 use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
 
 /// Penalty per rejected submission where none is configured (the usual one of ICPC contests).
 pub const DEFAULT_PENALTY_MIN: i64 = 20;
+
+/// Types whose meaning is known without having been published (CLICS 2026-01, "Known judgement types").
+const WELL_KNOWN: [(&str, Effect); 3] = [
+    ("AC", Effect::Accepted),
+    ("CE", Effect::Nothing),
+    (JUDGING_ERROR, Effect::Pending),
+];
+
+/// Pending, whatever is said of it.
+const JUDGING_ERROR: &str = "JE";
 
 /// What a judgement type does to a problem's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,10 +50,10 @@ pub struct Rules {
     pub header: BoardHeader,
     /// Only teams of this group are on the boards.
     pub main_group: Option<Id>,
-    /// Effects of the known judgement types, sorted by id.
-    effects: Vec<(Id, Effect)>,
-    /// Problems sorted by id, with their place on the board.
-    places: Vec<(Id, u32)>,
+    /// Effects of the published judgement types, sorted by hash.
+    effects: Vec<(IdHash, Effect)>,
+    /// Problems sorted by hash, with their place on the board.
+    places: Vec<(IdHash, u32)>,
     /// Groups sorted by id: whether each hides its teams.
     groups: Vec<(Id, bool)>,
 }
@@ -70,9 +81,16 @@ impl Rules {
             order.then_with(|| gravity_events::natural_cmp(&a.problem, &b.problem))
         });
         groups.sort_by(|a, b| gravity_events::natural_cmp(&a.group, &b.group));
-        let mut places: Vec<_> = problems.iter().zip(0..).map(|(p, n)| (p.problem.clone(), n)).collect();
+        let mut places: Vec<_> = problems
+            .iter()
+            .zip(0..)
+            .map(|(p, n)| (IdHash::from(&p.problem), n))
+            .collect();
         places.sort();
-        let mut effects: Vec<_> = types.iter().map(|t| (t.judgement_type.clone(), effect_of(t))).collect();
+        let mut effects: Vec<_> = types
+            .iter()
+            .map(|t| (IdHash::from(&t.judgement_type), effect_of(t)))
+            .collect();
         effects.sort();
         let mut hiding: Vec<_> = groups.iter().map(|g| (g.group.clone(), g.hidden)).collect();
         hiding.sort();
@@ -115,21 +133,19 @@ impl Rules {
     }
 
     /// The problem's place on the board; none for an unknown problem.
-    pub fn place(&self, problem: &Id) -> Option<usize> {
-        let at = self.places.binary_search_by(|(id, _)| id.cmp(problem)).ok()?;
+    pub fn place(&self, problem: IdHash) -> Option<usize> {
+        let at = self.places.binary_search_by(|(id, _)| id.cmp(&problem)).ok()?;
         Some(self.places[at].1 as usize)
     }
 
-    /// What a verdict does. Unknown types are taken as rejections, except the well-known accepted and compile error.
-    pub fn effect(&self, judgement_type: &Id) -> Effect {
-        match self.effects.binary_search_by(|(id, _)| id.cmp(judgement_type)) {
+    /// What a verdict does. Unknown types are taken as rejections, except those that everybody knows.
+    pub fn effect(&self, judgement_type: IdHash) -> Effect {
+        match self.effects.binary_search_by(|(id, _)| id.cmp(&judgement_type)) {
             Ok(at) => self.effects[at].1,
-            Err(_) => match judgement_type.as_str() {
-                "JE" => Effect::Pending,
-                "AC" => Effect::Accepted,
-                "CE" => Effect::Nothing,
-                _ => Effect::Rejected,
-            },
+            Err(_) => {
+                let known = WELL_KNOWN.iter().find(|(id, _)| IdHash::of(id) == judgement_type);
+                known.map_or(Effect::Rejected, |(_, effect)| *effect)
+            }
         }
     }
 
@@ -144,7 +160,7 @@ impl Rules {
 fn effect_of(t: &JudgementTypePublished) -> Effect {
     let solved = t.solved.unwrap_or(false);
     match (t.judgement_type.as_str(), solved, t.penalty.unwrap_or(!solved)) {
-        ("JE", ..) => Effect::Pending,
+        (JUDGING_ERROR, ..) => Effect::Pending,
         (_, true, _) => Effect::Accepted,
         (_, false, true) => Effect::Rejected,
         (_, false, false) => Effect::Nothing,

@@ -1,6 +1,8 @@
 //! One team's score, as a pure function (CLICS 2026-01, "Scoring Data Generation"; the freeze hides verdicts).
 
-use gravity_events::board::{BoardRow, Cell, View};
+use std::rc::Rc;
+
+use gravity_events::board::{BoardRow, Cell};
 use gravity_events::body::TeamRegistered;
 use gravity_events::{Id, natural_cmp};
 use smallvec::SmallVec;
@@ -19,28 +21,44 @@ pub struct Team<'a> {
     pub organization: Option<&'a str>,
 }
 
-/// An accepted submission that counts: the team's first on its problem.
+/// An accepted submission that counts: the team's first on its problem. Solves sort by contest time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Solve {
-    /// Who may know.
-    pub view: View,
-    /// Which problem.
-    pub problem: Id,
     /// When.
     pub contest_time_ms: i64,
     /// By which submission.
     pub submission: NaturalId,
+    /// Which problem.
+    pub problem: Id,
+}
+
+/// What a team contributes to one view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ViewScore {
+    /// Its row.
+    pub row: BoardRow,
+    /// Its candidates for first to solve, sorted; none for a hidden team.
+    pub solves: Vec<Solve>,
 }
 
 /// What a team contributes to its event's boards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TeamScore {
-    /// Its row for everybody; none for a hidden team.
-    pub public: Option<BoardRow>,
-    /// Its row for judges; none for a team outside the main group.
-    pub jury: Option<BoardRow>,
-    /// Candidates for first to solve; none for a hidden team. By view, then place of the problem.
-    pub solves: Vec<Solve>,
+    /// For everybody; none for a hidden team.
+    pub public: Option<Rc<ViewScore>>,
+    /// For judges; none for a team outside the main group. The same allocation where the views agree.
+    pub jury: Option<Rc<ViewScore>>,
+}
+
+impl TeamScore {
+    /// Whether both views are known to be the same without looking into them.
+    pub fn views_agree(&self) -> bool {
+        match (&self.public, &self.jury) {
+            (Some(public), Some(jury)) => Rc::ptr_eq(public, jury),
+            (None, None) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Scores a team from its attempts, in any order; in the order of [`Attempt`] it is fastest. Attempts at unknown
@@ -57,39 +75,29 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
     if !counted.is_sorted_by(|a, b| (a.0, &a.1.submission) <= (b.0, &b.1.submission)) {
         counted.sort_by(|a, b| (a.0, &a.1.submission).cmp(&(b.0, &b.1.submission)));
     }
-    let placed = |(at, a): &(i64, &Attempt)| rules.place(&a.problem).map(|place| (place, *at));
-
-    let mut solves = Vec::new();
-    let visible = (!hidden).then(|| {
-        let mut tally = Tally::new(rules);
-        for counted in &counted {
-            let Some((place, at)) = placed(counted) else { continue };
-            tally.add(place, at, VisibleAttempt::censor(rules, at, counted.1).effect(), &counted.1.submission);
-        }
-        tally.solves(View::Public, &mut solves);
-        tally
+    let public = (!hidden).then(|| {
+        let effects = counted
+            .iter()
+            .map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
+        Rc::new(Tally::of(rules, effects).score(team, hidden))
     });
-    let public = visible.as_ref().map(|tally| tally.row(team, hidden));
-    // Where nothing is censored the views agree.
-    let censored = rules.hidden_from_ms().is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
-    let jury = match (&public, visible) {
-        (Some(row), Some(tally)) if !censored => {
-            tally.solves(View::Jury, &mut solves);
-            row.clone()
-        }
+    let censored = rules
+        .hidden_from_ms()
+        .is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
+    let jury = match &public {
+        // Nothing was taken away: the views agree.
+        Some(score) if !censored => score.clone(),
         _ => {
-            let mut tally = Tally::new(rules);
-            for counted in &counted {
-                let Some((place, at)) = placed(counted) else { continue };
-                tally.add(place, at, TrueAttempt::of(rules, counted.1).effect(), &counted.1.submission);
-            }
-            if !hidden {
-                tally.solves(View::Jury, &mut solves);
-            }
-            tally.row(team, hidden)
+            let effects = counted
+                .iter()
+                .map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
+            Rc::new(Tally::of(rules, effects).score(team, hidden))
         }
     };
-    TeamScore { public, jury: Some(jury), solves }
+    TeamScore {
+        public,
+        jury: Some(jury),
+    }
 }
 
 /// The contest time of an attempt that counts.
@@ -103,47 +111,59 @@ fn contest_time(rules: &Rules, when: When) -> Option<i64> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Work<'a> {
+struct Work {
     judged: u32,
     pending: u32,
     rejected: u32,
-    solved: Option<(i64, &'a str)>,
+    solved_ms: Option<i64>,
 }
 
-/// Work per problem, filled in the order of contest time.
+/// Work per problem.
 struct Tally<'a> {
     rules: &'a Rules,
-    work: SmallVec<[Work<'a>; 32]>,
+    work: SmallVec<[Work; 32]>,
+    solves: Vec<Solve>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(rules: &'a Rules) -> Self {
-        Tally { rules, work: SmallVec::from_elem(Work::default(), rules.header.problems.len()) }
-    }
-
-    fn add(&mut self, place: usize, at_ms: i64, effect: Effect, submission: &'a NaturalId) {
-        let work = &mut self.work[place];
-        match effect {
-            Effect::Pending => work.pending += 1,
-            _ if work.solved.is_some() => {}
-            Effect::Nothing => {}
-            Effect::Rejected => {
-                work.judged += 1;
-                work.rejected += 1;
-            }
-            Effect::Accepted => {
-                work.judged += 1;
-                work.solved = Some((at_ms, &submission.0));
-            }
-        }
-    }
-
-    fn solves(&self, view: View, into: &mut Vec<Solve>) {
-        for (work, problem) in self.work.iter().zip(&self.rules.header.problems) {
-            let Some((contest_time_ms, submission)) = work.solved else {
+    /// Of attempts in the order of contest time, with what a view knows of their effects.
+    fn of<'b>(rules: &'a Rules, attempts: impl Iterator<Item = (i64, &'b Attempt, Effect)>) -> Self {
+        let problems = &rules.header.problems;
+        let mut work: SmallVec<[Work; 32]> = SmallVec::from_elem(Work::default(), problems.len());
+        let mut solves = Vec::new();
+        for (at_ms, attempt, effect) in attempts {
+            let Some(place) = rules.place(attempt.problem) else {
                 continue;
             };
-            into.push(Solve { view, problem: problem.problem.clone(), contest_time_ms, submission: submission.into() });
+            let work = &mut work[place];
+            match effect {
+                Effect::Pending => work.pending += 1,
+                _ if work.solved_ms.is_some() => {}
+                Effect::Nothing => {}
+                Effect::Rejected => {
+                    work.judged += 1;
+                    work.rejected += 1;
+                }
+                Effect::Accepted => {
+                    work.judged += 1;
+                    work.solved_ms = Some(at_ms);
+                    let (submission, problem) = (attempt.submission.clone(), problems[place].problem.clone());
+                    solves.push(Solve {
+                        contest_time_ms: at_ms,
+                        submission,
+                        problem,
+                    });
+                }
+            }
+        }
+        Tally { rules, work, solves }
+    }
+
+    fn score(self, team: Team<'_>, hidden: bool) -> ViewScore {
+        let row = self.row(team, hidden);
+        ViewScore {
+            row,
+            solves: if hidden { Vec::new() } else { self.solves },
         }
     }
 
@@ -164,8 +184,8 @@ impl<'a> Tally<'a> {
         row.cells.reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
         let mut last_ms = None;
         for (work, problem) in self.work.iter().zip(&self.rules.header.problems) {
-            let solved_min = work.solved.map(|(at_ms, _)| at_ms / 60_000);
-            if let (Some((at_ms, _)), Some(minute)) = (work.solved, solved_min) {
+            let solved_min = work.solved_ms.map(|at_ms| at_ms / 60_000);
+            if let (Some(at_ms), Some(minute)) = (work.solved_ms, solved_min) {
                 row.solved += 1;
                 let penalty = i64::from(work.rejected).saturating_mul(self.rules.header.penalty_min);
                 row.penalty = row.penalty.saturating_add(minute).saturating_add(penalty);

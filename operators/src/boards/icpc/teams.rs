@@ -1,10 +1,11 @@
 //! Attempts meet their team and its event's rules: one group per team gives its rows, solves and errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use differential_dataflow::{AsCollection, Hashable};
 use gravity_events::Id;
-use gravity_events::board::{BoardKey, BoardRow, BoardValue, FirstSolve, View};
+use gravity_events::board::{BoardKey, BoardValue, FirstSolve, View};
 use gravity_events::body::{OrganizationRegistered, TeamRegistered};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -12,11 +13,11 @@ use timely::dataflow::operators::core::OkErr;
 
 use super::attempts::Attempt;
 use super::rules::{Rules, SharedRules};
-use super::score::{Team, TeamScore};
+use super::score::{Solve, Team, TeamScore, ViewScore};
 use crate::boards::facts::{Change, EventKey, Rows};
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
-use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
+use crate::primitives::reduce::{Group, GroupKey, Memory, merge_difference, reduce_states};
 
 /// Parts of an event between which its teams are spread for the join with its rules.
 const BUCKETS: u8 = 64;
@@ -30,11 +31,27 @@ enum Fact {
     Attempt(Attempt),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a team's group says now.
+#[derive(Default)]
+enum State {
+    /// The team or its rules are unknown.
+    #[default]
+    Nothing,
+    Scored(Rc<Member>, TeamScore),
+    Failed(Rc<Member>, String),
+}
+
+struct Member {
+    event: EventKey,
+    team: Id,
+}
+
+#[derive(Clone)]
 enum Said {
-    Row(View, EventKey, Id, BoardRow),
-    Solve(FirstKey, Candidate),
-    Error(EventKey, Id, String),
+    /// Of the score only its row; shared, so that nothing is copied before it leaves.
+    Row(View, Rc<Member>, Rc<ViewScore>),
+    Solve(View, Rc<Member>, Solve),
+    Error(Rc<Member>, String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -95,16 +112,55 @@ where
     let attempts = attempts.map(|(team, attempt)| (team, Fact::Attempt(attempt)));
 
     let facts = attempts.concatenate([teams, rules, organizations]);
-    let said = reduce_total(facts, "IcpcTeams", Memory::Keep, move |_, group, said| score_group(&score, group, said));
+    let said = reduce_states(
+        facts,
+        "IcpcTeams",
+        Memory::Keep,
+        move |_, group| score_group(&score, group),
+        differ,
+    );
     let (rows, others) = said.inner.ok_err(|(said, time, diff)| match said {
-        Said::Row(view, EventKey { tenant, event }, team, row) => {
-            Ok((((view, BoardKey::Row { tenant, event, team }), BoardValue::Row(row)), time, diff))
+        Said::Row(view, member, score) => {
+            let EventKey { tenant, event } = member.event.clone();
+            let key = BoardKey::Row {
+                tenant,
+                event,
+                team: member.team.clone(),
+            };
+            let row = Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row);
+            Ok((((view, key), BoardValue::Row(row)), time, diff))
         }
         other => Err((other, time, diff)),
     });
     let (solves, errors) = others.container::<Vec<_>>().ok_err(|(said, time, diff)| match said {
-        Said::Solve(key, candidate) => Ok(((key, candidate), time, diff)),
-        Said::Error(event, team, message) => Err((Some((event, team, message)), time, diff)),
+        Said::Solve(
+            view,
+            member,
+            Solve {
+                contest_time_ms,
+                submission,
+                problem,
+            },
+        ) => {
+            let key = FirstKey {
+                view,
+                problem,
+                event: member.event.clone(),
+            };
+            Ok((
+                (
+                    key,
+                    Candidate {
+                        contest_time_ms,
+                        submission,
+                        team: member.team.clone(),
+                    },
+                ),
+                time,
+                diff,
+            ))
+        }
+        Said::Error(member, message) => Err((Some((member.event.clone(), member.team.clone(), message)), time, diff)),
         Said::Row(..) => Err((None, time, diff)),
     });
     let firsts = least(solves.container::<Vec<_>>().as_collection(), "IcpcFirstSolves").map(first_solve);
@@ -121,7 +177,7 @@ fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) ->
     ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
 }
 
-fn score_group<F>(score: &F, group: Group<'_, Fact>, said: &mut Vec<Said>)
+fn score_group<F>(score: &F, group: Group<'_, Fact>) -> State
 where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore,
 {
@@ -136,23 +192,97 @@ where
         }
     }
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
+        return State::Nothing;
+    };
+    let team = Team {
+        registered,
+        organization,
+    };
+    let member = Rc::new(Member {
+        event: event.clone(),
+        team: registered.team.clone(),
+    });
+    match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
+        Ok(score) => State::Scored(member, score),
+        Err(panic) => State::Failed(member, message_of(&*panic)),
+    }
+}
+
+impl State {
+    fn member(&self) -> Option<&Rc<Member>> {
+        match self {
+            State::Nothing => None,
+            State::Scored(member, _) | State::Failed(member, _) => Some(member),
+        }
+    }
+
+    fn message(&self) -> Option<&String> {
+        match self {
+            State::Failed(_, message) => Some(message),
+            _ => None,
+        }
+    }
+
+    fn into_score(self) -> TeamScore {
+        match self {
+            State::Scored(_, score) => score,
+            _ => TeamScore::default(),
+        }
+    }
+}
+
+/// What the boards lose with the old state and get with the new one.
+fn differ(old: State, new: &State, out: &mut dyn FnMut(Said, i64)) {
+    let Some(member) = new.member().or(old.member()).cloned() else {
         return;
     };
-    let team = Team { registered, organization };
-    let id = &registered.team;
-    match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
-        Ok(score) => {
-            said.reserve_exact(2 + score.solves.len());
-            let row = |view, row| Said::Row(view, event.clone(), id.clone(), row);
-            said.extend(score.public.map(|r| row(View::Public, r)));
-            said.extend(score.jury.map(|r| row(View::Jury, r)));
-            said.extend(score.solves.into_iter().map(|s| {
-                let candidate =
-                    Candidate { contest_time_ms: s.contest_time_ms, submission: s.submission, team: id.clone() };
-                Said::Solve(FirstKey { view: s.view, problem: s.problem, event: event.clone() }, candidate)
-            }));
+    if old.message() != new.message() {
+        for (state, diff) in [(&old, -1), (new, 1)] {
+            state
+                .message()
+                .into_iter()
+                .for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
         }
-        Err(panic) => said.push(Said::Error(event.clone(), id.clone(), message_of(&*panic))),
+    }
+    let old = old.into_score();
+    let new = match new {
+        State::Scored(_, score) => score.clone(),
+        _ => TeamScore::default(),
+    };
+    if old.views_agree() && new.views_agree() {
+        drop((old.public, new.public));
+        differ_in(&[View::Public, View::Jury], &member, old.jury, new.jury, out);
+    } else {
+        differ_in(&[View::Public], &member, old.public, new.public, out);
+        differ_in(&[View::Jury], &member, old.jury, new.jury, out);
+    }
+}
+
+fn solves_of(score: &Option<Rc<ViewScore>>) -> &[Solve] {
+    score.as_ref().map_or(&[], |s| &s.solves)
+}
+
+fn differ_in(
+    views: &[View],
+    member: &Rc<Member>,
+    old: Option<Rc<ViewScore>>,
+    new: Option<Rc<ViewScore>>,
+    out: &mut dyn FnMut(Said, i64),
+) {
+    merge_difference(solves_of(&old), solves_of(&new), &mut |solve, diff| {
+        views
+            .iter()
+            .for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
+    });
+    if old.as_ref().map(|s| &s.row) != new.as_ref().map(|s| &s.row) {
+        for (score, diff) in [(old, -1), (new, 1)] {
+            let Some(score) = score else { continue };
+            let (last, others) = views.split_last().expect("a difference is in some view");
+            others
+                .iter()
+                .for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
+            out(Said::Row(*last, member.clone(), score), diff);
+        }
     }
 }
 
