@@ -18,10 +18,7 @@ fn main() -> io::Result<()> {
     }
     list.push(']');
     println!("cargo::rerun-if-changed=static");
-    fs::write(
-        Path::new(&env::var("OUT_DIR").map_err(io::Error::other)?).join("assets.rs"),
-        list,
-    )
+    fs::write(Path::new(&env::var("OUT_DIR").map_err(io::Error::other)?).join("assets.rs"), list)
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) -> io::Result<()> {
@@ -33,9 +30,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) -> io
             if name != "node_modules" {
                 collect(&path, &format!("{prefix}{name}/"), files)?;
             }
-        } else if path
-            .extension()
-            .is_some_and(|e| KINDS.contains(&e.to_string_lossy().as_ref()))
+        } else if path.extension().is_some_and(|e| KINDS.contains(&e.to_string_lossy().as_ref()))
             && !name.contains(".test.")
         {
             files.push((format!("{prefix}{name}"), path.to_string_lossy().into_owned()));

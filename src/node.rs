@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::up::TOKEN_FILE;
 use crate::config::{Config, LogKind};
-use crate::operations::NodeOperations;
+use crate::operations::{NodeOperations, observe_lag};
 
 /// Part of the platform that a process may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -96,6 +96,7 @@ impl Node {
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));
         let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key);
         let shutdown = state.shutdown.clone();
+        tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
         let listener = tokio::net::TcpListener::bind(&config.http_listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;

@@ -1,8 +1,8 @@
 //! What the HTTP interface asks of the process: status, readiness, verification, dead letters.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -15,6 +15,7 @@ use gravity_ingest::log::{Bound, Limit, Log, LogError, Produce};
 use gravity_pipelines::runtime::{PipelineState, Runtime};
 use gravity_pipelines::verify::{self, Board};
 use parking_lot::Mutex;
+use prometheus::{GaugeVec, IntGaugeVec, register_gauge_vec, register_int_gauge_vec};
 
 use crate::node::Role;
 
@@ -91,6 +92,44 @@ impl NodeOperations {
         })
     }
 }
+
+/// Keeps the lag metrics fresh; ends with the node.
+pub async fn observe_lag(operations: Arc<NodeOperations>, stop: tokio_util::sync::CancellationToken) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(2));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        // On Kafka this asks the broker.
+        let operations = operations.clone();
+        let status = tokio::task::spawn_blocking(move || operations.pipeline_status()).await;
+        if let Some(pipeline) = status.ok().flatten() {
+            let mut by_topic: BTreeMap<&str, u64> = BTreeMap::new();
+            for l in &pipeline.lag {
+                LAG.with_label_values(&[&l.topic, &l.partition.to_string()]).set(l.lag as i64);
+                *by_topic.entry(&l.topic).or_default() += l.lag;
+            }
+            for (topic, lag) in by_topic {
+                let drain_s = if lag == 0 { 0.0 } else { pipeline.time_to_drain_s.unwrap_or(f64::INFINITY) };
+                DRAIN.with_label_values(&[topic]).set(drain_s);
+            }
+        }
+    }
+}
+
+static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "gravity_consumer_lag_records",
+        "Durable records that no epoch has yet.",
+        &["topic", "partition"]
+    )
+    .expect("metrics are registered once")
+});
+static DRAIN: LazyLock<GaugeVec> = LazyLock::new(|| {
+    register_gauge_vec!("gravity_time_to_drain_seconds", "Lag over the present rate.", &["topic"])
+        .expect("metrics are registered once")
+});
 
 fn failed(e: LogError) -> OperationError {
     OperationError::Unavailable(e.to_string())

@@ -21,9 +21,15 @@ async fn a_browser_shows_what_the_server_says() {
         server.send(part, true).await;
     }
     // Each call of the step lets the team at the top solve or try something more.
-    let top = server.get_json("/api/v1/events/page/board?limit=1").await["rows"][0]["team"].as_str().expect("a team").to_owned();
+    let top = server.get_json("/api/v1/events/page/board?limit=1").await["rows"][0]["team"]
+        .as_str()
+        .expect("a team")
+        .to_owned();
     for n in 0..40u32 {
-        let lines: Vec<_> = support::contest::more("page", n, &top, n % PROBLEMS).into_iter().map(|r| String::from_utf8(r).expect("JSON")).collect();
+        let lines: Vec<_> = support::contest::more("page", n, &top, n % PROBLEMS)
+            .into_iter()
+            .map(|r| String::from_utf8(r).expect("JSON"))
+            .collect();
         std::fs::write(dir.path().join(format!("step{n}.ndjson")), lines.join("\n")).expect("written");
     }
     let step = dir.path().join("step.sh");
@@ -37,7 +43,9 @@ async fn a_browser_shows_what_the_server_says() {
     std::fs::set_permissions(&step, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let run = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/run");
     let url = server.url.clone();
-    let output = tokio::task::spawn_blocking(move || Command::new(run).env("BASE_URL", url).env("EVENT", "page").env("STEP", step).output());
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(run).env("BASE_URL", url).env("EVENT", "page").env("STEP", step).output()
+    });
     let output = output.await.expect("it ran").expect("tests/browser/run starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -92,9 +92,7 @@ impl AppState {
             return Ok(Vec::new());
         }
         let topics: Vec<_> = records.iter().map(|r| r.topic).collect();
-        let positions = tokio::spawn(self.log.append(records))
-            .await
-            .unwrap_or(Err(LogError::Closed))?;
+        let positions = tokio::spawn(self.log.append(records)).await.unwrap_or(Err(LogError::Closed))?;
         for topic in topics {
             metrics::RECORDS.with_label_values(&[topic.name(), "accepted"]).inc();
         }
@@ -103,9 +101,7 @@ impl AppState {
 }
 
 fn wall_clock_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl FromRef<AppState> for Tokens {
@@ -138,41 +134,23 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events", board(get(handlers::events))),
         (Method::POST, "/api/v1/events", post(events::apply::post)),
         (Method::POST, "/api/v1/events/{event}/state", post(events::state::post)),
-        (
-            Method::POST,
-            "/api/v1/events/{event}/submissions",
-            post(events::submissions::post),
-        ),
+        (Method::POST, "/api/v1/events/{event}/submissions", post(events::submissions::post)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),
-        (
-            Method::GET,
-            "/api/v1/events/{event}/board/teams/{team}",
-            board(get(handlers::team)),
-        ),
-        (
-            Method::GET,
-            "/api/v1/events/{event}/board/stream",
-            board(get(handlers::stream)),
-        ),
+        (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
+        (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),
         (Method::GET, "/api/contests/{event}/state", get(contests::state)),
         (Method::GET, "/api/contests/{event}/teams", get(contests::teams)),
         (Method::GET, "/api/contests/{event}/problems", get(contests::problems)),
-        (
-            Method::GET,
-            "/api/contests/{event}/scoreboard",
-            get(contests::scoreboard),
-        ),
+        (Method::GET, "/api/contests/{event}/scoreboard", get(contests::scoreboard)),
         (Method::GET, "/api/contests/{event}/awards", get(contests::awards)),
         (Method::GET, "/api/v1/ops/status", get(ops::status)),
         (Method::GET, "/api/v1/ops/deadletters", get(ops::dead_letters)),
         (Method::GET, "/api/v1/ops/deadletters/{id}", get(ops::dead_letter)),
         (Method::POST, "/api/v1/ops/deadletters/retry", post(ops::retry)),
     ];
-    routes
-        .iter_mut()
-        .for_each(|(_, _, route)| *route = std::mem::take(route).layer(timeout));
+    routes.iter_mut().for_each(|(_, _, route)| *route = std::mem::take(route).layer(timeout));
     routes.push((Method::POST, "/api/v1/ops/verify", post(ops::verify).layer(long)));
     routes
 }
@@ -185,9 +163,7 @@ pub fn route_count(state: &AppState) -> usize {
 /// The router of everything. Serve it with [`crate::serve`], or call it in tests.
 pub fn router(state: AppState) -> Router {
     metrics::register();
-    let router = routes(&state)
-        .into_iter()
-        .fold(Router::new(), |router, (_, path, route)| router.route(path, route));
+    let router = routes(&state).into_iter().fold(Router::new(), |router, (_, path, route)| router.route(path, route));
     // The last layer is the outermost. Errors become problems inside the compression, which only sees final bodies.
     router
         .with_state(state)
@@ -205,23 +181,13 @@ fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([
-            header::ACCEPT,
-            header::IF_NONE_MATCH,
-            HeaderName::from_static("last-event-id"),
-        ])
-        .expose_headers([
-            header::ETAG,
-            header::RETRY_AFTER,
-            HeaderName::from_static("x-request-id"),
-        ])
+        .allow_headers([header::ACCEPT, header::IF_NONE_MATCH, HeaderName::from_static("last-event-id")])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
         .max_age(Duration::from_secs(3_600))
 }
 
 /// Tells the board handlers what this caller may see.
 async fn board_viewer(State(_): State<AppState>, viewer: Viewer, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(handlers::Viewer {
-        may_see_jury: viewer.may_see(View::Jury),
-    });
+    request.extensions_mut().insert(handlers::Viewer { may_see_jury: viewer.may_see(View::Jury) });
     next.run(request).await
 }

@@ -13,9 +13,7 @@ pub static HTTP_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
         "gravity_http_request_duration_seconds",
         "Time from a request's head to its response's head, by service, route template and status",
         &["service", "route", "status"],
-        vec![
-            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
-        ]
+        vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]
     )
     .expect("registered once, by this static")
 });

@@ -38,17 +38,9 @@ struct Shared;
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", scheme);
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
         document.info.version = "v1".into();
-        let operations = document
-            .paths
-            .paths
-            .values_mut()
-            .flat_map(|p| [&mut p.get, &mut p.post])
-            .flatten();
+        let operations = document.paths.paths.values_mut().flat_map(|p| [&mut p.get, &mut p.post]).flatten();
         for operation in operations {
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
@@ -85,9 +77,7 @@ fn description(status: &str) -> &str {
 
 /// The document as JSON, the same text for the same build.
 pub fn document() -> String {
-    let mut text = Document::openapi()
-        .to_pretty_json()
-        .expect("the document is plain data");
+    let mut text = Document::openapi().to_pretty_json().expect("the document is plain data");
     text.push('\n');
     text
 }

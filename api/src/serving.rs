@@ -129,10 +129,7 @@ impl Boards {
         let Some(head) = self.header(event, view) else {
             return Vec::new();
         };
-        head.firsts
-            .iter()
-            .map(|(problem, first)| (problem.clone(), first.clone()))
-            .collect()
+        head.firsts.iter().map(|(problem, first)| (problem.clone(), first.clone())).collect()
     }
 
     /// A consistent copy of everything at one epoch. Cheap: rows are shared, not copied.
@@ -143,13 +140,7 @@ impl Boards {
     /// Judgements of an event without their submission.
     pub fn orphans(&self, event: &str) -> i64 {
         let from = (Id::from(event), Id::default());
-        self.index
-            .read()
-            .orphans
-            .range(from..)
-            .take_while(|((e, _), _)| e == event)
-            .map(|(_, n)| n)
-            .sum()
+        self.index.read().orphans.range(from..).take_while(|((e, _), _)| e == event).map(|(_, n)| n).sum()
     }
 
     /// The newest epoch that readers see; 0 before the first.
@@ -185,13 +176,7 @@ impl Boards {
     }
 
     fn event(&self, event: &str, view: View) -> Result<Arc<EventBoards>, ServeError> {
-        let found = self
-            .index
-            .read()
-            .side(view)
-            .get(event)
-            .filter(|event| event.head.is_some())
-            .cloned();
+        let found = self.index.read().side(view).get(event).filter(|event| event.head.is_some()).cloned();
         found.ok_or_else(|| ServeError::UnknownEvent { event: event.into() })
     }
 
@@ -200,10 +185,7 @@ impl Boards {
         let shown = found.boards.get(division).and_then(|board| board.shown.clone());
         shown.ok_or_else(|| match division {
             OVERALL => ServeError::UnknownEvent { event: event.into() },
-            _ => ServeError::UnknownDivision {
-                event: event.into(),
-                division: division.into(),
-            },
+            _ => ServeError::UnknownDivision { event: event.into(), division: division.into() },
         })
     }
 

@@ -84,12 +84,7 @@ impl Visibility {
 
     /// The same with another patience and memory.
     pub fn with_limits(topics: impl IntoIterator<Item = Topic>, wait: Duration, refused_max: usize) -> Arc<Visibility> {
-        Arc::new(Visibility {
-            topics: topics.into_iter().collect(),
-            wait,
-            refused_max,
-            state: Mutex::default(),
-        })
+        Arc::new(Visibility { topics: topics.into_iter().collect(), wait, refused_max, state: Mutex::default() })
     }
 
     /// The topics of the boards pipeline.
@@ -136,10 +131,7 @@ impl Visibility {
             let offset = last.entry((p.topic, p.partition)).or_default();
             *offset = (*offset).max(p.offset);
         }
-        let waits: Vec<Waiter<'_>> = last
-            .into_iter()
-            .filter_map(|(at, offset)| self.register(at, offset))
-            .collect();
+        let waits: Vec<Waiter<'_>> = last.into_iter().filter_map(|(at, offset)| self.register(at, offset)).collect();
         let all = async {
             for mut waiter in waits {
                 // A sender is dropped only by sending: waiters leave the table with their own guard.
@@ -161,11 +153,7 @@ impl Visibility {
         let key = (at, offset, state.next_waiter);
         state.next_waiter += 1;
         state.waiters.insert(key, sender);
-        Some(Waiter {
-            visibility: self,
-            key,
-            woken,
-        })
+        Some(Waiter { visibility: self, key, woken })
     }
 
     fn outcome(&self, state: &State, position: Position) -> Outcome {
@@ -178,18 +166,9 @@ impl Visibility {
         }
         match state.refused.get(&position) {
             Some(("duplicate", _)) => Outcome::Duplicate,
-            Some(("conflict", detail)) => Outcome::Conflict {
-                detail: detail.to_string(),
-            },
-            Some((code, detail)) => Outcome::Refused {
-                code,
-                detail: detail.to_string(),
-            },
-            None if state
-                .remembered_from
-                .get(&at)
-                .is_some_and(|from| position.offset < *from) =>
-            {
+            Some(("conflict", detail)) => Outcome::Conflict { detail: detail.to_string() },
+            Some((code, detail)) => Outcome::Refused { code, detail: detail.to_string() },
+            None if state.remembered_from.get(&at).is_some_and(|from| position.offset < *from) => {
                 Outcome::Accepted(Unknown::Forgotten)
             }
             None => Outcome::Counted,
@@ -199,11 +178,7 @@ impl Visibility {
 
 impl State {
     fn remember(&mut self, refused: &Refused, max: usize) {
-        if self
-            .refused
-            .insert(refused.position, (refused.code, refused.detail.as_str().into()))
-            .is_none()
-        {
+        if self.refused.insert(refused.position, (refused.code, refused.detail.as_str().into())).is_none() {
             self.refused_order.push_back(refused.position);
         }
         while self.refused_order.len() > max {
@@ -211,10 +186,7 @@ impl State {
                 break;
             };
             self.refused.remove(&oldest);
-            let from = self
-                .remembered_from
-                .entry((oldest.topic, oldest.partition))
-                .or_default();
+            let from = self.remembered_from.entry((oldest.topic, oldest.partition)).or_default();
             *from = (*from).max(oldest.offset + 1);
         }
     }
@@ -227,19 +199,9 @@ fn count(topic: Topic, read: u64, partition: u32, refused: &[Refused]) {
         }
     };
     let mut counted = read;
-    for r in refused
-        .iter()
-        .filter(|r| (r.position.topic, r.position.partition) == (topic, partition))
-    {
+    for r in refused.iter().filter(|r| (r.position.topic, r.position.partition) == (topic, partition)) {
         counted = counted.saturating_sub(1);
-        add(
-            if matches!(r.code, "duplicate" | "conflict") {
-                r.code
-            } else {
-                "dead_letter"
-            },
-            1,
-        );
+        add(if matches!(r.code, "duplicate" | "conflict") { r.code } else { "dead_letter" }, 1);
     }
     add("counted", counted);
 }
@@ -268,19 +230,11 @@ mod tests {
     use super::*;
 
     fn at(topic: Topic, partition: u32, offset: u64) -> Position {
-        Position {
-            topic,
-            offset,
-            partition,
-        }
+        Position { topic, offset, partition }
     }
 
     fn refused(position: Position, code: &'static str) -> Refused {
-        Refused {
-            position,
-            code,
-            detail: format!("it is a {code}"),
-        }
+        Refused { position, code, detail: format!("it is a {code}") }
     }
 
     const T: Topic = Topic::Submissions;
@@ -297,28 +251,15 @@ mod tests {
             ],
             false,
         );
-        let got = v
-            .wait(&[
-                at(T, 0, 0),
-                at(T, 0, 1),
-                at(T, 0, 2),
-                at(T, 0, 3),
-                at(T, 1, 0),
-                at(Topic::Usage, 0, 9),
-            ])
-            .await;
+        let got =
+            v.wait(&[at(T, 0, 0), at(T, 0, 1), at(T, 0, 2), at(T, 0, 3), at(T, 1, 0), at(Topic::Usage, 0, 9)]).await;
         assert_eq!(
             got,
             [
                 Outcome::Counted,
                 Outcome::Duplicate,
-                Outcome::Conflict {
-                    detail: "it is a conflict".into()
-                },
-                Outcome::Refused {
-                    code: "wrong_tenant",
-                    detail: "it is a wrong_tenant".into()
-                },
+                Outcome::Conflict { detail: "it is a conflict".into() },
+                Outcome::Refused { code: "wrong_tenant", detail: "it is a wrong_tenant".into() },
                 Outcome::Counted,
                 Outcome::Accepted(Unknown::NotRead),
             ]
@@ -362,14 +303,7 @@ mod tests {
         let refusals: Vec<Refused> = (0..4).map(|o| refused(at(T, 0, o), "duplicate")).collect();
         v.advance(&[(T, 0, 6)], &refusals, false);
         let got = v.wait(&[at(T, 0, 0), at(T, 0, 3), at(T, 0, 5)]).await;
-        assert_eq!(
-            got,
-            [
-                Outcome::Accepted(Unknown::Forgotten),
-                Outcome::Duplicate,
-                Outcome::Counted
-            ]
-        );
+        assert_eq!(got, [Outcome::Accepted(Unknown::Forgotten), Outcome::Duplicate, Outcome::Counted]);
         // The state after a restart: what it holds beyond the last bound may have been refused.
         v.advance(&[(T, 0, 9)], &[], true);
         v.advance(&[(T, 0, 10)], &[], false);

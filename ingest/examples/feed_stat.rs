@@ -42,15 +42,8 @@ fn stat(path: &str) -> std::io::Result<()> {
     }
     kinds.iter().for_each(|(kind, n)| println!("{kind:28} {n}"));
     println!("{:28} {records} with {} ids", "records", ids.len());
-    importer
-        .skipped()
-        .iter()
-        .for_each(|(kind, n)| println!("skipped {kind:20} {n}"));
+    importer.skipped().iter().for_each(|(kind, n)| println!("skipped {kind:20} {n}"));
     println!("{:28} {bad}", "bad lines");
-    eprintln!(
-        "{:?}; memory as JSON: {} bytes",
-        began.elapsed(),
-        importer.snapshot().map_or(0, |s| s.len())
-    );
+    eprintln!("{:?}; memory as JSON: {} bytes", began.elapsed(), importer.snapshot().map_or(0, |s| s.len()));
     Ok(())
 }

@@ -16,15 +16,7 @@ mod conformance;
 use conformance::{ALL, NOW, all, append, block_on, bound, placed};
 
 fn open(dir: &Path, reserve: Reserve) -> EmbeddedLog {
-    EmbeddedLog::open(
-        dir,
-        EmbeddedOptions {
-            reserve,
-            segment_bytes: 1 << 30,
-            ..EmbeddedOptions::default()
-        },
-    )
-    .unwrap()
+    EmbeddedLog::open(dir, EmbeddedOptions { reserve, segment_bytes: 1 << 30, ..EmbeddedOptions::default() }).unwrap()
 }
 
 /// Appends until the disk is full; returns how many records were acknowledged.
@@ -50,10 +42,7 @@ fn full_and_back(dir: &Path, make_room: impl FnOnce()) {
         Err(LogError::Full { .. })
     ));
     let there = all(&log, Topic::Usage, 0).len() as u64;
-    assert!(
-        (acknowledged..=acknowledged + 2).contains(&there),
-        "{acknowledged} acknowledged, {there} there"
-    );
+    assert!((acknowledged..=acknowledged + 2).contains(&there), "{acknowledged} acknowledged, {there} there");
     let mut tail = log.tail(vec![bound(Topic::Usage, 0, there - 1)]).unwrap();
     assert_eq!(tail.poll(ALL, NOW).unwrap().len(), 1, "reads go on");
     make_room();
@@ -64,12 +53,7 @@ fn full_and_back(dir: &Path, make_room: impl FnOnce()) {
     assert_eq!(log.repairs(), [], "no partial frame was left");
     let entries = all(&log, Topic::Usage, 0);
     assert_eq!(entries.len() as u64, there + 1);
-    assert!(
-        entries[..there as usize]
-            .iter()
-            .enumerate()
-            .all(|(i, e)| e.value == vec![(i / 3) as u8; 30_000])
-    );
+    assert!(entries[..there as usize].iter().enumerate().all(|(i, e)| e.value == vec![(i / 3) as u8; 30_000]));
     assert_eq!(entries.last().unwrap().value, "after");
 }
 
@@ -78,10 +62,7 @@ struct Tmpfs(PathBuf);
 
 impl Tmpfs {
     fn mount(dir: &Path) -> Option<Tmpfs> {
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
-            .arg(dir)
-            .output();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(dir).output();
         mount.is_ok_and(|out| out.status.success()).then(|| Tmpfs(dir.into()))
     }
 }
@@ -114,11 +95,7 @@ fn a_nearly_full_file_system() {
     let log = open(&disk.0.join("log"), Reserve { percent: 40, bytes: 0 });
     let acknowledged = fill(&log, 30_000);
     assert!(acknowledged > 3);
-    assert_eq!(
-        all(&log, Topic::Usage, 0).len() as u64,
-        acknowledged,
-        "refused before anything is written"
-    );
+    assert_eq!(all(&log, Topic::Usage, 0).len() as u64, acknowledged, "refused before anything is written");
     fs::write(disk.0.join("room"), vec![1; 1 << 20]).expect("the reserve is there for others");
     fs::remove_file(&other).unwrap();
     fs::remove_file(disk.0.join("room")).unwrap();
@@ -133,10 +110,7 @@ fn a_file_size_limit() {
         None => limited(),
         Some(dir) => full_and_back(Path::new(&dir), || {
             let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
-            let limit = rustix::process::Rlimit {
-                current: limit.maximum,
-                ..limit
-            };
+            let limit = rustix::process::Rlimit { current: limit.maximum, ..limit };
             rustix::process::setrlimit(rustix::process::Resource::Fsize, limit).unwrap();
         }),
     }
@@ -153,9 +127,5 @@ fn limited() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
-    assert!(
-        out.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&out.stderr));
 }

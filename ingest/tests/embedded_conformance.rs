@@ -35,20 +35,12 @@ impl Embedded {
             ..EmbeddedOptions::default()
         };
         if setup.retain_little {
-            let at_once = Retention {
-                age: Some(Duration::ZERO),
-                bytes: None,
-            };
+            let at_once = Retention { age: Some(Duration::ZERO), bytes: None };
             options.segment_bytes = 500;
             options.retention = BTreeMap::from([(Topic::Telemetry, at_once)]);
         }
         let log = Some(Arc::new(EmbeddedLog::open(&dir, options.clone()).unwrap()));
-        Box::new(Embedded {
-            dir,
-            options,
-            log,
-            _folder: folder,
-        })
+        Box::new(Embedded { dir, options, log, _folder: folder })
     }
 
     fn embedded(&self) -> &Arc<EmbeddedLog> {

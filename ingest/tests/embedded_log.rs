@@ -21,10 +21,7 @@ use conformance::outputs::{check, epoch};
 use conformance::{ALL, NOW, all, append, bound, placed, values};
 
 fn options() -> EmbeddedOptions {
-    EmbeddedOptions {
-        reserve: Reserve::NONE,
-        ..EmbeddedOptions::default()
-    }
+    EmbeddedOptions { reserve: Reserve::NONE, ..EmbeddedOptions::default() }
 }
 
 fn open(dir: &Path) -> EmbeddedLog {
@@ -34,22 +31,13 @@ fn open(dir: &Path) -> EmbeddedLog {
 #[test]
 fn the_number_of_partitions_stays() {
     let dir = scratch::folder();
-    let with = |n| EmbeddedOptions {
-        partitions: BTreeMap::from([(Topic::Usage, n)]),
-        ..options()
-    };
+    let with = |n| EmbeddedOptions { partitions: BTreeMap::from([(Topic::Usage, n)]), ..options() };
     let log = EmbeddedLog::open(dir.path(), with(3)).unwrap();
     let counts = |log: &EmbeddedLog| [Topic::Reference, Topic::Usage, Topic::Labs].map(|t| log.partitions(t));
     assert_eq!(counts(&log), [1, 3, 2]);
     drop(log);
     match EmbeddedLog::open(dir.path(), with(4)) {
-        Err(
-            error @ LogError::Partitions {
-                topic: Topic::Usage,
-                stored: 3,
-                configured: 4,
-            },
-        ) => {
+        Err(error @ LogError::Partitions { topic: Topic::Usage, stored: 3, configured: 4 }) => {
             assert!(error.to_string().contains("set 3"), "{error}");
         }
         other => panic!("{:?}", other.err()),
@@ -71,10 +59,7 @@ fn files_that_are_missing_or_newer_are_named() {
     let topics = dir.path().join("topics.json");
     let text = fs::read_to_string(&topics).unwrap();
     fs::write(&topics, text.replace("\"format\": 1", "\"format\": 7")).unwrap();
-    assert!(matches!(
-        EmbeddedLog::open(dir.path(), options()),
-        Err(LogError::TooNew { found: 7, .. })
-    ));
+    assert!(matches!(EmbeddedLog::open(dir.path(), options()), Err(LogError::TooNew { found: 7, .. })));
     fs::write(&topics, "[").unwrap();
     assert!(matches!(EmbeddedLog::open(dir.path(), options()), Err(LogError::Damaged { path, .. }) if path == topics));
 }
@@ -102,14 +87,7 @@ fn an_offset_after_the_end_is_an_error() {
 #[test]
 fn damage_is_named_and_what_comes_before_it_is_read() {
     let dir = scratch::folder();
-    let log = EmbeddedLog::open(
-        dir.path(),
-        EmbeddedOptions {
-            segment_bytes: 1_000,
-            ..options()
-        },
-    )
-    .unwrap();
+    let log = EmbeddedLog::open(dir.path(), EmbeddedOptions { segment_bytes: 1_000, ..options() }).unwrap();
     for i in 0..40 {
         append(&log, vec![placed(Topic::Usage, 0, format!("{i:100}"))]);
     }
@@ -136,36 +114,18 @@ fn damage_is_named_and_what_comes_before_it_is_read() {
     };
     assert!(matches!(&error, LogError::Damaged { path, at, .. } if *path == files[1] && *at < 500 && 500 - at < 160));
     assert!(seen > 0 && seen < 20);
-    assert!(
-        matches!(tail.poll(ALL, NOW), Err(LogError::Damaged { .. })),
-        "and again"
-    );
+    assert!(matches!(tail.poll(ALL, NOW), Err(LogError::Damaged { .. })), "and again");
 }
 
 #[test]
 fn retention_by_size_keeps_that_much_and_markers() {
     let dir = scratch::folder();
-    let policy = Retention {
-        age: None,
-        bytes: Some(3_000),
-    };
+    let policy = Retention { age: None, bytes: Some(3_000) };
     let retention = BTreeMap::from([(Topic::Scores, policy), (Topic::Usage, policy)]);
-    let options = EmbeddedOptions {
-        segment_bytes: 1_000,
-        retention,
-        ..options()
-    };
+    let options = EmbeddedOptions { segment_bytes: 1_000, retention, ..options() };
     let log = EmbeddedLog::open(dir.path(), options.clone()).unwrap();
-    let record = |n: u32| Produce {
-        topic: Topic::Scores,
-        ..placed(Topic::Scores, 0, format!("{n:100}"))
-    };
-    let one = |n: u32| OutputEpoch {
-        epoch: n.into(),
-        now_ms: 0,
-        bound: Vec::new(),
-        records: vec![record(n)],
-    };
+    let record = |n: u32| Produce { topic: Topic::Scores, ..placed(Topic::Scores, 0, format!("{n:100}")) };
+    let one = |n: u32| OutputEpoch { epoch: n.into(), now_ms: 0, bound: Vec::new(), records: vec![record(n)] };
     log.outputs("boards").unwrap().publish(&[one(1)]).unwrap();
     for _ in 0..100 {
         // Another's records push the marker far back.
@@ -186,30 +146,12 @@ fn retention_by_size_keeps_that_much_and_markers() {
 #[test]
 fn retention_by_age_keeps_what_is_young() {
     let dir = scratch::folder();
-    let policy = |age| Retention {
-        age: Some(age),
-        bytes: None,
-    };
-    let retention = BTreeMap::from([
-        (Topic::Usage, policy(Duration::from_secs(3_600))),
-        (Topic::Labs, policy(Duration::ZERO)),
-    ]);
-    let log = EmbeddedLog::open(
-        dir.path(),
-        EmbeddedOptions {
-            segment_bytes: 1_000,
-            retention,
-            ..options()
-        },
-    )
-    .unwrap();
+    let policy = |age| Retention { age: Some(age), bytes: None };
+    let retention =
+        BTreeMap::from([(Topic::Usage, policy(Duration::from_secs(3_600))), (Topic::Labs, policy(Duration::ZERO))]);
+    let log = EmbeddedLog::open(dir.path(), EmbeddedOptions { segment_bytes: 1_000, retention, ..options() }).unwrap();
     for _ in 0..50 {
-        append(
-            &log,
-            [Topic::Usage, Topic::Labs, Topic::Telemetry]
-                .map(|t| placed(t, 0, vec![1; 100]))
-                .to_vec(),
-        );
+        append(&log, [Topic::Usage, Topic::Labs, Topic::Telemetry].map(|t| placed(t, 0, vec![1; 100])).to_vec());
     }
     log.apply_retention().unwrap();
     let first = |topic| log.range(topic, 0).unwrap().0;
@@ -219,10 +161,7 @@ fn retention_by_age_keeps_what_is_young() {
 
 /// Ends of the frames of a partition's only file.
 fn frame_ends(folder: &Path) -> Vec<u64> {
-    let options = SegmentOptions {
-        segment_bytes: 64 << 20,
-        sync: SyncMode::Fsync,
-    };
+    let options = SegmentOptions { segment_bytes: 64 << 20, sync: SyncMode::Fsync };
     let (segments, _) = Segments::open(folder, options).unwrap();
     let mut ends = vec![64];
     for frame in segments.reader().frames() {
@@ -260,21 +199,14 @@ fn a_partly_written_epoch_is_completed_whatever_was_kept() {
     log.outputs("boards").unwrap().publish(&[epoch(4)]).unwrap();
     drop(log);
     fs::write(whole.path().join("holds.json"), holds).unwrap();
-    let places: Vec<_> = [
-        "gravity.boards.public.v1/0",
-        "gravity.boards.public.v1/1",
-        "gravity.boards.jury.v1/0",
-    ]
-    .into_iter()
-    .chain(["gravity.boards.jury.v1/1", "gravity.scores.v1/0", "gravity.scores.v1/1"])
-    .collect();
+    let places: Vec<_> = ["gravity.boards.public.v1/0", "gravity.boards.public.v1/1", "gravity.boards.jury.v1/0"]
+        .into_iter()
+        .chain(["gravity.boards.jury.v1/1", "gravity.scores.v1/0", "gravity.scores.v1/1"])
+        .collect();
     let ends: Vec<Vec<u64>> = places.iter().map(|p| frame_ends(&whole.path().join(p))).collect();
     let note = frame_ends(&whole.path().join("gravity.epochs.v1/0"));
     let cut = |folder: &Path, ends: &[u64]| {
-        let file = fs::File::options()
-            .write(true)
-            .open(folder.join("00000000000000000000.seg"))
-            .unwrap();
+        let file = fs::File::options().write(true).open(folder.join("00000000000000000000.seg")).unwrap();
         file.set_len(ends[ends.len() - 2]).unwrap();
         fs::remove_file(folder.join("durable.mark")).unwrap();
     };
@@ -292,10 +224,7 @@ fn a_partly_written_epoch_is_completed_whatever_was_kept() {
         outputs.publish(&all).unwrap();
         check(&log, "boards", &all);
         drop((outputs, log));
-        assert_eq!(
-            open(dir.path()).outputs("boards").unwrap().last_epoch().unwrap(),
-            Some(5)
-        );
+        assert_eq!(open(dir.path()).outputs("boards").unwrap().last_epoch().unwrap(), Some(5));
     }
 }
 
@@ -316,23 +245,14 @@ fn records_that_are_there_are_skipped_exactly() {
     let dir = scratch::folder();
     let log = open(dir.path());
     let record = |text: &str| placed(Topic::Alerts, 0, text.to_string());
-    let one = |n, records| OutputEpoch {
-        epoch: n,
-        now_ms: 0,
-        bound: Vec::new(),
-        records,
-    };
+    let one = |n, records| OutputEpoch { epoch: n, now_ms: 0, bound: Vec::new(), records };
     let mut outputs = log.outputs("burn").unwrap();
     outputs.publish(&[one(1, vec![record("a")])]).unwrap();
     append(&log, ["b", "other's", "b", "c"].map(record).to_vec());
     let mut outputs = log.outputs("burn").unwrap();
-    outputs
-        .publish(&[one(2, ["b", "b", "c", "c", "d"].map(record).to_vec())])
-        .unwrap();
-    let plain: Vec<_> = values(&all(&log, Topic::Alerts, 0))
-        .into_iter()
-        .filter(|v| !v.contains("epoch.closed"))
-        .collect();
+    outputs.publish(&[one(2, ["b", "b", "c", "c", "d"].map(record).to_vec())]).unwrap();
+    let plain: Vec<_> =
+        values(&all(&log, Topic::Alerts, 0)).into_iter().filter(|v| !v.contains("epoch.closed")).collect();
     assert_eq!(plain, ["a", "b", "other's", "b", "c", "c", "d"]);
 }
 
@@ -361,14 +281,7 @@ fn lost_holds_are_found_anew() {
 #[test]
 fn large_outputs_pass() {
     let dir = scratch::folder();
-    let log = EmbeddedLog::open(
-        dir.path(),
-        EmbeddedOptions {
-            queue_bytes: 100_000,
-            ..options()
-        },
-    )
-    .unwrap();
+    let log = EmbeddedLog::open(dir.path(), EmbeddedOptions { queue_bytes: 100_000, ..options() }).unwrap();
     let record = |n: u64| placed(Topic::BoardsJury, (n % 2) as u32, vec![n as u8; 200_000]);
     let one = |n: u64| OutputEpoch {
         epoch: n,
@@ -382,10 +295,6 @@ fn large_outputs_pass() {
     for partition in 0..2 {
         let entries = all(&log, Topic::BoardsJury, partition);
         assert_eq!(entries.len(), 9 * 6);
-        assert!(
-            entries
-                .chunks(6)
-                .all(|c| c[..5].iter().all(|e| e.value.len() == 200_000) && c[5].value.len() < 1_000)
-        );
+        assert!(entries.chunks(6).all(|c| c[..5].iter().all(|e| e.value.len() == 200_000) && c[5].value.len() < 1_000));
     }
 }

@@ -11,10 +11,7 @@ use std::path::{Path, PathBuf};
 use gravity_ingest::log::LogError;
 use gravity_ingest::segment::{Repair, SegmentOptions, Segments, SyncMode};
 
-const OPTIONS: SegmentOptions = SegmentOptions {
-    segment_bytes: 1 << 20,
-    sync: SyncMode::Fsync,
-};
+const OPTIONS: SegmentOptions = SegmentOptions { segment_bytes: 1 << 20, sync: SyncMode::Fsync };
 const FILE_HEADER: u64 = 64;
 const FRAME_HEADER: u64 = 36;
 
@@ -70,22 +67,14 @@ fn a_tail_torn_at_any_byte_of_an_unsynced_frame_is_cut_off() {
     let frames: [(&[u8], bool); 3] = [(b"one", true), (b"two", true), (b"never acknowledged", false)];
     let at = offsets(&frames);
     let whole = folder(&frames);
-    assert_eq!(
-        open(copy(whole.path()).path()).unwrap().0.len(),
-        3,
-        "what is whole is kept"
-    );
+    assert_eq!(open(copy(whole.path()).path()).unwrap().0.len(), 3, "what is whole is kept");
     for len in at[2]..at[3] {
         let dir = copy(whole.path());
         let file = fs::File::options().write(true).open(only_file(dir.path())).unwrap();
         file.set_len(len).unwrap();
         let (kept, repair) = open(dir.path()).unwrap();
         assert_eq!(kept, [b"one", b"two"], "length {len}");
-        let expected = Repair {
-            path: only_file(dir.path()),
-            cut_at: at[2],
-            bytes: len - at[2],
-        };
+        let expected = Repair { path: only_file(dir.path()), cut_at: at[2], bytes: len - at[2] };
         assert_eq!(repair, (len > at[2]).then_some(expected));
         // It is gone for good, and the writer goes on.
         let (mut segments, repair) = Segments::open(dir.path(), OPTIONS).unwrap();
@@ -106,11 +95,7 @@ fn a_tail_garbled_at_any_byte_of_an_unsynced_frame_is_cut_off() {
         let dir = copy(whole.path());
         flip(&only_file(dir.path()), byte, 3);
         let (kept, repair) = open(dir.path()).unwrap();
-        assert_eq!(
-            (kept, repair.map(|r| r.cut_at)),
-            (vec![b"one".to_vec()], Some(at[1])),
-            "byte {byte}"
-        );
+        assert_eq!((kept, repair.map(|r| r.cut_at)), (vec![b"one".to_vec()], Some(at[1])), "byte {byte}");
     }
 }
 
@@ -123,11 +108,7 @@ fn a_flip_anywhere_in_what_was_synced_is_found_and_named() {
         for bit in [0, 5] {
             let dir = copy(whole.path());
             flip(&only_file(dir.path()), byte, bit);
-            let expected = if byte < FILE_HEADER {
-                0
-            } else {
-                *at.iter().rfind(|a| **a <= byte).unwrap()
-            };
+            let expected = if byte < FILE_HEADER { 0 } else { *at.iter().rfind(|a| **a <= byte).unwrap() };
             match open(dir.path()) {
                 Err(LogError::Damaged { path, at, .. }) => {
                     assert_eq!((path, at), (only_file(dir.path()), expected), "byte {byte}");
@@ -183,11 +164,7 @@ fn a_power_loss_may_leave_any_part_of_what_was_not_synced() {
                 fs::remove_file(mark(dir.path())).unwrap();
             }
             let (kept, repair) = open(dir.path()).unwrap();
-            assert_eq!(
-                (kept.len(), repair.map(|r| r.cut_at)),
-                (lost[0], Some(at[lost[0]])),
-                "{lost:?}"
-            );
+            assert_eq!((kept.len(), repair.map(|r| r.cut_at)), (lost[0], Some(at[lost[0]])), "{lost:?}");
         }
     }
 }
@@ -199,17 +176,9 @@ fn losing_synced_bytes_at_the_end_is_damage() {
     let whole = folder(&frames);
     for len in FILE_HEADER..at[2] {
         let dir = copy(whole.path());
-        fs::File::options()
-            .write(true)
-            .open(only_file(dir.path()))
-            .unwrap()
-            .set_len(len)
-            .unwrap();
+        fs::File::options().write(true).open(only_file(dir.path())).unwrap().set_len(len).unwrap();
         let expected = if len < at[1] { at[0] } else { at[1] };
-        assert!(
-            matches!(open(dir.path()), Err(LogError::Damaged { at, .. }) if at == expected),
-            "length {len}"
-        );
+        assert!(matches!(open(dir.path()), Err(LogError::Damaged { at, .. }) if at == expected), "length {len}");
     }
     let dir = copy(whole.path());
     fs::remove_file(only_file(dir.path())).unwrap();
@@ -224,26 +193,14 @@ fn bytes_that_look_like_a_frame_are_payload() {
     let dir = folder(&[(b"one", true), (&frames[FILE_HEADER as usize..], false)]);
     let file = only_file(dir.path());
     let len = fs::metadata(&file).unwrap().len();
-    fs::File::options()
-        .write(true)
-        .open(&file)
-        .unwrap()
-        .set_len(len - 1)
-        .unwrap();
-    assert_eq!(
-        open(dir.path()).unwrap().0,
-        [b"one"],
-        "a torn frame that quotes a segment file is still torn"
-    );
+    fs::File::options().write(true).open(&file).unwrap().set_len(len - 1).unwrap();
+    assert_eq!(open(dir.path()).unwrap().0, [b"one"], "a torn frame that quotes a segment file is still torn");
 }
 
 #[test]
 fn older_files_are_checked_at_open_for_length_and_when_read_for_content() {
     let whole = scratch::folder();
-    let small = SegmentOptions {
-        segment_bytes: 200,
-        ..OPTIONS
-    };
+    let small = SegmentOptions { segment_bytes: 200, ..OPTIONS };
     let (mut segments, _) = Segments::open(whole.path(), small).unwrap();
     for i in 0..20 {
         segments.append(i, 1, &[i as u8; 40]).unwrap();
@@ -255,12 +212,7 @@ fn older_files_are_checked_at_open_for_length_and_when_read_for_content() {
     let path = |dir: &Path, i: usize| dir.join(format!("{:020}.seg", files[i].0));
 
     let dir = copy(whole.path());
-    fs::File::options()
-        .write(true)
-        .open(path(dir.path(), 1))
-        .unwrap()
-        .set_len(files[1].1 - 76)
-        .unwrap();
+    fs::File::options().write(true).open(path(dir.path(), 1)).unwrap().set_len(files[1].1 - 76).unwrap();
     assert!(matches!(open(dir.path()), Err(LogError::Damaged { path: p, .. }) if p == path(dir.path(), 1)));
 
     let dir = copy(whole.path());
@@ -288,16 +240,9 @@ fn older_files_are_checked_at_open_for_length_and_when_read_for_content() {
         }
         if byte >= FILE_HEADER {
             let (segments, _) = Segments::open(dir.path(), small).unwrap();
-            let limit = gravity_ingest::log::Limit {
-                records: 100,
-                bytes: 1 << 20,
-            };
+            let limit = gravity_ingest::log::Limit { records: 100, bytes: 1 << 20 };
             let after = segments.reader().read_from(files[2].0, limit).unwrap();
-            assert_eq!(
-                after.len() as u64,
-                20 - files[2].0,
-                "what is after it can be read by name"
-            );
+            assert_eq!(after.len() as u64, 20 - files[2].0, "what is after it can be read by name");
         }
     }
 }

@@ -56,44 +56,27 @@ struct Model {
 
 impl Model {
     fn next(&self) -> u64 {
-        self.frames
-            .last()
-            .map_or(0, |(first, count, _)| first + u64::from(*count))
+        self.frames.last().map_or(0, |(first, count, _)| first + u64::from(*count))
     }
 
     fn durable_seq(&self) -> u64 {
-        self.durable
-            .checked_sub(1)
-            .map_or(0, |i| self.frames[i].0 + u64::from(self.frames[i].1))
+        self.durable.checked_sub(1).map_or(0, |i| self.frames[i].0 + u64::from(self.frames[i].1))
     }
 
     fn check(&self, segments: &Segments) {
-        assert_eq!(
-            (segments.next_seq(), segments.durable_seq()),
-            (self.next(), self.durable_seq())
-        );
+        assert_eq!((segments.next_seq(), segments.durable_seq()), (self.next(), self.durable_seq()));
         let first = segments.first_seq();
-        let expected: Vec<_> = self.frames[..self.durable]
-            .iter()
-            .filter(|f| f.0 >= first)
-            .cloned()
-            .collect();
+        let expected: Vec<_> = self.frames[..self.durable].iter().filter(|f| f.0 >= first).cloned().collect();
         let found: Vec<_> = segments.reader().frames().map(|f| f.unwrap()).collect();
-        let found: Vec<_> = found
-            .into_iter()
-            .map(|f| (f.first, f.count, f.payload.to_vec()))
-            .collect();
+        let found: Vec<_> = found.into_iter().map(|f| (f.first, f.count, f.payload.to_vec())).collect();
         assert_eq!(found, expected);
     }
 }
 
 /// Cuts the last file to its durable length and a share of what comes after.
 fn cut(dir: &Path, durable: u64, kept: u64) {
-    let newest = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.extension().unwrap() == "seg")
-        .max();
+    let newest =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().unwrap() == "seg").max();
     let file = fs::File::options().write(true).open(newest.unwrap()).unwrap();
     let len = file.metadata().unwrap().len();
     file.set_len(durable + (len - durable) * kept / 16).unwrap();

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
-use gravity_ingest::feeds::{Importer, source_name};
 use gravity_ingest::feeds::clics::ClicsImporter;
 use gravity_ingest::feeds::cloudevents::CloudEventsImporter;
 use gravity_ingest::feeds::import::{ImportOptions, Report, import};
 use gravity_ingest::feeds::source::Source;
+use gravity_ingest::feeds::{Importer, source_name};
 
 use super::ServerArgs;
 

@@ -80,7 +80,7 @@ pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
         bytes(event, submission.clone(), Body::SubmissionReceived(received)),
         bytes(event, format!("j{n}"), Body::JudgementRecorded(judged(0, verdict))),
     ];
-    if n % 20 == 0 {
+    if n.is_multiple_of(20) {
         records.push(bytes(
             event,
             format!("j{n}-1"),
@@ -108,5 +108,8 @@ pub fn more(event: &str, n: u32, team: &str, problem: u32) -> Vec<Vec<u8>> {
         start_contest_time_ms: Some(at_ms),
         ..Default::default()
     };
-    vec![bytes(event, submission.clone(), Body::SubmissionReceived(received)), bytes(event, format!("more-j{n}"), Body::JudgementRecorded(judged))]
+    vec![
+        bytes(event, submission.clone(), Body::SubmissionReceived(received)),
+        bytes(event, format!("more-j{n}"), Body::JudgementRecorded(judged)),
+    ]
 }

@@ -55,9 +55,7 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case(b"bearer") {
             return Err(wrong("the Authorization header is not of the scheme Bearer"));
         }
-        self.role(token.trim_ascii())
-            .map(Some)
-            .ok_or_else(|| wrong("the token is not known"))
+        self.role(token.trim_ascii()).map(Some).ok_or_else(|| wrong("the token is not known"))
     }
 }
 
@@ -107,10 +105,8 @@ impl Viewer {
         if self.may_see(view) {
             Ok(view)
         } else {
-            Err(
-                Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
-                    .hint("send `Authorization: Bearer TOKEN`, or ask for view=public"),
-            )
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
+                .hint("send `Authorization: Bearer TOKEN`, or ask for view=public"))
         }
     }
 }
@@ -123,9 +119,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Viewer, Problem> {
         let role = Tokens::from_ref(state).role_of(parts)?;
-        Ok(Viewer {
-            principal: role.map(|role| Principal { role }),
-        })
+        Ok(Viewer { principal: role.map(|role| Principal { role }) })
     }
 }
 
@@ -137,9 +131,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Peer, Infallible> {
-        let info = parts
-            .extensions
-            .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        let info = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
         Ok(Peer(info.map(|i| i.0)))
     }
 }

@@ -16,17 +16,11 @@ pub fn matches(headers: &HeaderMap, tag: &str) -> bool {
 
 /// The response with its tag, or 304 when the caller has it already.
 pub fn conditional(headers: &HeaderMap, tag: &str, cache: &'static str, body: impl FnOnce() -> Response) -> Response {
-    let mut response = if matches(headers, tag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        body()
-    };
+    let mut response = if matches(headers, tag) { StatusCode::NOT_MODIFIED.into_response() } else { body() };
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     response
 }
 

@@ -47,19 +47,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiQuer
 
 fn query_problem(rejection: &QueryRejection) -> Problem {
     let text = rejection.body_text();
-    let text = text
-        .strip_prefix("Failed to deserialize query string: ")
-        .unwrap_or(&text);
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
     let (field, message) = match text.split_once(": ") {
         Some((field, message)) if !field.contains(' ') => (field.to_owned(), message),
         _ => (quoted(text).next().unwrap_or("query").to_owned(), text),
     };
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "invalid",
-        format!("query parameter `{field}`: {message}"),
-    )
-    .field(field, message)
+    Problem::new(StatusCode::BAD_REQUEST, "invalid", format!("query parameter `{field}`: {message}"))
+        .field(field, message)
 }
 
 /// A JSON body.
@@ -100,10 +94,7 @@ pub async fn body_bytes(request: Request) -> Result<Bytes, Problem> {
 
 /// The media type of the request without its parameters, in lower case; empty where there is none.
 pub fn media_type(headers: &HeaderMap) -> String {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or("");
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
@@ -131,11 +122,7 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_data() {
-            Misfit::new(&path, &inner.to_string()).into()
-        } else {
-            not_json(&inner)
-        }
+        if inner.is_data() { Misfit::new(&path, &inner.to_string()).into() } else { not_json(&inner) }
     })?;
     reader.end().map_err(|e| not_json(&e))?;
     Ok(value)
@@ -148,12 +135,8 @@ pub fn is_other_json(bytes: &[u8]) -> bool {
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "syntax",
-        format!("the body is not JSON: {error}"),
-    )
-    .hint("send one JSON object in UTF-8")
+    Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the body is not JSON: {error}"))
+        .hint("send one JSON object in UTF-8")
 }
 
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
@@ -206,42 +189,19 @@ mod tests {
     fn misfits_name_their_field() {
         for (text, status, code, field) in [
             (r#"{"inner":[{"count":1}]}"#, 422, "missing", "inner[0].team"),
-            (
-                r#"{"inner":[{"team":"a","cuont":1}]}"#,
-                422,
-                "unknown_key",
-                "inner[0].cuont",
-            ),
-            (
-                r#"{"inner":[{"team":"a","count":-1}]}"#,
-                422,
-                "invalid",
-                "inner[0].count",
-            ),
+            (r#"{"inner":[{"team":"a","cuont":1}]}"#, 422, "unknown_key", "inner[0].cuont"),
+            (r#"{"inner":[{"team":"a","count":-1}]}"#, 422, "invalid", "inner[0].count"),
             (r#"{"inner":7}"#, 422, "invalid", "inner"),
             (r#"[]"#, 422, "invalid", "body"),
             (r#"[[]]"#, 422, "invalid", "body"),
             (r#""x""#, 422, "invalid", "body"),
         ] {
             let p = from_json::<Outer>(text.as_bytes()).unwrap_err();
-            assert_eq!(
-                (p.status, p.code.as_ref(), p.errors[0].field.as_str()),
-                (status, code, field),
-                "{text}"
-            );
+            assert_eq!((p.status, p.code.as_ref(), p.errors[0].field.as_str()), (status, code, field), "{text}");
         }
-        assert!(
-            from_json::<Outer>(br#"{"inner":[{"team":"a","cuont":1}]}"#)
-                .unwrap_err()
-                .detail
-                .contains("`count`")
-        );
+        assert!(from_json::<Outer>(br#"{"inner":[{"team":"a","cuont":1}]}"#).unwrap_err().detail.contains("`count`"));
         for text in ["", "{", "{}x", "nul"] {
-            assert_eq!(
-                from_json::<serde_json::Value>(text.as_bytes()).unwrap_err().status,
-                400,
-                "{text}"
-            );
+            assert_eq!(from_json::<serde_json::Value>(text.as_bytes()).unwrap_err().status, 400, "{text}");
         }
     }
 }

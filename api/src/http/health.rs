@@ -100,17 +100,10 @@ pub async fn metrics_text(
     }
     metrics::STREAM_SUBSCRIBERS.set(i64::try_from(state.boards.subscribers()).unwrap_or(i64::MAX));
     let text = metrics::text().map_err(|e| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            format!("the metrics cannot be printed: {e}"),
-        )
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the metrics cannot be printed: {e}"))
     })?;
     Ok((
-        [
-            (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
-            (header::CACHE_CONTROL, "no-store"),
-        ],
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")],
         text,
     )
         .into_response())

@@ -18,19 +18,11 @@ pub fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
-    let text = value
-        .to_str()
-        .ok()
-        .map(str::trim)
-        .filter(|t| (1..=255).contains(&t.len()));
+    let text = value.to_str().ok().map(str::trim).filter(|t| (1..=255).contains(&t.len()));
     let text = text.ok_or_else(|| {
         let message = "is not 1 to 255 visible ASCII characters";
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "invalid",
-            format!("`Idempotency-Key` {message}"),
-        )
-        .field("Idempotency-Key", message)
+        Problem::new(StatusCode::BAD_REQUEST, "invalid", format!("`Idempotency-Key` {message}"))
+            .field("Idempotency-Key", message)
     })?;
     Ok(Some(text.to_owned()))
 }
@@ -65,10 +57,7 @@ pub struct Idempotency {
 
 impl Default for Idempotency {
     fn default() -> Idempotency {
-        Idempotency {
-            max: KEYS_MAX,
-            entries: Mutex::default(),
-        }
+        Idempotency { max: KEYS_MAX, entries: Mutex::default() }
     }
 }
 
@@ -99,10 +88,7 @@ pub struct Ticket<'a> {
 impl Idempotency {
     /// Remembers this many keys.
     pub fn with_max(max: usize) -> Idempotency {
-        Idempotency {
-            max,
-            entries: Mutex::default(),
-        }
+        Idempotency { max, entries: Mutex::default() }
     }
 
     /// Begins a request. `key` includes whatever it is unique within. A failed request that is sent again gets the
@@ -122,32 +108,16 @@ impl Idempotency {
             }
             entry.in_flight = true;
             let stamp = entry.stamp.clone();
-            return Ok(Begun::New(Ticket {
-                store: self,
-                key,
-                stamp,
-            }));
+            return Ok(Begun::New(Ticket { store: self, key, stamp }));
         }
         let stamp = stamp();
-        entries.by_key.insert(
-            key.clone(),
-            Entry {
-                body,
-                stamp: stamp.clone(),
-                in_flight: true,
-                answer: None,
-            },
-        );
+        entries.by_key.insert(key.clone(), Entry { body, stamp: stamp.clone(), in_flight: true, answer: None });
         entries.order.push_back(key.clone());
         while entries.order.len() > self.max {
             let Some(oldest) = entries.order.pop_front() else { break };
             entries.by_key.remove(&oldest);
         }
-        Ok(Begun::New(Ticket {
-            store: self,
-            key,
-            stamp,
-        }))
+        Ok(Begun::New(Ticket { store: self, key, stamp }))
     }
 }
 
@@ -185,10 +155,7 @@ mod tests {
     use super::*;
 
     fn stamp(id: &str) -> Stamp {
-        Stamp {
-            id: id.into(),
-            time_ms: 7,
-        }
+        Stamp { id: id.into(), time_ms: 7 }
     }
 
     fn ticket<'a>(store: &'a Idempotency, key: &str, body: &[u8], id: &str) -> Ticket<'a> {
@@ -202,14 +169,8 @@ mod tests {
     fn a_key_answers_once() {
         let store = Idempotency::with_max(2);
         let first = ticket(&store, "k", b"body", "1");
-        assert_eq!(
-            store.begin("k".into(), b"body", || stamp("2")).err(),
-            Some(Clash::InFlight)
-        );
-        assert_eq!(
-            store.begin("k".into(), b"other", || stamp("2")).err(),
-            Some(Clash::OtherBody)
-        );
+        assert_eq!(store.begin("k".into(), b"body", || stamp("2")).err(), Some(Clash::InFlight));
+        assert_eq!(store.begin("k".into(), b"other", || stamp("2")).err(), Some(Clash::OtherBody));
         first.done(serde_json::json!(1));
         assert!(matches!(store.begin("k".into(), b"body", || stamp("2")), Ok(Begun::Before(v)) if v == 1));
         // Beyond the bound, the oldest is forgotten.

@@ -36,30 +36,21 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let span =
         tracing::info_span!("request", %method, route = route.as_deref(), path = clip(path, 200), request_id = %id);
-    let result = std::panic::AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
+    let result = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let response = match result {
         Ok(response) => response,
         Err(panic) => {
             span.in_scope(|| tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked"));
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the server failed on this request",
-            )
-            .hint("the server's log has the reason, under this request's id")
-            .into_response()
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed on this request")
+                .hint("the server's log has the reason, under this request's id")
+                .into_response()
         }
     };
     let mut response = as_problem(response, &id).await;
     let status = response.status();
     let route = route.as_deref().unwrap_or("unmatched");
     let took_s = began_at.elapsed().as_secs_f64();
-    metrics::HTTP_DURATION
-        .with_label_values(&[service(route), route, status.as_str()])
-        .observe(took_s);
+    metrics::HTTP_DURATION.with_label_values(&[service(route), route, status.as_str()]).observe(took_s);
     span.in_scope(|| {
         if status.is_server_error() {
             tracing::warn!(status = status.as_u16(), took_s, "answered");
@@ -74,11 +65,7 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("")
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("")
 }
 
 /// The caller's id if it is short and plain (it goes into logs), else a new one.
@@ -87,9 +74,7 @@ fn request_id(request: &Request) -> String {
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
     };
-    given
-        .filter(plain)
-        .map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned)
+    given.filter(plain).map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned)
 }
 
 /// The service of a route template, as a metric's label.
@@ -110,20 +95,10 @@ async fn as_problem(response: Response, request_id: &str) -> Response {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    let bytes = http_body_util::Limited::new(body, ERROR_BODY_MAX)
-        .collect()
-        .await
-        .map(|b| b.to_bytes())
-        .unwrap_or_default();
-    let is_problem = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|v| v == PROBLEM_JSON);
-    let fields = if is_problem {
-        serde_json::from_slice(&bytes).ok()
-    } else {
-        None
-    };
+    let bytes =
+        http_body_util::Limited::new(body, ERROR_BODY_MAX).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let is_problem = head.headers.get(header::CONTENT_TYPE).is_some_and(|v| v == PROBLEM_JSON);
+    let fields = if is_problem { serde_json::from_slice(&bytes).ok() } else { None };
     let mut fields: serde_json::Map<String, serde_json::Value> = fields.unwrap_or_else(|| {
         let problem = bare_problem(status, std::str::from_utf8(&bytes).unwrap_or(""));
         match serde_json::to_value(problem) {
@@ -131,20 +106,14 @@ async fn as_problem(response: Response, request_id: &str) -> Response {
             _ => serde_json::Map::new(),
         }
     });
-    let code = fields
-        .get("code")
-        .and_then(|c| c.as_str())
-        .unwrap_or("internal")
-        .to_owned();
+    let code = fields.get("code").and_then(|c| c.as_str()).unwrap_or("internal").to_owned();
     if fields.get("type").is_none_or(|t| t == "about:blank") {
         fields.insert("type".into(), format!("urn:gravity:problem:{code}").into());
     }
     fields.insert("request_id".into(), request_id.into());
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    head.headers
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Response::from_parts(head, Body::from(serde_json::Value::Object(fields).to_string()))
 }
 
@@ -206,12 +175,7 @@ mod tests {
 
     #[test]
     fn a_callers_id_is_taken_only_when_plain() {
-        let with = |v: &str| {
-            Request::builder()
-                .header("x-request-id", v)
-                .body(Body::empty())
-                .unwrap()
-        };
+        let with = |v: &str| Request::builder().header("x-request-id", v).body(Body::empty()).unwrap();
         assert_eq!(request_id(&with("abc-1.2:3_4")), "abc-1.2:3_4");
         for hostile in ["", "a b", "x\"y", &"a".repeat(65)] {
             assert_eq!(request_id(&with(hostile)).len(), 32);

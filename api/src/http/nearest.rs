@@ -8,12 +8,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let near = |(d, k): &(usize, &str)| *d <= (k.len() / 3).max(2) && *d < k.len();
-    known
-        .into_iter()
-        .map(|k| (distance(word, k), k))
-        .filter(near)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, k)| k)
+    known.into_iter().map(|k| (distance(word, k), k)).filter(near).min_by_key(|(d, _)| *d).map(|(_, k)| k)
 }
 
 /// Bytes to insert, delete, replace or swap with their neighbour (optimal string alignment), letter case aside.

@@ -15,10 +15,7 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs")
 
 static TAGS: LazyLock<BTreeMap<&str, (&[u8], String)>> = LazyLock::new(|| {
     let tag = |bytes: &[u8]| format!("\"{}\"", &blake3::hash(bytes).to_hex()[..24]);
-    FILES
-        .iter()
-        .map(|(name, bytes)| (*name, (*bytes, tag(bytes))))
-        .collect()
+    FILES.iter().map(|(name, bytes)| (*name, (*bytes, tag(bytes)))).collect()
 });
 
 /// What a page may load: its own server's files, and nothing else.
@@ -46,18 +43,13 @@ pub async fn asset(ApiPath(path): ApiPath<String>, headers: HeaderMap) -> Result
 }
 
 fn file(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    let (bytes, tag) = TAGS
-        .get(name)
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such file"))?;
+    let (bytes, tag) =
+        TAGS.get(name).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such file"))?;
     // The names carry no hash, so a browser asks each time, and mostly gets 304.
-    let mut response = conditional(headers, tag, "no-cache", || {
-        ([(header::CONTENT_TYPE, media_type(name))], *bytes).into_response()
-    });
+    let mut response =
+        conditional(headers, tag, "no-cache", || ([(header::CONTENT_TYPE, media_type(name))], *bytes).into_response());
     if name.ends_with(".html") {
-        response.headers_mut().insert(
-            header::CONTENT_SECURITY_POLICY,
-            header::HeaderValue::from_static(PAGE_POLICY),
-        );
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(PAGE_POLICY));
     }
     Ok(response)
 }

@@ -122,10 +122,7 @@ impl Problem {
 
     /// Names a field at fault.
     pub fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Problem {
-        self.errors.push(FieldError {
-            field: shortened(field.into()),
-            message: shortened(message.into()),
-        });
+        self.errors.push(FieldError { field: shortened(field.into()), message: shortened(message.into()) });
         self
     }
 
@@ -137,23 +134,14 @@ impl Problem {
 
     /// 404 for an event that is not there.
     pub fn unknown_event(event: &str) -> Problem {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown_event",
-            format!("there is no event `{}`", clip(event, 80)),
-        )
-        .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
+        Problem::new(StatusCode::NOT_FOUND, "unknown_event", format!("there is no event `{}`", clip(event, 80)))
+            .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
     }
 
     /// 422: one field holds something that cannot be accepted.
     pub fn invalid(field: &str, message: impl Into<String>) -> Problem {
         let message = message.into();
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            format!("`{field}` {message}"),
-        )
-        .field(field, message)
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("`{field}` {message}")).field(field, message)
     }
 
     /// The status as axum has it.
@@ -163,11 +151,7 @@ impl Problem {
 }
 
 fn shortened(text: String) -> String {
-    if text.len() <= MAX_TEXT_BYTES {
-        text
-    } else {
-        format!("{}…", clip(&text, MAX_TEXT_BYTES))
-    }
+    if text.len() <= MAX_TEXT_BYTES { text } else { format!("{}…", clip(&text, MAX_TEXT_BYTES)) }
 }
 
 /// The first bytes of a text, at most `bytes`, cut between characters.
@@ -217,19 +201,13 @@ impl From<LogError> for Problem {
             LogError::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_closed", "the server is stopping")
                 .hint("send the same request again: a record counts once however often it is sent")
                 .retry_after(5),
-            LogError::Kafka { retriable: true, .. } => Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "log_unavailable",
-                "the log cannot be reached",
-            )
-            .hint("send the same request again: a record counts once however often it is sent")
-            .retry_after(5),
-            _ => Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "log_failed",
-                "the log failed to store the request",
-            )
-            .hint("the server's log has the reason, under this request's id; sending it again is safe"),
+            LogError::Kafka { retriable: true, .. } => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "the log cannot be reached")
+                    .hint("send the same request again: a record counts once however often it is sent")
+                    .retry_after(5)
+            }
+            _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log failed to store the request")
+                .hint("the server's log has the reason, under this request's id; sending it again is safe"),
         }
     }
 }
@@ -237,22 +215,15 @@ impl From<LogError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
-        let mut response = (
-            self.status_code(),
-            [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))],
-            body,
-        )
+        let mut response = (self.status_code(), [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], body)
             .into_response();
         if let Some(seconds) = self.retry_after_s {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status_code() == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"gravity\""),
-            );
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"gravity\""));
         }
         response
     }
@@ -273,27 +244,17 @@ mod tests {
 
     #[test]
     fn decode_errors_name_their_field() {
-        let p = Problem::from(DecodeError::Missing {
-            field: "data.team".into(),
-        });
-        assert_eq!(
-            (p.status, p.code.as_ref(), p.errors[0].field.as_str()),
-            (400, "missing", "data.team")
-        );
+        let p = Problem::from(DecodeError::Missing { field: "data.team".into() });
+        assert_eq!((p.status, p.code.as_ref(), p.errors[0].field.as_str()), (400, "missing", "data.team"));
         let p = Problem::from(DecodeError::TooLarge { bytes: 9, limit: 8 });
         assert_eq!((p.status, p.code.as_ref()), (413, "too_large"));
     }
 
     #[test]
     fn log_errors_hide_the_machine() {
-        let p = Problem::from(LogError::Full {
-            path: "/data/secret".into(),
-        });
+        let p = Problem::from(LogError::Full { path: "/data/secret".into() });
         assert_eq!(p.status, 507);
         assert!(!serde_json::to_string(&p).unwrap().contains("secret"));
-        assert_eq!(
-            Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER],
-            "5"
-        );
+        assert_eq!(Problem::from(LogError::Closed).into_response().headers()[header::RETRY_AFTER], "5");
     }
 }

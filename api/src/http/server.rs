@@ -92,11 +92,7 @@ pub async fn serve_with(
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             answer(router.clone(), stopping.clone(), peer, request.map(Body::new))
         });
-        let io = TokioIo::new(Impatient {
-            stream,
-            timeout: options.write_timeout,
-            waiting: None,
-        });
+        let io = TokioIo::new(Impatient { stream, timeout: options.write_timeout, waiting: None });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.head_timeout)
@@ -118,10 +114,7 @@ pub async fn serve_with(
         });
     }
     drop(listener);
-    if tokio::time::timeout(options.drain_timeout, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in flight when the drain timeout was over");
         aborted.cancel();
     }
@@ -137,10 +130,8 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = router.oneshot(request).await?;
-    let is_stream = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    let is_stream =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     if !is_stream {
         return Ok(response);
     }
@@ -161,9 +152,7 @@ impl Impatient {
             return poll;
         }
         let timeout = self.timeout;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         match waiting.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))),
             Poll::Pending => Poll::Pending,

@@ -65,14 +65,8 @@ impl ContestQuery {
 fn json<T: Serialize>(headers: &HeaderMap, view: View, value: &T) -> Response {
     let body = serde_json::to_vec(value).expect("an answer is plain data");
     let tag = format!("\"{}\"", &blake3::hash(&body).to_hex()[..24]);
-    let cache = if view == View::Jury {
-        "private, no-cache"
-    } else {
-        "no-cache"
-    };
-    conditional(headers, &tag, cache, || {
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-    })
+    let cache = if view == View::Jury { "private, no-cache" } else { "no-cache" };
+    conditional(headers, &tag, cache, || ([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// The contests.
@@ -98,10 +92,7 @@ pub async fn contest(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state
-        .boards
-        .header(&event, view)
-        .ok_or_else(|| Problem::unknown_event(&event))?;
+    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
     Ok(json(&headers, view, &Contest::of(&head)))
 }
 
@@ -116,10 +107,7 @@ pub async fn state(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state
-        .boards
-        .header(&event, view)
-        .ok_or_else(|| Problem::unknown_event(&event))?;
+    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
     Ok(json(&headers, view, &ContestState::of(&head.header)))
 }
 
@@ -151,17 +139,8 @@ pub async fn problems(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = query.view(viewer)?;
-    let head = state
-        .boards
-        .header(&event, view)
-        .ok_or_else(|| Problem::unknown_event(&event))?;
-    let problems: Vec<ContestProblem> = head
-        .header
-        .problems
-        .iter()
-        .enumerate()
-        .map(ContestProblem::of)
-        .collect();
+    let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
+    let problems: Vec<ContestProblem> = head.header.problems.iter().enumerate().map(ContestProblem::of).collect();
     Ok(json(&headers, view, &problems))
 }
 

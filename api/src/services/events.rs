@@ -16,10 +16,7 @@ use crate::serving::HeaderState;
 
 /// The jury's header of an event, or 404.
 pub(crate) fn header(state: &AppState, event: &str) -> Result<Arc<HeaderState>, Problem> {
-    state
-        .boards
-        .header(event, View::Jury)
-        .ok_or_else(|| Problem::unknown_event(event))
+    state.boards.header(event, View::Jury).ok_or_else(|| Problem::unknown_event(event))
 }
 
 /// An id of 128 bits that sorts by time, in the form of a UUID of version 7 (RFC 9562).
@@ -32,14 +29,7 @@ pub(crate) fn time_ordered_id(now_ms: i64) -> String {
 pub(crate) fn uuid_text(bits: u128, version: u128) -> String {
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | (version << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]

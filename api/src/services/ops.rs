@@ -56,11 +56,7 @@ pub async fn verify(
     _principal: Principal,
     body: Bytes,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let request = if body.is_empty() {
-        VerifyRequest::default()
-    } else {
-        from_json::<VerifyRequest>(&body)?
-    };
+    let request = if body.is_empty() { VerifyRequest::default() } else { from_json::<VerifyRequest>(&body)? };
     Ok(Json(state.operations.verify(request.event).await?))
 }
 
@@ -97,10 +93,7 @@ pub async fn dead_letters(
     }
     let limit = limit.min(LIMIT_MAX);
     let dead_letters = state.operations.dead_letters(limit, query.after).await?;
-    let next = dead_letters
-        .last()
-        .filter(|_| dead_letters.len() == limit)
-        .map(|d| d.id.clone());
+    let next = dead_letters.last().filter(|_| dead_letters.len() == limit).map(|d| d.id.clone());
     Ok(Json(DeadLetters { dead_letters, next }))
 }
 
@@ -115,12 +108,8 @@ pub async fn dead_letter(
 ) -> Result<Json<DeadLetter>, Problem> {
     let found = state.operations.dead_letter(id).await?;
     found.map(Json).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown_dead_letter",
-            "there is no such dead letter",
-        )
-        .hint("GET /api/v1/ops/deadletters lists them")
+        Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", "there is no such dead letter")
+            .hint("GET /api/v1/ops/deadletters lists them")
     })
 }
 
@@ -149,12 +138,7 @@ pub async fn retry(
     ApiJson { value: request, .. }: ApiJson<RetryRequest>,
 ) -> Result<Json<RetryResults>, Problem> {
     if request.ids.is_empty() || request.ids.len() > LIMIT_MAX {
-        return Err(Problem::invalid(
-            "ids",
-            format!("has {} ids; 1 to {LIMIT_MAX} were expected", request.ids.len()),
-        ));
+        return Err(Problem::invalid("ids", format!("has {} ids; 1 to {LIMIT_MAX} were expected", request.ids.len())));
     }
-    Ok(Json(RetryResults {
-        results: state.operations.retry(request.ids).await?,
-    }))
+    Ok(Json(RetryResults { results: state.operations.retry(request.ids).await? }))
 }

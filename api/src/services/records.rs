@@ -39,12 +39,7 @@ pub struct WaitQuery {
 
 /// A record as it goes on its topic.
 pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
-    Produce {
-        topic: record.body.topic(),
-        key: Bytes::from(record.key()),
-        partition: None,
-        value,
-    }
+    Produce { topic: record.body.topic(), key: Bytes::from(record.key()), partition: None, value }
 }
 
 /// Appends CloudEvents. A record by itself (`application/cloudevents+json`, `application/json`, or attributes in
@@ -81,10 +76,8 @@ pub async fn post(
     }
     let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
     let mut positions = state.append(good).await?.into_iter();
-    let stored: Vec<Option<Position>> = items
-        .iter()
-        .map(|item| if item.is_good() { positions.next() } else { None })
-        .collect();
+    let stored: Vec<Option<Position>> =
+        items.iter().map(|item| if item.is_good() { positions.next() } else { None }).collect();
     let outcomes = match query.wait {
         Some(Wait::Visible) => {
             let placed: Vec<Position> = stored.iter().flatten().copied().collect();
@@ -130,15 +123,9 @@ fn answer(
             }
         });
     }
-    let status = if all_known {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
+    let status = if all_known { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, axum::Json(Results { results })).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -31,11 +31,7 @@ impl Boards {
             return;
         }
         if next.started && epoch.epoch < next.epoch {
-            tracing::error!(
-                epoch = epoch.epoch,
-                newest = next.epoch,
-                "the boards went back to an older epoch"
-            );
+            tracing::error!(epoch = epoch.epoch, newest = next.epoch, "the boards went back to an older epoch");
         }
         let changes = by_event(epoch);
         let mut wake = Vec::new();
@@ -183,16 +179,8 @@ impl Build<'_> {
             Some(same) => same.clone(),
             None => {
                 let named = |other: &&Arc<TeamRow>| other.row.name == row.name;
-                let name_key = old
-                    .filter(named)
-                    .map_or_else(|| name_key(&row.name), |old| old.name_key.clone());
-                Arc::new(TeamRow {
-                    team,
-                    row,
-                    firsts,
-                    name_key,
-                    serial: self.take_id(),
-                })
+                let name_key = old.filter(named).map_or_else(|| name_key(&row.name), |old| old.name_key.clone());
+                Arc::new(TeamRow { team, row, firsts, name_key, serial: self.take_id() })
             }
         }
     }
@@ -232,10 +220,7 @@ impl Build<'_> {
             let id = self.take_id();
             let (old, teams) = (self.old, self.next.teams.clone());
             let board = self.next.boards.entry((*division).clone()).or_default();
-            if let Some(old) = old
-                .and_then(|old| old.boards.get(*division))
-                .filter(|old| old.shown.is_some())
-            {
+            if let Some(old) = old.and_then(|old| old.boards.get(*division)).filter(|old| old.shown.is_some()) {
                 (board.shown, board.channel) = (old.shown.clone(), old.channel.clone());
             }
             let state = BoardState {
@@ -273,10 +258,5 @@ impl Build<'_> {
 
 /// Every board that a row is on.
 fn divisions(row: &TeamRow) -> BTreeSet<Id> {
-    row.row
-        .divisions
-        .iter()
-        .cloned()
-        .chain([Id::const_new(OVERALL)])
-        .collect()
+    row.row.divisions.iter().cloned().chain([Id::const_new(OVERALL)]).collect()
 }

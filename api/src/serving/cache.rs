@@ -49,10 +49,7 @@ const ENTRY_BYTES: usize = 160;
 
 impl Cache {
     pub(super) fn new(bytes_max: usize) -> Cache {
-        Cache {
-            bytes_max,
-            generations: Mutex::default(),
-        }
+        Cache { bytes_max, generations: Mutex::default() }
     }
 
     /// The bytes for a key, encoded by the first who asks while the others wait for them.
@@ -105,10 +102,7 @@ mod tests {
     use super::*;
 
     fn key(state: u64) -> Key {
-        Key {
-            state,
-            what: What::Snapshot { limit: 10 },
-        }
+        Key { state, what: What::Snapshot { limit: 10 } }
     }
 
     #[test]

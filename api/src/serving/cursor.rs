@@ -44,9 +44,7 @@ impl Cursor {
         if text.len() > CURSOR_CHARS_MAX {
             return Err(wrong("is longer than any that this server gives out"));
         }
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| wrong("is not base64url without padding"))?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong("is not base64url without padding"))?;
         let (body, given) = bytes.split_at(bytes.len().saturating_sub(MAC_BYTES));
         // `Hash` compares in constant time; slices would not.
         let given: [u8; MAC_BYTES] = given.try_into().map_err(|_| wrong("is cut short"))?;
@@ -75,10 +73,7 @@ impl Cursor {
 }
 
 fn mac(key: &[u8; 32], bytes: &[u8]) -> blake3::Hash {
-    blake3::Hasher::new_keyed(key)
-        .update(b"cursor\0")
-        .update(bytes)
-        .finalize()
+    blake3::Hasher::new_keyed(key).update(b"cursor\0").update(bytes).finalize()
 }
 
 #[cfg(test)]
@@ -88,13 +83,8 @@ mod tests {
     #[test]
     fn reads_what_it_signed_and_nothing_else() {
         let key = [3; 32];
-        let cursor = Cursor {
-            event: "é-1".into(),
-            view: View::Jury,
-            division: "d".into(),
-            version: 7,
-            index: u64::MAX,
-        };
+        let cursor =
+            Cursor { event: "é-1".into(), view: View::Jury, division: "d".into(), version: 7, index: u64::MAX };
         let text = cursor.sign(&key);
         assert_eq!(Cursor::verify(&text, &key), Ok(cursor.clone()));
         assert!(Cursor::verify(&text, &[4; 32]).is_err());
@@ -109,11 +99,7 @@ mod tests {
         assert!(Cursor::verify(&"A".repeat(5_000), &key).is_err());
         assert!(Cursor::verify("", &key).is_err());
         let longest = Id::from("x".repeat(gravity_events::id::MAX_ID_BYTES));
-        let cursor = Cursor {
-            event: longest.clone(),
-            division: longest,
-            ..cursor
-        };
+        let cursor = Cursor { event: longest.clone(), division: longest, ..cursor };
         assert_eq!(Cursor::verify(&cursor.sign(&key), &key), Ok(cursor));
     }
 }

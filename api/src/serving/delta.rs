@@ -34,11 +34,7 @@ pub(super) fn frame(version: u64, event: &str, json: &[u8]) -> Vec<u8> {
 
 /// The first rows of a board.
 pub(super) fn snapshot(state: &BoardState, limit: usize) -> Vec<u8> {
-    frame(
-        state.version,
-        "snapshot",
-        &encode(&BoardJson::of(state, 0, &state.window(0, limit), None)),
-    )
+    frame(state.version, "snapshot", &encode(&BoardJson::of(state, 0, &state.window(0, limit), None)))
 }
 
 /// What turns the first rows of one state into those of another.

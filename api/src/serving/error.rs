@@ -126,12 +126,8 @@ impl IntoResponse for ServeError {
             "detail": self.to_string(),
             "hint": self.hint(),
         });
-        let mut response = (
-            status,
-            [(header::CONTENT_TYPE, "application/problem+json")],
-            body.to_string(),
-        )
-            .into_response();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
         let headers = response.headers_mut();
         match &self {
             ServeError::JuryOnly => {

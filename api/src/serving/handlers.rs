@@ -51,13 +51,7 @@ pub async fn events(State(boards): State<Arc<Boards>>) -> Response {
     struct Events {
         events: Vec<EventSummary>,
     }
-    (
-        [(header::CACHE_CONTROL, cache_control(View::Public))],
-        Json(Events {
-            events: boards.events(),
-        }),
-    )
-        .into_response()
+    ([(header::CACHE_CONTROL, cache_control(View::Public))], Json(Events { events: boards.events() })).into_response()
 }
 
 /// `GET /events/{event}/board?view&division&limit&from&cursor&at`: one page.
@@ -77,14 +71,7 @@ pub async fn board(
         (Some(cursor), None) => Window::Cursor(cursor.to_owned()),
         (None, from) => Window::From(from.map_or(0, saturated)),
     };
-    let query = PageQuery {
-        event: event.into(),
-        view,
-        division,
-        at,
-        window,
-        limit: params.limit()?,
-    };
+    let query = PageQuery { event: event.into(), view, division, at, window, limit: params.limit()? };
     let located = boards.locate(&query)?;
     if holds(&headers, &located.etag) {
         return Ok(not_modified(view, &located.etag));
@@ -122,9 +109,7 @@ pub async fn stream(
     let (view, division) = params.board(viewer)?;
     // One that is no version of ours is as good as none: the client gets a snapshot.
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last_version = header
-        .or(params.text("last_event_id"))
-        .and_then(|id| id.trim().parse().ok());
+    let last_version = header.or(params.text("last_event_id")).and_then(|id| id.trim().parse().ok());
     let query = StreamQuery {
         event: event.into(),
         view,
@@ -138,19 +123,13 @@ pub async fn stream(
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, cache_control(view)),
         // Proxies that buffer would hold frames back.
-        (
-            header::HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     Ok((headers, Body::from_stream(frames)).into_response())
 }
 
 fn excludes(field: &'static str) -> ServeError {
-    ServeError::BadQuery {
-        field,
-        problem: "cannot be given with `cursor`, which says it already".into(),
-    }
+    ServeError::BadQuery { field, problem: "cannot be given with `cursor`, which says it already".into() }
 }
 
 fn saturated(n: u64) -> usize {
@@ -166,10 +145,7 @@ fn cache_control(view: View) -> HeaderValue {
 
 /// Whether `If-None-Match` names this tag (RFC 9110, 13.1.2: weak comparison).
 fn holds(headers: &HeaderMap, etag: &str) -> bool {
-    let lists = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|list| list.to_str().ok());
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
     lists
         .flat_map(|list| list.split(','))
         .map(str::trim)
@@ -191,21 +167,14 @@ fn json(view: View, etag: &str, body: bytes::Bytes) -> Response {
 fn tag(response: &mut Response, view: View, etag: &str) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, cache_control(view));
-    headers.insert(
-        header::ETAG,
-        HeaderValue::from_str(etag).expect("a tag is digits and hex in quotes"),
-    );
+    headers.insert(header::ETAG, HeaderValue::from_str(etag).expect("a tag is digits and hex in quotes"));
 }
 
 struct Parameters<'a>(&'a [(String, String)]);
 
 impl<'a> Parameters<'a> {
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, ServeError> {

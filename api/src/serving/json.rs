@@ -143,10 +143,7 @@ impl<'a> BoardJson<'a> {
         let head = &*state.head;
         BoardJson {
             event: &head.event,
-            title: TitleJson {
-                name: &head.header.name,
-                formal_name: head.header.formal_name.as_deref(),
-            },
+            title: TitleJson { name: &head.header.name, formal_name: head.header.formal_name.as_deref() },
             view: head.view.name(),
             division: &state.division,
             version: state.version,
@@ -199,10 +196,7 @@ fn problems(state: &BoardState) -> Vec<ProblemJson<'_>> {
                 label: &p.label,
                 name: &p.name,
                 rgb: p.rgb.as_deref(),
-                first: first.map(|f| FirstJson {
-                    team: &f.team,
-                    time: f.contest_time_ms.div_euclid(60_000),
-                }),
+                first: first.map(|f| FirstJson { team: &f.team, time: f.contest_time_ms.div_euclid(60_000) }),
                 solved: counts.solved,
                 tried: counts.tried,
             }

@@ -129,21 +129,11 @@ impl Boards {
         let limit = checked_limit(query.limit)?;
         let shown = self.shown(&query.event, query.view, &query.division)?;
         let (state, from) = match &query.window {
-            Window::From(from) => (
-                query
-                    .at
-                    .map_or_else(|| Ok(shown.newest()), |version| shown.at(version))?,
-                *from,
-            ),
+            Window::From(from) => (query.at.map_or_else(|| Ok(shown.newest()), |version| shown.at(version))?, *from),
             Window::Cursor(text) => self.follow(text, query, &shown)?,
         };
         let tag = self.tag(state, &[b"page", &from.to_le_bytes(), &limit.to_le_bytes()]);
-        Ok(Located {
-            state: state.clone(),
-            from,
-            limit,
-            etag: tag,
-        })
+        Ok(Located { state: state.clone(), from, limit, etag: tag })
     }
 
     fn follow<'a>(
@@ -155,21 +145,14 @@ impl Boards {
         let cursor = Cursor::verify(text, &self.options.key)?;
         let asked = (&query.event, query.view, &query.division);
         if (&cursor.event, cursor.view, &cursor.division) != asked {
-            return Err(ServeError::BadCursor {
-                problem: "belongs to another event, view or division",
-            });
+            return Err(ServeError::BadCursor { problem: "belongs to another event, view or division" });
         }
         let from = usize::try_from(cursor.index).unwrap_or(usize::MAX);
         Ok((shown.at(cursor.version)?, from))
     }
 
     pub(super) fn encode_page(&self, located: Located) -> Page {
-        let Located {
-            state,
-            from,
-            limit,
-            etag,
-        } = located;
+        let Located { state, from, limit, etag } = located;
         let end = from.saturating_add(limit);
         let next_cursor = (end < state.rows.len()).then(|| {
             let cursor = Cursor {
@@ -181,24 +164,11 @@ impl Boards {
             };
             cursor.sign(&self.options.key)
         });
-        let key = Key {
-            state: state.id,
-            what: What::Page { from, limit },
-        };
+        let key = Key { state: state.id, what: What::Page { from, limit } };
         let body = self.cache(state.head.view).get(key, || {
-            encode(&BoardJson::of(
-                &state,
-                from,
-                &state.window(from, limit),
-                Some(next_cursor.as_deref()),
-            ))
+            encode(&BoardJson::of(&state, from, &state.window(from, limit), Some(next_cursor.as_deref())))
         });
-        Page {
-            version: state.version,
-            etag,
-            body,
-            next_cursor,
-        }
+        Page { version: state.version, etag, body, next_cursor }
     }
 
     /// A team's row, position and neighbours on the newest version of a board.
@@ -208,28 +178,17 @@ impl Boards {
         if state.position(team).is_none() {
             return Err(ServeError::UnknownTeam { team: team.into() });
         }
-        let key = Key {
-            state: state.id,
-            what: What::Team(team.into()),
-        };
+        let key = Key { state: state.id, what: What::Team(team.into()) };
         let body = self.cache(view).get(key, || team_json(state, team));
-        Ok(TeamAnswer {
-            version: state.version,
-            etag: self.tag(state, &[b"team", team.as_bytes()]),
-            body,
-        })
+        Ok(TeamAnswer { version: state.version, etag: self.tag(state, &[b"team", team.as_bytes()]), body })
     }
 
     /// A strong entity tag: the version, and a tag of all else that the answer depends on.
     fn tag(&self, state: &BoardState, of: &[&[u8]]) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.options.key);
         let epoch = shown_epoch(state).map_or([0; 8], u64::to_le_bytes);
-        let board: [&[u8]; 4] = [
-            state.head.event.as_bytes(),
-            state.head.view.name().as_bytes(),
-            state.division.as_bytes(),
-            &epoch,
-        ];
+        let board: [&[u8]; 4] =
+            [state.head.event.as_bytes(), state.head.view.name().as_bytes(), state.division.as_bytes(), &epoch];
         for part in board.iter().chain(of) {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
@@ -240,10 +199,7 @@ impl Boards {
 /// Cuts a limit to what is allowed, and refuses 0.
 pub(super) fn checked_limit(limit: usize) -> Result<usize, ServeError> {
     if limit == 0 {
-        return Err(ServeError::BadQuery {
-            field: "limit",
-            problem: format!("is 0; 1 to {LIMIT_MAX} are possible"),
-        });
+        return Err(ServeError::BadQuery { field: "limit", problem: format!("is 0; 1 to {LIMIT_MAX} are possible") });
     }
     Ok(limit.min(LIMIT_MAX))
 }
@@ -252,11 +208,7 @@ pub(super) fn checked_limit(limit: usize) -> Result<usize, ServeError> {
 pub(super) fn place(state: &BoardState, team: &str) -> Option<(usize, usize, Vec<super::RankedRow>)> {
     let position = state.position(team)?;
     let from = position.saturating_sub(NEIGHBOURS);
-    Some((
-        position,
-        position - from,
-        state.window(from, position - from + 1 + NEIGHBOURS),
-    ))
+    Some((position, position - from, state.window(from, position - from + 1 + NEIGHBOURS)))
 }
 
 pub(super) fn team_json(state: &BoardState, team: &str) -> Vec<u8> {

@@ -57,9 +57,7 @@ pub(super) struct ByRank;
 
 impl Order for ByRank {
     fn order(a: &TeamRow, b: &TeamRow) -> Ordering {
-        a.score_cmp(b)
-            .then_with(|| a.name_key.cmp(&b.name_key))
-            .then_with(|| natural_cmp(&a.team, &b.team))
+        a.score_cmp(b).then_with(|| a.name_key.cmp(&b.name_key)).then_with(|| natural_cmp(&a.team, &b.team))
     }
 }
 
@@ -92,21 +90,8 @@ mod tests {
     use super::*;
 
     fn row(team: &str, name: &str, solved: u32, penalty: i64, last: i64, hidden: bool) -> TeamRow {
-        let row = BoardRow {
-            name: name.into(),
-            solved,
-            penalty,
-            last_solved_min: last,
-            hidden,
-            ..Default::default()
-        };
-        TeamRow {
-            team: team.into(),
-            name_key: name_key(name),
-            row,
-            firsts: vec![],
-            serial: 0,
-        }
+        let row = BoardRow { name: name.into(), solved, penalty, last_solved_min: last, hidden, ..Default::default() };
+        TeamRow { team: team.into(), name_key: name_key(name), row, firsts: vec![], serial: 0 }
     }
 
     #[test]
@@ -133,21 +118,8 @@ mod tests {
     /// The examples of UTS #10, section 1.1 and 1.3, for the root locale, and characters that collation ignores.
     #[test]
     fn names_sort_as_unicode_says() {
-        let ascending = [
-            "",
-            "-x",
-            "cab",
-            "Cab",
-            "cáb",
-            "dab",
-            "Résumé 1",
-            "Résumé-2",
-            "role",
-            "Rôle",
-            "roles",
-            "я",
-            "你",
-        ];
+        let ascending =
+            ["", "-x", "cab", "Cab", "cáb", "dab", "Résumé 1", "Résumé-2", "role", "Rôle", "roles", "я", "你"];
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
                 assert_eq!(name_key(a).cmp(&name_key(b)), i.cmp(&j), "{a} {b}");

@@ -36,32 +36,15 @@ impl BoardsSnapshot {
         BoardsSnapshot {
             epoch: index.epoch,
             now_ms: index.now_ms,
-            bound: index
-                .bound
-                .into_iter()
-                .map(|((topic, partition), offset)| (topic, partition, offset))
-                .collect(),
-            orphans: index
-                .orphans
-                .into_iter()
-                .map(|((event, tenant), n)| (tenant, event, n))
-                .collect(),
-            events: events
-                .filter_map(|boards| {
-                    Some(EventSnapshot {
-                        header: boards.head.clone()?,
-                        boards,
-                    })
-                })
-                .collect(),
+            bound: index.bound.into_iter().map(|((topic, partition), offset)| (topic, partition, offset)).collect(),
+            orphans: index.orphans.into_iter().map(|((event, tenant), n)| (tenant, event, n)).collect(),
+            events: events.filter_map(|boards| Some(EventSnapshot { header: boards.head.clone()?, boards })).collect(),
         }
     }
 
     /// One (event, view).
     pub fn event(&self, event: &str, view: View) -> Option<&EventSnapshot> {
-        self.events
-            .iter()
-            .find(|e| e.header.event == event && e.header.view == view)
+        self.events.iter().find(|e| e.header.event == event && e.header.view == view)
     }
 }
 

@@ -23,21 +23,13 @@ pub(super) struct Sorted<O> {
 
 impl<O> Clone for Sorted<O> {
     fn clone(&self) -> Self {
-        Sorted {
-            chunks: self.chunks.clone(),
-            len: self.len,
-            order: PhantomData,
-        }
+        Sorted { chunks: self.chunks.clone(), len: self.len, order: PhantomData }
     }
 }
 
 impl<O> Default for Sorted<O> {
     fn default() -> Self {
-        Sorted {
-            chunks: Arc::default(),
-            len: 0,
-            order: PhantomData,
-        }
+        Sorted { chunks: Arc::default(), len: 0, order: PhantomData }
     }
 }
 
@@ -53,10 +45,7 @@ impl<O: Order> Sorted<O> {
     /// (chunk, offset in it) of the first row for which `before` is false; one past the end if there is none.
     fn place(&self, before: impl Fn(&TeamRow) -> bool) -> (usize, usize) {
         let chunk = self.chunks.partition_point(|c| c.last().is_some_and(|row| before(row)));
-        let offset = self
-            .chunks
-            .get(chunk)
-            .map_or(0, |c| c.partition_point(|row| before(row)));
+        let offset = self.chunks.get(chunk).map_or(0, |c| c.partition_point(|row| before(row)));
         (chunk, offset)
     }
 
@@ -104,12 +93,7 @@ impl<O: Order> Sorted<O> {
     /// Removes exactly this row; false if it is not there.
     pub(super) fn remove(&mut self, row: &Arc<TeamRow>) -> bool {
         let (at, offset) = self.place(|other| O::order(other, row).is_lt());
-        if !self
-            .chunks
-            .get(at)
-            .and_then(|c| c.get(offset))
-            .is_some_and(|found| Arc::ptr_eq(found, row))
-        {
+        if !self.chunks.get(at).and_then(|c| c.get(offset)).is_some_and(|found| Arc::ptr_eq(found, row)) {
             return false;
         }
         let chunks = Arc::make_mut(&mut self.chunks);
@@ -117,11 +101,11 @@ impl<O: Order> Sorted<O> {
         self.len -= 1;
         if chunks[at].is_empty() {
             chunks.remove(at);
-        } else if let Some(left) = [at.checked_sub(1), Some(at)].into_iter().flatten().find(|left| {
-            chunks
-                .get(left + 1)
-                .is_some_and(|right| chunks[*left].len() + right.len() <= JOIN_ROWS_MAX)
-        }) {
+        } else if let Some(left) = [at.checked_sub(1), Some(at)]
+            .into_iter()
+            .flatten()
+            .find(|left| chunks.get(left + 1).is_some_and(|right| chunks[*left].len() + right.len() <= JOIN_ROWS_MAX))
+        {
             let right = chunks.remove(left + 1);
             Arc::make_mut(&mut chunks[left]).extend(right.iter().cloned());
         }
@@ -192,10 +176,6 @@ mod tests {
             assert_eq!(teams(&sorted, 0), all);
         }
         let chunks = sorted.chunks.len();
-        assert!(
-            chunks <= 1 + sorted.len() * 2 / JOIN_ROWS_MAX,
-            "{chunks} chunks for {} rows",
-            sorted.len()
-        );
+        assert!(chunks <= 1 + sorted.len() * 2 / JOIN_ROWS_MAX, "{chunks} chunks for {} rows", sorted.len());
     }
 }

@@ -90,11 +90,7 @@ impl BoardState {
         self.head.same_content(head)
             && *self.counts == *counts
             && self.rows.len() == rows.len()
-            && self
-                .rows
-                .iter_from(0)
-                .zip(rows.iter_from(0))
-                .all(|(a, b)| a.serial == b.serial)
+            && self.rows.iter_from(0).zip(rows.iter_from(0)).all(|(a, b)| a.serial == b.serial)
     }
 }
 
@@ -110,17 +106,13 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) fn first(state: Arc<BoardState>) -> Shown {
-        Shown {
-            states: VecDeque::from([state]),
-        }
+        Shown { states: VecDeque::from([state]) }
     }
 
     /// These versions and a newer one, without those that are no longer kept.
     pub(super) fn with(&self, state: Arc<BoardState>, kept: usize) -> Shown {
         let skip = (self.states.len() + 1).saturating_sub(kept.max(1));
-        Shown {
-            states: self.states.iter().skip(skip).cloned().chain([state]).collect(),
-        }
+        Shown { states: self.states.iter().skip(skip).cloned().chain([state]).collect() }
     }
 
     pub(super) fn newest(&self) -> &Arc<BoardState> {
@@ -159,12 +151,7 @@ pub(super) struct Board {
 impl Default for Board {
     fn default() -> Self {
         let channel = Arc::new(watch::Sender::new(None));
-        Board {
-            rows: Sorted::default(),
-            counts: Arc::default(),
-            shown: None,
-            channel,
-        }
+        Board { rows: Sorted::default(), counts: Arc::default(), shown: None, channel }
     }
 }
 

@@ -86,16 +86,9 @@ impl Boards {
     ) -> Result<impl Stream<Item = SseFrame> + Send + 'static + use<>, ServeError> {
         let limit = checked_limit(query.limit)?;
         self.shown(&query.event, query.view, &query.division)?;
-        let unknown = || ServeError::UnknownEvent {
-            event: query.event.to_string(),
-        };
+        let unknown = || ServeError::UnknownEvent { event: query.event.to_string() };
         let event = self.event(&query.event, query.view)?;
-        let newest = event
-            .boards
-            .get(&query.division)
-            .ok_or_else(unknown)?
-            .channel
-            .subscribe();
+        let newest = event.boards.get(&query.division).ok_or_else(unknown)?.channel.subscribe();
         drop(event);
         let open = self.subscribers.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self.subscribers.clone());
@@ -180,20 +173,12 @@ impl Subscription {
         self.has = Some((newest.id, newest.version));
         let board = match base {
             _ if has_newest => None,
-            Some(base) => Some(cache.get(
-                Key {
-                    state: newest.id,
-                    what: What::Delta { base: base.id, limit },
-                },
-                || delta::delta(base, newest, limit),
-            )),
-            None => Some(cache.get(
-                Key {
-                    state: newest.id,
-                    what: What::Snapshot { limit },
-                },
-                || delta::snapshot(newest, limit),
-            )),
+            Some(base) => Some(cache.get(Key { state: newest.id, what: What::Delta { base: base.id, limit } }, || {
+                delta::delta(base, newest, limit)
+            })),
+            None => Some(
+                cache.get(Key { state: newest.id, what: What::Snapshot { limit } }, || delta::snapshot(newest, limit)),
+            ),
         };
         let you = self.you(newest);
         match board {
@@ -209,10 +194,7 @@ impl Subscription {
     fn you(&mut self, newest: &BoardState) -> Option<Bytes> {
         let team = self.team.as_ref()?;
         let now = place(newest, team).map(|(position, _, window)| {
-            (
-                position,
-                window.iter().map(|row| (row.row.serial, row.rank)).collect::<Vec<_>>(),
-            )
+            (position, window.iter().map(|row| (row.row.serial, row.rank)).collect::<Vec<_>>())
         });
         if self.seen.as_ref() == Some(&now) {
             return None;
@@ -220,10 +202,7 @@ impl Subscription {
         // Teams that are not on the board share one answer, so that made-up names do not fill the cache.
         let shared = if now.is_some() { team.clone() } else { Id::default() };
         self.seen = Some(now);
-        let key = Key {
-            state: newest.id,
-            what: What::You(shared),
-        };
+        let key = Key { state: newest.id, what: What::You(shared) };
         let frame = || delta::frame(newest.version, "you", &team_json(newest, team));
         Some(self.boards.cache(self.view).get(key, frame))
     }

@@ -19,10 +19,7 @@ async fn objects_have_the_shape_of_the_contest_api() {
         json!([{"id": "p1", "label": "A", "name": "Problem A", "ordinal": 0}, {"id": "p2", "label": "B", "name": "Problem B", "ordinal": 1}])
     );
     let team = |id: &str, name: &str| json!({"id": id, "name": name, "display_name": name, "affiliation": "U", "group_ids": ["g1"]});
-    assert_eq!(
-        f.get("/api/contests/spring/teams").await.json(),
-        json!([team("1", "First"), team("3", "Third")])
-    );
+    assert_eq!(f.get("/api/contests/spring/teams").await.json(), json!([team("1", "First"), team("3", "Third")]));
     let jury = f.get_as_admin("/api/contests/spring/teams?view=jury").await.json();
     assert_eq!((jury.as_array().unwrap().len(), &jury[1]["hidden"]), (3, &json!(true)));
 }
@@ -38,10 +35,7 @@ async fn the_scoreboard_lists_every_problem_and_no_hidden_team() {
         {"rank": 2, "team_id": "3", "score": {"num_solved": 0, "total_time": 0}, "problems": [unsolved("p1"), unsolved("p2")]},
     ]});
     assert_eq!(f.get("/api/contests/spring/scoreboard").await.json(), public);
-    assert_eq!(
-        f.get("/api/contests/spring/scoreboard?division=g1").await.json(),
-        public
-    );
+    assert_eq!(f.get("/api/contests/spring/scoreboard?division=g1").await.json(), public);
     f.get("/api/contests/spring/scoreboard?division=g9").await.problem(404);
     let jury = f.get_as_admin("/api/contests/spring/scoreboard?view=jury").await.json();
     let ranks: Vec<_> = jury["rows"]
@@ -59,12 +53,7 @@ async fn the_scoreboard_lists_every_problem_and_no_hidden_team() {
         .body(Body::empty())
         .unwrap();
     assert_eq!(f.ask(again).await.status, 304);
-    assert_ne!(
-        f.get_as_admin("/api/contests/spring/scoreboard?view=jury")
-            .await
-            .headers[header::ETAG],
-        tag
-    );
+    assert_ne!(f.get_as_admin("/api/contests/spring/scoreboard?view=jury").await.headers[header::ETAG], tag);
 }
 
 #[tokio::test]
@@ -81,21 +70,9 @@ async fn a_frozen_view_names_no_winner() {
     };
     f.show(over(None), 2);
     assert_eq!(f.get("/api/contests/spring/awards").await.json(), json!([first]));
-    assert_eq!(
-        f.get_as_admin("/api/contests/spring/awards?view=jury").await.json(),
-        json!([winner("3"), first])
-    );
-    assert_eq!(
-        f.get("/api/contests/spring/state").await.json()["end_of_updates"],
-        json!(null)
-    );
+    assert_eq!(f.get_as_admin("/api/contests/spring/awards?view=jury").await.json(), json!([winner("3"), first]));
+    assert_eq!(f.get("/api/contests/spring/state").await.json()["end_of_updates"], json!(null));
     f.show(over(Some(START_MS + 7 * HOUR_MS)), 3);
-    assert_eq!(
-        f.get("/api/contests/spring/awards").await.json(),
-        json!([winner("1"), first])
-    );
-    assert_eq!(
-        f.get("/api/contests/spring/state").await.json()["end_of_updates"],
-        "2026-03-14T15:00:00.000Z"
-    );
+    assert_eq!(f.get("/api/contests/spring/awards").await.json(), json!([winner("1"), first]));
+    assert_eq!(f.get("/api/contests/spring/state").await.json()["end_of_updates"], "2026-03-14T15:00:00.000Z");
 }

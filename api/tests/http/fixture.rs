@@ -45,19 +45,8 @@ fn letter(n: u32) -> DeadLetter {
 
 impl Operations for FakeOperations {
     fn status(&self) -> Work<Status> {
-        let pipelines = vec![PipelineStatus {
-            name: "boards".into(),
-            epoch: 7,
-            ..PipelineStatus::default()
-        }];
-        Box::pin(async {
-            Status {
-                version: "1".into(),
-                roles: vec!["api".into()],
-                pipelines,
-                ..Status::default()
-            }
-        })
+        let pipelines = vec![PipelineStatus { name: "boards".into(), epoch: 7, ..PipelineStatus::default() }];
+        Box::pin(async { Status { version: "1".into(), roles: vec!["api".into()], pipelines, ..Status::default() } })
     }
     fn ready(&self) -> Result<(), String> {
         self.not_ready.lock().clone().map_or(Ok(()), Err)
@@ -78,10 +67,7 @@ impl Operations for FakeOperations {
                 Some(id) => match id.strip_prefix('d').and_then(|n| n.parse().ok()) {
                     Some(n) => n,
                     None => {
-                        return Err(OperationError::Invalid {
-                            field: "after",
-                            problem: "is no id".into(),
-                        });
+                        return Err(OperationError::Invalid { field: "after", problem: "is no id".into() });
                     }
                 },
             };
@@ -92,11 +78,7 @@ impl Operations for FakeOperations {
         Box::pin(async move { Ok((id == "d1").then(|| letter(1))) })
     }
     fn retry(&self, ids: Vec<String>) -> Work<Result<Vec<Retried>, OperationError>> {
-        let retried = |id| Retried {
-            id,
-            status: "appended".into(),
-            offset: Some(1),
-        };
+        let retried = |id| Retried { id, status: "appended".into(), offset: Some(1) };
         Box::pin(async move { Ok(ids.into_iter().map(retried).collect()) })
     }
 }
@@ -129,22 +111,14 @@ impl Answer {
     /// The problem, checked for its shape; its code and the fields at fault.
     pub fn problem(&self, status: u16) -> (String, Vec<String>) {
         let p = self.json();
-        assert_eq!(
-            (self.status.as_u16(), p["status"].as_u64()),
-            (status, Some(u64::from(status))),
-            "{p}"
-        );
+        assert_eq!((self.status.as_u16(), p["status"].as_u64()), (status, Some(u64::from(status))), "{p}");
         assert_eq!(self.headers[header::CONTENT_TYPE], PROBLEM_JSON);
         let code = p["code"].as_str().unwrap().to_owned();
         assert_eq!(p["type"], format!("urn:gravity:problem:{code}"));
-        assert!(
-            !p["title"].as_str().unwrap().is_empty() && !p["detail"].as_str().unwrap().is_empty(),
-            "{p}"
-        );
+        assert!(!p["title"].as_str().unwrap().is_empty() && !p["detail"].as_str().unwrap().is_empty(), "{p}");
         assert_eq!(p["request_id"], self.headers["x-request-id"].to_str().unwrap());
-        let fields = p["errors"]
-            .as_array()
-            .map(|e| e.iter().map(|e| e["field"].as_str().unwrap().to_owned()).collect());
+        let fields =
+            p["errors"].as_array().map(|e| e.iter().map(|e| e["field"].as_str().unwrap().to_owned()).collect());
         (code, fields.unwrap_or_default())
     }
 }
@@ -160,27 +134,12 @@ impl Fixture {
         let visibility = Visibility::with_limits(Visibility::boards_topics(), wait, 1_000);
         let operations = Arc::new(FakeOperations::default());
         let now_ms = Arc::new(AtomicI64::new(START_MS + HOUR_MS));
-        let mut state = AppState::new(
-            log.clone(),
-            boards.clone(),
-            visibility.clone(),
-            operations.clone(),
-            TOKEN,
-            &[9; 32],
-        );
+        let mut state =
+            AppState::new(log.clone(), boards.clone(), visibility.clone(), operations.clone(), TOKEN, &[9; 32]);
         let clock = now_ms.clone();
         state.clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let router = router(state.clone());
-        let fixture = Fixture {
-            log,
-            boards,
-            visibility,
-            operations,
-            now_ms,
-            state,
-            router,
-            epoch: AtomicI64::new(0),
-        };
+        let fixture = Fixture { log, boards, visibility, operations, now_ms, state, router, epoch: AtomicI64::new(0) };
         fixture.show(header(), 1);
         fixture
     }
@@ -190,41 +149,14 @@ impl Fixture {
         let (tenant, event) = (Id::from("uni"), Id::from("spring"));
         let mut changes = Vec::new();
         for view in [View::Public, View::Jury] {
-            let key = BoardKey::Header {
-                tenant: tenant.clone(),
-                event: event.clone(),
-            };
-            changes.push(BoardChange {
-                view,
-                key,
-                value: Some(BoardValue::Header(header.clone())),
-            });
-            let first = FirstSolve {
-                team: "1".into(),
-                submission: "s1".into(),
-                contest_time_ms: 600_000,
-            };
-            let key = BoardKey::First {
-                tenant: tenant.clone(),
-                event: event.clone(),
-                problem: "p1".into(),
-            };
-            changes.push(BoardChange {
-                view,
-                key,
-                value: Some(BoardValue::First(first)),
-            });
+            let key = BoardKey::Header { tenant: tenant.clone(), event: event.clone() };
+            changes.push(BoardChange { view, key, value: Some(BoardValue::Header(header.clone())) });
+            let first = FirstSolve { team: "1".into(), submission: "s1".into(), contest_time_ms: 600_000 };
+            let key = BoardKey::First { tenant: tenant.clone(), event: event.clone(), problem: "p1".into() };
+            changes.push(BoardChange { view, key, value: Some(BoardValue::First(first)) });
             for (team, row) in rows(view) {
-                let key = BoardKey::Row {
-                    tenant: tenant.clone(),
-                    event: event.clone(),
-                    team: team.into(),
-                };
-                changes.push(BoardChange {
-                    view,
-                    key,
-                    value: Some(BoardValue::Row(row)),
-                });
+                let key = BoardKey::Row { tenant: tenant.clone(), event: event.clone(), team: team.into() };
+                changes.push(BoardChange { view, key, value: Some(BoardValue::Row(row)) });
             }
         }
         let versions = [View::Public, View::Jury]
@@ -254,29 +186,16 @@ impl Fixture {
     pub fn commit(&self, refused: &[(Position, &'static str)]) {
         let refused = refused
             .iter()
-            .map(|(position, code)| Refused {
-                position: *position,
-                code,
-                detail: format!("was refused as {code}"),
-            })
+            .map(|(position, code)| Refused { position: *position, code, detail: format!("was refused as {code}") })
             .collect();
-        let epoch = BoardsEpoch {
-            epoch: self.next_epoch(),
-            bound: self.log.ends(),
-            refused,
-            ..BoardsEpoch::default()
-        };
+        let epoch = BoardsEpoch { epoch: self.next_epoch(), bound: self.log.ends(), refused, ..BoardsEpoch::default() };
         self.visibility.publish(Arc::new(epoch));
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes().to_vec(),
-        }
+        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes().to_vec() }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -284,13 +203,8 @@ impl Fixture {
     }
 
     pub async fn get_as_admin(&self, path: &str) -> Answer {
-        self.ask(
-            Request::get(path)
-                .header("authorization", format!("Bearer {TOKEN}"))
-                .body(Body::empty())
-                .unwrap(),
-        )
-        .await
+        self.ask(Request::get(path).header("authorization", format!("Bearer {TOKEN}")).body(Body::empty()).unwrap())
+            .await
     }
 
     pub async fn post(&self, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
@@ -298,9 +212,8 @@ impl Fixture {
     }
 
     pub async fn post_with(&self, path: &str, kind: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
-        let mut request = Request::post(path)
-            .header("content-type", kind)
-            .header("authorization", format!("Bearer {TOKEN}"));
+        let mut request =
+            Request::post(path).header("content-type", kind).header("authorization", format!("Bearer {TOKEN}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -327,10 +240,7 @@ pub fn header() -> BoardHeader {
         freeze_ms: Some(4 * HOUR_MS),
         penalty_min: 20,
         problems: vec![problem("p1", "A"), problem("p2", "B")],
-        divisions: vec![Division {
-            division: "g1".into(),
-            name: "Group".into(),
-        }],
+        divisions: vec![Division { division: "g1".into(), name: "Group".into() }],
         ..BoardHeader::default()
     }
 }
@@ -346,22 +256,15 @@ fn rows(view: View) -> Vec<(&'static str, BoardRow)> {
         last_solved_min: i64::from(solved) * 10,
         last_scored_at_ms: 0,
         cells: (solved > 0)
-            .then(|| Cell {
-                problem: "p1".into(),
-                judged: 1,
-                pending: 0,
-                solved_min: Some(10),
-            })
+            .then(|| Cell { problem: "p1".into(), judged: 1, pending: 0, solved_min: Some(10) })
             .into_iter()
             .collect(),
     };
     match view {
         View::Public => vec![("1", row("First", 1, false)), ("3", row("Third", 0, false))],
-        View::Jury => vec![
-            ("1", row("First", 1, false)),
-            ("2", row("Secret Team", 1, true)),
-            ("3", row("Third", 2, false)),
-        ],
+        View::Jury => {
+            vec![("1", row("First", 1, false)), ("2", row("Secret Team", 1, true)), ("3", row("Third", 2, false))]
+        }
     }
 }
 

@@ -30,9 +30,7 @@ async fn deep_json_is_refused_or_ignored_but_never_fatal() {
         }
     }
     let batch = format!("[{deep},{}]", submission("1", "1"));
-    let answer = f
-        .post("/api/v1/records", "application/cloudevents-batch+json", batch)
-        .await;
+    let answer = f.post("/api/v1/records", "application/cloudevents-batch+json", batch).await;
     assert!(matches!(answer.status.as_u16(), 202 | 400), "{}", answer.status);
 }
 
@@ -41,29 +39,14 @@ async fn huge_strings_come_back_short() {
     let f = Fixture::new();
     let long = "é".repeat(1 << 20);
     for (path, body) in [
-        (
-            "/api/v1/events/spring/submissions",
-            json!({"team": long, "problem": "p1"}),
-        ),
-        (
-            "/api/v1/events/spring/submissions",
-            json!({"team": "1", "problem": long}),
-        ),
-        (
-            "/api/v1/events/spring/submissions",
-            json!({"team": "1", "problem": "p1", "submission": long}),
-        ),
+        ("/api/v1/events/spring/submissions", json!({"team": long, "problem": "p1"})),
+        ("/api/v1/events/spring/submissions", json!({"team": "1", "problem": long})),
+        ("/api/v1/events/spring/submissions", json!({"team": "1", "problem": "p1", "submission": long})),
         ("/api/v1/events/spring/state", json!({"action": long})),
         ("/api/v1/events/spring/state", json!({"action": "start", "at": long})),
-        (
-            "/api/v1/events/spring/state",
-            json!({"action": "extend", "duration_ms": 1, "reason": long}),
-        ),
+        ("/api/v1/events/spring/state", json!({"action": "extend", "duration_ms": 1, "reason": long})),
         ("/api/v1/events", json!({"event": {"id": long, "name": "x"}})),
-        (
-            "/api/v1/events",
-            json!({"event": {"id": "x", "name": "x", "duration": long}}),
-        ),
+        ("/api/v1/events", json!({"event": {"id": "x", "name": "x", "duration": long}})),
         ("/api/v1/events", json!({"event": {"id": "x", "name": "x", &long: 1}})),
         ("/api/v1/records", json!({"type": long})),
         ("/api/v1/ops/verify", json!({"event": "x", &long: 1})),
@@ -96,12 +79,8 @@ async fn broken_bytes_in_headers_and_bodies() {
             ("POST", "/api/v1/events/spring/submissions"),
             ("POST", "/api/v1/records"),
         ] {
-            let request = Request::builder()
-                .method(method)
-                .uri(path)
-                .header(name, bad.clone())
-                .body(Body::from("{}"))
-                .unwrap();
+            let request =
+                Request::builder().method(method).uri(path).header(name, bad.clone()).body(Body::from("{}")).unwrap();
             let answer = f.ask(request).await;
             assert!(answer.status.as_u16() < 500, "{name} {path}");
         }
@@ -114,7 +93,5 @@ async fn broken_bytes_in_headers_and_bodies() {
     ] {
         f.post(path, "application/json", body).await.problem(400);
     }
-    f.post("/api/v1/events", "application/toml", &b"\xff"[..])
-        .await
-        .problem(400);
+    f.post("/api/v1/events", "application/toml", &b"\xff"[..]).await.problem(400);
 }

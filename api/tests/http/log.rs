@@ -22,11 +22,7 @@ pub struct MemoryLog {
 
 impl MemoryLog {
     pub fn new() -> Arc<MemoryLog> {
-        Arc::new(MemoryLog {
-            entries: Arc::default(),
-            fail: Mutex::default(),
-            gate: Arc::new(Semaphore::new(1)),
-        })
+        Arc::new(MemoryLog { entries: Arc::default(), fail: Mutex::default(), gate: Arc::new(Semaphore::new(1)) })
     }
 
     pub fn all(&self) -> Vec<Entry> {
@@ -34,11 +30,7 @@ impl MemoryLog {
     }
 
     pub fn ends(&self) -> Vec<(Topic, u32, u64)> {
-        self.entries
-            .lock()
-            .iter()
-            .map(|((topic, partition), e)| (*topic, *partition, e.len() as u64))
-            .collect()
+        self.entries.lock().iter().map(|((topic, partition), e)| (*topic, *partition, e.len() as u64)).collect()
     }
 }
 
@@ -56,24 +48,12 @@ impl Log for MemoryLog {
             let _open = gate.acquire().await.map_err(|_| LogError::Closed)?;
             let mut entries = entries.lock();
             let place = |r: Produce| {
-                let partition = r
-                    .key
-                    .iter()
-                    .fold(0u32, |n, b| n.wrapping_mul(31).wrapping_add(u32::from(*b)))
-                    % PARTITIONS;
+                let partition =
+                    r.key.iter().fold(0u32, |n, b| n.wrapping_mul(31).wrapping_add(u32::from(*b))) % PARTITIONS;
                 let partition = r.partition.unwrap_or(partition);
                 let of = entries.entry((r.topic, partition)).or_default();
-                let position = Position {
-                    topic: r.topic,
-                    partition,
-                    offset: of.len() as u64,
-                };
-                of.push(Entry {
-                    position,
-                    key: r.key,
-                    value: r.value,
-                    appended_at_ms: 0,
-                });
+                let position = Position { topic: r.topic, partition, offset: of.len() as u64 };
+                of.push(Entry { position, key: r.key, value: r.value, appended_at_ms: 0 });
                 position
             };
             Ok(records.into_iter().map(place).collect())
@@ -87,13 +67,7 @@ impl Log for MemoryLog {
     }
 
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
-        Ok((
-            0,
-            self.entries
-                .lock()
-                .get(&(topic, partition))
-                .map_or(0, |e| e.len() as u64),
-        ))
+        Ok((0, self.entries.lock().get(&(topic, partition)).map_or(0, |e| e.len() as u64)))
     }
 
     fn tail(&self, _: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {

@@ -46,31 +46,13 @@ async fn every_documented_route_is_there_and_documents_its_refusals() {
                 request.body(Body::empty()).unwrap()
             };
             let status = |response: axum::response::Response| response.status().as_u16();
-            let with = status(
-                tower::ServiceExt::oneshot(f.router.clone(), request(true))
-                    .await
-                    .unwrap(),
-            );
+            let with = status(tower::ServiceExt::oneshot(f.router.clone(), request(true)).await.unwrap());
             assert!(with != 404 && with != 405 && with < 500, "{method} {path}: {with}");
-            assert!(
-                operation["responses"][with.to_string()].is_object(),
-                "{method} {path} does not document {with}"
-            );
-            let without = status(
-                tower::ServiceExt::oneshot(f.router.clone(), request(false))
-                    .await
-                    .unwrap(),
-            );
-            assert_eq!(
-                without == 401,
-                is_protected || path == "/metrics",
-                "{method} {path}: {without}"
-            );
+            assert!(operation["responses"][with.to_string()].is_object(), "{method} {path} does not document {with}");
+            let without = status(tower::ServiceExt::oneshot(f.router.clone(), request(false)).await.unwrap());
+            assert_eq!(without == 401, is_protected || path == "/metrics", "{method} {path}: {without}");
             if without == 401 {
-                assert!(
-                    operation["responses"]["401"].is_object(),
-                    "{method} {path} does not document 401"
-                );
+                assert!(operation["responses"]["401"].is_object(), "{method} {path} does not document 401");
             }
         }
     }
@@ -81,20 +63,12 @@ async fn every_documented_route_is_there_and_documents_its_refusals() {
 #[tokio::test]
 async fn every_error_is_a_problem_in_the_document() {
     let document: Value = serde_json::from_str(&gravity_api::openapi::document()).unwrap();
-    let operations = document["paths"]
-        .as_object()
-        .unwrap()
-        .values()
-        .flat_map(|m| m.as_object().unwrap().values());
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|m| m.as_object().unwrap().values());
     for operation in operations {
         for (status, response) in operation["responses"].as_object().unwrap() {
             if status.starts_with('4') || status.starts_with('5') {
                 let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
-                assert_eq!(
-                    schema, "#/components/schemas/Problem",
-                    "{} {status}",
-                    operation["operationId"]
-                );
+                assert_eq!(schema, "#/components/schemas/Problem", "{} {status}", operation["operationId"]);
             }
         }
     }

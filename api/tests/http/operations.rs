@@ -20,13 +20,7 @@ async fn probes() {
         assert_eq!(answer.problem(503).0, code);
     }
     *f.operations.not_ready.lock() = None;
-    assert_eq!(
-        (
-            f.get("/readyz").await.status.as_u16(),
-            f.get("/startupz").await.status.as_u16()
-        ),
-        (200, 200)
-    );
+    assert_eq!((f.get("/readyz").await.status.as_u16(), f.get("/startupz").await.status.as_u16()), (200, 200));
     *f.operations.not_ready.lock() = Some("a pipeline restarts".into());
     f.get("/readyz").await.problem(503);
     assert_eq!(f.get("/startupz").await.status, 200);
@@ -39,8 +33,7 @@ async fn probes() {
 #[tokio::test]
 async fn metrics_are_for_the_token_or_this_machine() {
     let f = Fixture::new();
-    f.post("/api/v1/records", "application/json", submission("m", "1").to_string())
-        .await;
+    f.post("/api/v1/records", "application/json", submission("m", "1").to_string()).await;
     let ask = |peer: Option<&str>, header: Option<(&'static str, &'static str)>| {
         let mut request = Request::get("/metrics");
         if let Some((name, value)) = header {
@@ -48,9 +41,7 @@ async fn metrics_are_for_the_token_or_this_machine() {
         }
         let mut request = request.body(Body::empty()).unwrap();
         if let Some(peer) = peer {
-            request
-                .extensions_mut()
-                .insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+            request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         }
         f.ask(request)
     };
@@ -95,24 +86,15 @@ async fn metrics_have_templates_for_labels() {
 async fn status_and_verification() {
     let f = Fixture::new();
     let status = f.get_as_admin("/api/v1/ops/status").await.json();
-    assert_eq!(
-        (&status["pipelines"][0]["name"], &status["pipelines"][0]["epoch"]),
-        (&json!("boards"), &json!(7))
-    );
+    assert_eq!((&status["pipelines"][0]["name"], &status["pipelines"][0]["epoch"]), (&json!("boards"), &json!(7)));
     let path = "/api/v1/ops/verify";
     assert_eq!(
         f.post_json(path, json!({"event": "spring"})).await.json(),
         json!({"event": "spring", "differences": 0})
     );
     assert_eq!(f.post(path, "application/json", "").await.json()["event"], json!(null));
-    assert_eq!(
-        f.post_json(path, json!({"event": "nowhere"})).await.problem(404).0,
-        "unknown_event"
-    );
-    assert_eq!(
-        f.post_json(path, json!({"event": "busy"})).await.problem(503).0,
-        "unavailable"
-    );
+    assert_eq!(f.post_json(path, json!({"event": "nowhere"})).await.problem(404).0, "unknown_event");
+    assert_eq!(f.post_json(path, json!({"event": "busy"})).await.problem(503).0, "unavailable");
     assert_eq!(f.post_json(path, json!({"evnt": "x"})).await.problem(422).1, ["evnt"]);
     f.post(path, "application/json", "{").await.problem(400);
 }
@@ -122,49 +104,17 @@ async fn dead_letters_are_listed_shown_and_retried() {
     let f = Fixture::new();
     let path = "/api/v1/ops/deadletters";
     let page = f.get_as_admin(&format!("{path}?limit=2")).await.json();
-    assert_eq!(
-        (page["dead_letters"][1]["id"].as_str(), page["next"].as_str()),
-        (Some("d2"), Some("d2"))
-    );
+    assert_eq!((page["dead_letters"][1]["id"].as_str(), page["next"].as_str()), (Some("d2"), Some("d2")));
     let rest = f.get_as_admin(&format!("{path}?limit=2&after=d2")).await.json();
-    assert_eq!(
-        (rest["dead_letters"].as_array().unwrap().len(), &rest["next"]),
-        (1, &json!(null))
-    );
-    assert_eq!(
-        f.get_as_admin(&format!("{path}?limit=0")).await.problem(422).1,
-        ["limit"]
-    );
-    assert_eq!(
-        f.get_as_admin(&format!("{path}?limit=x")).await.problem(400).1,
-        ["limit"]
-    );
-    assert_eq!(
-        f.get_as_admin(&format!("{path}?after=x")).await.problem(422).1,
-        ["after"]
-    );
+    assert_eq!((rest["dead_letters"].as_array().unwrap().len(), &rest["next"]), (1, &json!(null)));
+    assert_eq!(f.get_as_admin(&format!("{path}?limit=0")).await.problem(422).1, ["limit"]);
+    assert_eq!(f.get_as_admin(&format!("{path}?limit=x")).await.problem(400).1, ["limit"]);
+    assert_eq!(f.get_as_admin(&format!("{path}?after=x")).await.problem(422).1, ["after"]);
     assert_eq!(f.get_as_admin(&format!("{path}/d1")).await.json()["code"], "syntax");
-    assert_eq!(
-        f.get_as_admin(&format!("{path}/d9")).await.problem(404).0,
-        "unknown_dead_letter"
-    );
-    let retried = f
-        .post_json(&format!("{path}/retry"), json!({"ids": ["d1"]}))
-        .await
-        .json();
-    assert_eq!(
-        retried["results"][0],
-        json!({"id": "d1", "status": "appended", "offset": 1})
-    );
-    for body in [
-        json!({"ids": []}),
-        json!({"ids": vec!["x"; 1_001]}),
-        json!({}),
-        json!({"ids": 1}),
-    ] {
-        assert_eq!(
-            f.post_json(&format!("{path}/retry"), body).await.problem(422).1,
-            ["ids"]
-        );
+    assert_eq!(f.get_as_admin(&format!("{path}/d9")).await.problem(404).0, "unknown_dead_letter");
+    let retried = f.post_json(&format!("{path}/retry"), json!({"ids": ["d1"]})).await.json();
+    assert_eq!(retried["results"][0], json!({"id": "d1", "status": "appended", "offset": 1}));
+    for body in [json!({"ids": []}), json!({"ids": vec!["x"; 1_001]}), json!({}), json!({"ids": 1})] {
+        assert_eq!(f.post_json(&format!("{path}/retry"), body).await.problem(422).1, ["ids"]);
     }
 }

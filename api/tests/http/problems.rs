@@ -24,10 +24,7 @@ async fn protected_routes_need_the_token_before_anything_else() {
     let f = Fixture::new();
     for (method, path) in PROTECTED {
         let ask = |token: Option<&str>| {
-            let mut request = Request::builder()
-                .method(method)
-                .uri(path)
-                .header("content-type", "application/json");
+            let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
             if let Some(token) = token {
                 request = request.header("authorization", token);
             }
@@ -35,19 +32,9 @@ async fn protected_routes_need_the_token_before_anything_else() {
         };
         let answer = ask(None).await;
         assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer realm=\"gravity\"");
-        assert!(
-            answer.json()["hint"].as_str().unwrap().contains("Authorization"),
-            "{path}"
-        );
+        assert!(answer.json()["hint"].as_str().unwrap().contains("Authorization"), "{path}");
         assert_eq!(answer.problem(401).0, "token_needed", "{path}");
-        for wrong in [
-            "Bearer nope",
-            "Bearer",
-            "Basic dDpr",
-            "t0ken",
-            "Bearer t0ken x",
-            "bearer t0kenx",
-        ] {
+        for wrong in ["Bearer nope", "Bearer", "Basic dDpr", "t0ken", "Bearer t0ken x", "bearer t0kenx"] {
             assert_eq!(ask(Some(wrong)).await.problem(401).0, "wrong_token", "{path} {wrong}");
         }
     }
@@ -70,18 +57,9 @@ async fn axums_own_errors_are_problems() {
     assert_eq!(answer.headers[header::ALLOW], "POST");
     assert_eq!(answer.problem(405).0, "method_not_allowed");
     let big = "x".repeat((16 << 20) + 1);
-    assert_eq!(
-        f.post("/api/v1/records", "application/cloudevents-batch+json", big)
-            .await
-            .problem(413)
-            .0,
-        "too_large"
-    );
+    assert_eq!(f.post("/api/v1/records", "application/cloudevents-batch+json", big).await.problem(413).0, "too_large");
     let one = submission(&"x".repeat(2 << 20), "1").to_string();
-    assert_eq!(
-        f.post("/api/v1/records", "application/json", one).await.problem(413).0,
-        "too_large"
-    );
+    assert_eq!(f.post("/api/v1/records", "application/json", one).await.problem(413).0, "too_large");
     for path in [
         "/api/v1/records",
         "/api/v1/events",
@@ -97,27 +75,14 @@ async fn axums_own_errors_are_problems() {
     }
     assert_eq!(f.get("/api/v1/events/%ff/board").await.problem(400).0, "bad_request");
     assert_eq!(f.get("/api/contests/%ff").await.problem(400).0, "invalid");
-    assert_eq!(
-        f.get("/api/v1/events/spring/board?limit=x").await.problem(400).0,
-        "bad_query"
-    );
-    assert_eq!(
-        f.get("/api/contests/spring/scoreboard?view=both").await.problem(400).1,
-        ["view"]
-    );
+    assert_eq!(f.get("/api/v1/events/spring/board?limit=x").await.problem(400).0, "bad_query");
+    assert_eq!(f.get("/api/contests/spring/scoreboard?view=both").await.problem(400).1, ["view"]);
 }
 
 #[tokio::test]
 async fn a_request_id_is_taken_or_made() {
     let f = Fixture::new();
-    let ask = |id: &'static str| {
-        f.ask(
-            Request::get("/livez")
-                .header("x-request-id", id)
-                .body(Body::empty())
-                .unwrap(),
-        )
-    };
+    let ask = |id: &'static str| f.ask(Request::get("/livez").header("x-request-id", id).body(Body::empty()).unwrap());
     assert_eq!(ask("abc.1").await.headers["x-request-id"], "abc.1");
     let made = ask("a b").await.headers["x-request-id"].clone();
     assert_eq!(made.len(), 32);
@@ -143,10 +108,7 @@ async fn public_answers_hold_nothing_of_the_jury() {
         let public = f.get(path).await;
         assert_eq!(public.status, 200, "{path}");
         let text = String::from_utf8(public.body.clone()).unwrap();
-        assert!(
-            !text.contains("Secret Team") && !text.contains("epoch"),
-            "{path}: {text}"
-        );
+        assert!(!text.contains("Secret Team") && !text.contains("epoch"), "{path}: {text}");
         // The token alone changes nothing.
         assert_eq!(f.get_as_admin(path).await.body, public.body, "{path}");
         if path == "/api/v1/events" || path == "/api/contests" {
@@ -155,20 +117,12 @@ async fn public_answers_hold_nothing_of_the_jury() {
         let jury = format!("{path}{}view=jury", if path.contains('?') { '&' } else { '?' });
         f.get(&jury).await.problem(401);
         assert_eq!(f.get_as_admin(&jury).await.status, 200, "{jury}");
-        f.ask(
-            Request::get(path)
-                .header("authorization", "Bearer wrong")
-                .body(Body::empty())
-                .unwrap(),
-        )
-        .await
-        .problem(401);
+        f.ask(Request::get(path).header("authorization", "Bearer wrong").body(Body::empty()).unwrap())
+            .await
+            .problem(401);
     }
     f.get("/api/v1/events/spring/board/stream?view=jury").await.problem(401);
-    assert_eq!(
-        f.get("/api/v1/events/spring/board/teams/2").await.problem(404).0,
-        "unknown_team"
-    );
+    assert_eq!(f.get("/api/v1/events/spring/board/teams/2").await.problem(404).0, "unknown_team");
     assert!(
         String::from_utf8(f.get_as_admin("/api/v1/events/spring/board?view=jury").await.body)
             .unwrap()
@@ -205,10 +159,7 @@ async fn headers_for_browsers() {
     let f = Fixture::new();
     let api = f.get("/api/v1/events").await;
     assert_eq!(api.headers["x-content-type-options"], "nosniff");
-    assert_eq!(
-        api.headers["content-security-policy"],
-        "default-src 'none'; frame-ancestors 'none'"
-    );
+    assert_eq!(api.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
     for path in ["/", "/events/spring"] {
         let page = f.get(path).await;
         assert_eq!(page.status, 200);
@@ -216,63 +167,29 @@ async fn headers_for_browsers() {
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"));
         let tag = page.headers[header::ETAG].clone();
-        let again = f
-            .ask(
-                Request::get(path)
-                    .header(header::IF_NONE_MATCH, tag.clone())
-                    .body(Body::empty())
-                    .unwrap(),
-            )
-            .await;
-        assert_eq!(
-            (again.status.as_u16(), again.body.len(), &again.headers[header::ETAG]),
-            (304, 0, &tag)
-        );
+        let again =
+            f.ask(Request::get(path).header(header::IF_NONE_MATCH, tag.clone()).body(Body::empty()).unwrap()).await;
+        assert_eq!((again.status.as_u16(), again.body.len(), &again.headers[header::ETAG]), (304, 0, &tag));
     }
-    assert_eq!(
-        f.get("/assets/board.js").await.headers[header::CONTENT_TYPE],
-        "text/javascript; charset=utf-8"
-    );
+    assert_eq!(f.get("/assets/board.js").await.headers[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
     // Others may read, not write, and bring no token.
-    let read = f
-        .ask(
-            Request::get("/api/v1/events")
-                .header("origin", "https://a.example")
-                .body(Body::empty())
-                .unwrap(),
-        )
-        .await;
+    let read =
+        f.ask(Request::get("/api/v1/events").header("origin", "https://a.example").body(Body::empty()).unwrap()).await;
     assert_eq!(read.headers["access-control-allow-origin"], "*");
     let preflight = Request::options("/api/v1/records")
         .header("origin", "https://a.example")
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "authorization");
     let preflight = f.ask(preflight.body(Body::empty()).unwrap()).await;
-    assert!(
-        !preflight.headers["access-control-allow-methods"]
-            .to_str()
-            .unwrap()
-            .contains("POST")
-    );
-    assert!(
-        !preflight.headers["access-control-allow-headers"]
-            .to_str()
-            .unwrap()
-            .contains("authorization")
-    );
+    assert!(!preflight.headers["access-control-allow-methods"].to_str().unwrap().contains("POST"));
+    assert!(!preflight.headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
 }
 
 #[tokio::test]
 async fn pages_are_compressed_and_problems_stay_whole() {
     let f = Fixture::new();
-    let gzip = |path: &str| {
-        f.ask(
-            Request::get(path)
-                .header(header::ACCEPT_ENCODING, "gzip")
-                .body(Body::empty())
-                .unwrap(),
-        )
-    };
+    let gzip =
+        |path: &str| f.ask(Request::get(path).header(header::ACCEPT_ENCODING, "gzip").body(Body::empty()).unwrap());
     assert_eq!(gzip("/openapi.json").await.headers[header::CONTENT_ENCODING], "gzip");
     assert_eq!(gzip("/api/v1/events/no/board").await.status, 404);
     let stream = f.router.clone();

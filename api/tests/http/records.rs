@@ -17,26 +17,14 @@ const WAIT: &str = "/api/v1/records?wait=visible";
 #[tokio::test]
 async fn one_record_is_durable_under_its_key_with_its_bytes() {
     let f = Fixture::new();
-    for kind in [
-        STRUCTURED,
-        "application/json",
-        "application/cloudevents+json; charset=utf-8",
-    ] {
+    for kind in [STRUCTURED, "application/json", "application/cloudevents+json; charset=utf-8"] {
         let text = submission(kind, "1").to_string();
         let answer = f.post(RECORDS, kind, text.clone()).await;
         assert_eq!(answer.status, 202, "{:?}", answer.json());
         let result = &answer.json()["results"][0];
         assert_eq!(result["status"], "accepted");
-        let stored = f
-            .log
-            .all()
-            .into_iter()
-            .find(|e| e.position == position(result))
-            .unwrap();
-        assert_eq!(
-            (stored.position.topic, &stored.value[..]),
-            (Topic::Submissions, text.as_bytes())
-        );
+        let stored = f.log.all().into_iter().find(|e| e.position == position(result)).unwrap();
+        assert_eq!((stored.position.topic, &stored.value[..]), (Topic::Submissions, text.as_bytes()));
         assert_eq!(stored.key, codec::decode(text.as_bytes()).unwrap().key());
     }
 }
@@ -59,17 +47,12 @@ async fn binary_mode_becomes_structured() {
     assert_eq!((record.id.as_str(), record.body.kind()), ("b 1", "submission.received"));
     // Without its event, and with a header that is not UTF-8 once decoded.
     assert_eq!(
-        f.post_with(RECORDS, "application/json", &headers[..5], data.clone())
-            .await
-            .problem(400),
+        f.post_with(RECORDS, "application/json", &headers[..5], data.clone()).await.problem(400),
         ("missing".into(), vec!["event".into()])
     );
     let mut bad = headers;
     bad[1].1 = "%ff";
-    let (_, fields) = f
-        .post_with(RECORDS, "application/json", &bad, data.clone())
-        .await
-        .problem(400);
+    let (_, fields) = f.post_with(RECORDS, "application/json", &bad, data.clone()).await.problem(400);
     assert_eq!(fields.len(), 1);
     f.post_with(RECORDS, "text/plain", &headers, data).await.problem(415);
     assert_eq!(f.log.all().len(), 1);
@@ -93,12 +76,7 @@ async fn a_batch_keeps_its_good_records_whatever_the_others_are() {
     assert_eq!(results[3]["problem"]["code"], "not_input");
     assert_eq!(results[3]["problem"]["errors"][0]["field"], "type");
     for (at, id) in [(0, "1"), (4, "4")] {
-        let stored = f
-            .log
-            .all()
-            .into_iter()
-            .find(|e| e.position == position(&results[at]))
-            .unwrap();
+        let stored = f.log.all().into_iter().find(|e| e.position == position(&results[at])).unwrap();
         assert_eq!(codec::decode(&stored.value).unwrap().id, id);
     }
     assert_eq!(f.log.all().len(), 2);
@@ -109,13 +87,7 @@ async fn a_batch_keeps_its_good_records_whatever_the_others_are() {
 async fn only_a_batch_that_cannot_be_read_is_refused_whole() {
     let f = Fixture::new();
     let good = submission("1", "1").to_string();
-    for body in [
-        format!("[{good}"),
-        format!("[{good},]"),
-        good.clone(),
-        String::new(),
-        format!("[{good}] x"),
-    ] {
+    for body in [format!("[{good}"), format!("[{good},]"), good.clone(), String::new(), format!("[{good}] x")] {
         f.post(RECORDS, BATCH, body).await.problem(400);
     }
     let answer = f.post(RECORDS, STRUCTURED, format!("[{good}]")).await;
@@ -192,15 +164,9 @@ async fn waited(f: &Fixture, kind: &str, body: Value, refuse: &[&'static str]) -
 async fn waiting_tells_what_became_of_one_record() {
     let f = Fixture::new();
     let answer = waited(&f, STRUCTURED, submission("1", "1"), &[]).await;
-    assert_eq!(
-        (answer.status.as_u16(), &answer.json()["results"][0]["status"]),
-        (200, &json!("counted"))
-    );
+    assert_eq!((answer.status.as_u16(), &answer.json()["results"][0]["status"]), (200, &json!("counted")));
     let answer = waited(&f, STRUCTURED, submission("1", "1"), &["duplicate"]).await;
-    assert_eq!(
-        (answer.status.as_u16(), &answer.json()["results"][0]["status"]),
-        (200, &json!("duplicate"))
-    );
+    assert_eq!((answer.status.as_u16(), &answer.json()["results"][0]["status"]), (200, &json!("duplicate")));
     let answer = waited(&f, STRUCTURED, submission("1", "3"), &["conflict"]).await;
     assert_eq!(answer.problem(409), ("conflict".into(), vec!["id".into()]));
     let answer = waited(&f, STRUCTURED, submission("2", "3"), &["too_late"]).await;
@@ -242,14 +208,8 @@ async fn a_wait_that_is_over_is_accepted_with_a_hint() {
     let result = &answer.json()["results"][0];
     assert_eq!(result["status"], "accepted");
     assert!(result["hint"].as_str().unwrap().contains("durable"));
-    let (_, fields) = f
-        .post(
-            "/api/v1/records?wait=forever",
-            STRUCTURED,
-            submission("1", "1").to_string(),
-        )
-        .await
-        .problem(400);
+    let (_, fields) =
+        f.post("/api/v1/records?wait=forever", STRUCTURED, submission("1", "1").to_string()).await.problem(400);
     assert_eq!(fields, ["wait"]);
 }
 

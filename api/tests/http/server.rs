@@ -21,11 +21,7 @@ async fn start(f: &Fixture, options: ServerOptions) -> Server {
     let address = listener.local_addr().unwrap();
     let shutdown = f.state.shutdown.clone();
     let running = tokio::spawn(serve_with(listener, f.router.clone(), shutdown.clone(), options));
-    Server {
-        address,
-        shutdown,
-        running,
-    }
+    Server { address, shutdown, running }
 }
 
 /// Sends a request and reads until the text has come, or the peer closes.
@@ -55,11 +51,7 @@ async fn the_peer_is_known_to_the_routes() {
     send(&mut socket, &get("/metrics")).await;
     assert!(read_until(&mut socket, "\r\n\r\n").await.starts_with("HTTP/1.1 200"));
     let mut socket = TcpStream::connect(server.address).await.unwrap();
-    send(
-        &mut socket,
-        "GET /metrics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 127.0.0.1\r\n\r\n",
-    )
-    .await;
+    send(&mut socket, "GET /metrics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 127.0.0.1\r\n\r\n").await;
     assert!(read_until(&mut socket, "\r\n\r\n").await.starts_with("HTTP/1.1 401"));
     server.shutdown.cancel();
     server.running.await.unwrap().unwrap();
@@ -71,11 +63,7 @@ async fn a_drain_ends_streams_and_lets_appends_finish() {
     let server = start(&f, ServerOptions::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     send(&mut stream, &get("/api/v1/events/spring/board/stream")).await;
-    assert!(
-        read_until(&mut stream, "event: snapshot")
-            .await
-            .contains("text/event-stream")
-    );
+    assert!(read_until(&mut stream, "event: snapshot").await.contains("text/event-stream"));
 
     let permit = f.log.gate.clone().acquire_owned().await.unwrap();
     let body = submission("1", "1").to_string();
@@ -102,14 +90,7 @@ async fn a_drain_ends_streams_and_lets_appends_finish() {
 #[tokio::test]
 async fn slow_heads_are_cut_off() {
     let f = Fixture::new();
-    let server = start(
-        &f,
-        ServerOptions {
-            head_timeout: Duration::from_millis(20),
-            ..ServerOptions::default()
-        },
-    )
-    .await;
+    let server = start(&f, ServerOptions { head_timeout: Duration::from_millis(20), ..ServerOptions::default() }).await;
     for head in ["", "GET /livez HTTP/1.1\r\nx-slow: "] {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
         send(&mut socket, head).await;
@@ -123,14 +104,8 @@ async fn slow_heads_are_cut_off() {
 #[tokio::test]
 async fn peers_that_do_not_read_are_cut_off() {
     let f = Fixture::new();
-    let server = start(
-        &f,
-        ServerOptions {
-            write_timeout: Duration::from_millis(20),
-            ..ServerOptions::default()
-        },
-    )
-    .await;
+    let server =
+        start(&f, ServerOptions { write_timeout: Duration::from_millis(20), ..ServerOptions::default() }).await;
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     // Many requests on one connection, none of whose answers is read, until the server gives it up.
     let one = get("/openapi.json");
@@ -142,14 +117,7 @@ async fn peers_that_do_not_read_are_cut_off() {
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_their_turn() {
     let f = Fixture::new();
-    let server = start(
-        &f,
-        ServerOptions {
-            connections_max: 1,
-            ..ServerOptions::default()
-        },
-    )
-    .await;
+    let server = start(&f, ServerOptions { connections_max: 1, ..ServerOptions::default() }).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
     send(&mut first, &get("/livez")).await;
     read_until(&mut first, "ok").await;

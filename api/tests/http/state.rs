@@ -19,39 +19,21 @@ fn last(f: &Fixture) -> Record {
 
 #[tokio::test]
 async fn each_action_is_its_record() {
-    let at = |ms: i64| Moment {
-        at: Some(ms),
-        contest_time_ms: None,
-    };
+    let at = |ms: i64| Moment { at: Some(ms), contest_time_ms: None };
     for (request, body) in [
         (json!({"action": "start"}), Body::EventStarted(at(NOW_MS))),
-        (
-            json!({"action": "start", "at": "2026-03-14T08:00:00Z"}),
-            Body::EventStarted(at(START_MS)),
-        ),
-        (
-            json!({"action": "freeze"}),
-            Body::EventFrozen(Moment {
-                at: Some(NOW_MS),
-                contest_time_ms: Some(HOUR_MS),
-            }),
-        ),
+        (json!({"action": "start", "at": "2026-03-14T08:00:00Z"}), Body::EventStarted(at(START_MS))),
+        (json!({"action": "freeze"}), Body::EventFrozen(Moment { at: Some(NOW_MS), contest_time_ms: Some(HOUR_MS) })),
         (
             json!({"action": "freeze", "at": "2026-03-14T08:30:00Z"}),
-            Body::EventFrozen(Moment {
-                at: Some(START_MS + HOUR_MS / 2),
-                contest_time_ms: Some(HOUR_MS / 2),
-            }),
+            Body::EventFrozen(Moment { at: Some(START_MS + HOUR_MS / 2), contest_time_ms: Some(HOUR_MS / 2) }),
         ),
         (json!({"action": "thaw"}), Body::EventThawed(at(NOW_MS))),
         (json!({"action": "end"}), Body::EventEnded(at(NOW_MS))),
         (json!({"action": "finalize"}), Body::EventFinalized(at(NOW_MS))),
         (
             json!({"action": "extend", "duration_ms": 6 * HOUR_MS, "reason": "power cut"}),
-            Body::EventExtended(EventExtended {
-                duration_ms: Some(6 * HOUR_MS),
-                reason: Some("power cut".into()),
-            }),
+            Body::EventExtended(EventExtended { duration_ms: Some(6 * HOUR_MS), reason: Some("power cut".into()) }),
         ),
     ] {
         let f = Fixture::new();
@@ -77,10 +59,7 @@ async fn what_cannot_be_is_refused() {
         (json!({"action": "extend"}), "duration_ms"),
         (json!({"action": "extend", "duration_ms": 0}), "duration_ms"),
         (json!({"action": "extend", "duration_ms": i64::MAX}), "duration_ms"),
-        (
-            json!({"action": "extend", "duration_ms": 1, "at": "2026-03-14T08:00:00Z"}),
-            "at",
-        ),
+        (json!({"action": "extend", "duration_ms": 1, "at": "2026-03-14T08:00:00Z"}), "at"),
         (json!({"action": "thaw", "duration_ms": 1}), "duration_ms"),
         (json!({"action": "thaw", "reason": "x"}), "reason"),
         (json!({"action": "freeze", "at": "2026-03-14T07:59:59Z"}), "at"),
@@ -91,18 +70,9 @@ async fn what_cannot_be_is_refused() {
         let (_, fields) = f.post_json(STATE, request.clone()).await.problem(422);
         assert_eq!(fields, [field], "{request}");
     }
-    f.show(
-        BoardHeader {
-            started_at_ms: None,
-            ..header()
-        },
-        2,
-    );
+    f.show(BoardHeader { started_at_ms: None, ..header() }, 2);
     for action in ["freeze", "end", "finalize"] {
-        assert_eq!(
-            f.post_json(STATE, json!({"action": action})).await.problem(409).0,
-            "event_not_started"
-        );
+        assert_eq!(f.post_json(STATE, json!({"action": action})).await.problem(409).0, "event_not_started");
     }
     assert!(f.log.all().is_empty());
 }
@@ -111,8 +81,7 @@ async fn what_cannot_be_is_refused() {
 async fn a_key_moves_the_state_once() {
     let f = Fixture::new();
     let send = |body: Value| {
-        f.post_with(STATE, "application/json", &[("idempotency-key", "k")], body.to_string())
-            .await_json()
+        f.post_with(STATE, "application/json", &[("idempotency-key", "k")], body.to_string()).await_json()
     };
     let first = send(json!({"action": "freeze"})).await;
     f.now_ms.fetch_add(60_000, Ordering::SeqCst);
@@ -142,10 +111,7 @@ async fn waiting_says_that_it_is_in_force() {
         f.commit(&[]);
     };
     let (answer, ()) = tokio::join!(f.post_json(&path, json!({"action": "end"})), commit);
-    assert_eq!(
-        (answer.status.as_u16(), &answer.json()["result"]["status"]),
-        (200, &json!("counted"))
-    );
+    assert_eq!((answer.status.as_u16(), &answer.json()["result"]["status"]), (200, &json!("counted")));
 }
 
 fn event_file() -> Value {
@@ -160,10 +126,7 @@ async fn an_event_file_is_applied_with_the_same_ids_each_time() {
     assert_eq!(answer.status, 202);
     let records = answer.json()["records"].as_u64().unwrap() as usize;
     let first = f.log.all();
-    assert_eq!(
-        (first.len(), answer.json()["event"].as_str()),
-        (records, Some("autumn"))
-    );
+    assert_eq!((first.len(), answer.json()["event"].as_str()), (records, Some("autumn")));
     let toml = "[event]\nid = \"autumn\"\ntenant = \"uni\"\nname = \"Autumn\"\nduration = \"5h\"\nfreeze = \"1h\"\n[[problem]]\nid = \"a\"\n[[team]]\nid = \"1\"\nname = \"One\"\n";
     assert_eq!(f.post("/api/v1/events", "application/toml", toml).await.status, 202);
     let values: std::collections::BTreeSet<_> = f.log.all().into_iter().map(|e| e.value).collect();
@@ -204,16 +167,10 @@ async fn a_wrong_event_file_names_its_field() {
     file["event"]["duraton"] = "5h".into();
     let answer = f.post_json("/api/v1/events", file).await;
     assert!(answer.json()["detail"].as_str().unwrap().contains("`duration`"));
-    assert_eq!(
-        answer.problem(422),
-        ("unknown_key".into(), vec!["event.duraton".into()])
-    );
+    assert_eq!(answer.problem(422), ("unknown_key".into(), vec!["event.duraton".into()]));
     let mut file = event_file();
     file["event"]["id"] = "spring".into();
     file["event"]["tenant"] = "other".into();
-    assert_eq!(
-        f.post_json("/api/v1/events", file).await.problem(409),
-        ("event_taken".into(), vec!["event.id".into()])
-    );
+    assert_eq!(f.post_json("/api/v1/events", file).await.problem(409), ("event_taken".into(), vec!["event.id".into()]));
     assert!(f.log.all().is_empty());
 }

@@ -29,14 +29,8 @@ pub fn stream_query(view: View, division: &str, limit: usize, team: Option<&str>
 pub fn parse(frame: &SseFrame) -> (String, u64, Value) {
     let text = std::str::from_utf8(&frame.0).unwrap().strip_suffix("\n\n").unwrap();
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
-    let [("id", id), ("event", event), ("data", data)] = lines[..] else {
-        panic!("{text}")
-    };
-    (
-        event.to_owned(),
-        id.parse().unwrap(),
-        serde_json::from_str(data).unwrap(),
-    )
+    let [("id", id), ("event", event), ("data", data)] = lines[..] else { panic!("{text}") };
+    (event.to_owned(), id.parse().unwrap(), serde_json::from_str(data).unwrap())
 }
 
 /// What is there to read, without waiting: after `retry`, which comes first.
@@ -68,13 +62,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(query: StreamQuery) -> Client {
-        Client {
-            query,
-            board: Value::Null,
-            you: None,
-            snapshots: 0,
-            deltas: 0,
-        }
+        Client { query, board: Value::Null, you: None, snapshots: 0, deltas: 0 }
     }
 
     pub fn version(&self) -> Option<u64> {
@@ -122,11 +110,7 @@ impl Client {
         let team = |row: &Value| row["team"].as_str().unwrap().to_owned();
         let mut known: BTreeMap<String, Value> = rows.drain(..).map(|row| (team(&row), row)).collect();
         for row in delta["rows"].as_array().unwrap() {
-            assert_ne!(
-                known.insert(team(row), row.clone()).as_ref(),
-                Some(row),
-                "only what changed is sent"
-            );
+            assert_ne!(known.insert(team(row), row.clone()).as_ref(), Some(row), "only what changed is sent");
         }
         let order: Vec<(String, Value)> = match delta.get("order") {
             Some(order) => serde_json::from_value(order.clone()).unwrap(),

@@ -47,15 +47,9 @@ impl Server {
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)], jury: bool) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let response = self
-            .send(path, headers, jury.then_some(Viewer { may_see_jury: true }))
-            .await;
+        let response = self.send(path, headers, jury.then_some(Viewer { may_see_jury: true })).await;
         let (status, headers) = (response.status(), response.headers().clone());
-        (
-            status,
-            headers,
-            to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec(),
-        )
+        (status, headers, to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
     }
 }
 
@@ -63,47 +57,28 @@ impl Server {
 async fn a_page_that_is_known_is_not_sent_again() {
     let server = Server::new();
     let (status, headers, body) = server.get("/events/final/board?limit=2", &[], false).await;
-    assert_eq!(
-        (status, &headers["content-type"]),
-        (StatusCode::OK, &"application/json".parse().unwrap())
-    );
+    assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
     assert_eq!(headers["cache-control"], "no-cache");
     let etag = headers["etag"].to_str().unwrap().to_owned();
     let json: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        (json["rows"].as_array().unwrap().len(), &json["total_rows"]),
-        (2, &3.into())
-    );
+    assert_eq!((json["rows"].as_array().unwrap().len(), &json["total_rows"]), (2, &3.into()));
     for known in [etag.clone(), format!("\"x\", W/{etag}"), "*".into()] {
-        let (status, headers, body) = server
-            .get("/events/final/board?limit=2", &[("if-none-match", &known)], false)
-            .await;
-        assert_eq!(
-            (status, body.len(), &headers["etag"]),
-            (StatusCode::NOT_MODIFIED, 0, &etag.parse().unwrap())
-        );
+        let (status, headers, body) =
+            server.get("/events/final/board?limit=2", &[("if-none-match", &known)], false).await;
+        assert_eq!((status, body.len(), &headers["etag"]), (StatusCode::NOT_MODIFIED, 0, &etag.parse().unwrap()));
     }
     let next = json["next_cursor"].as_str().unwrap();
-    let (_, headers, body) = server
-        .get(&format!("/events/final/board?limit=2&cursor={next}"), &[], false)
-        .await;
+    let (_, headers, body) = server.get(&format!("/events/final/board?limit=2&cursor={next}"), &[], false).await;
     assert_ne!(headers["etag"], etag);
     let json: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        (&json["from"], &json["rows"][0]["team"], &json["next_cursor"]),
-        (&2.into(), &"1".into(), &Value::Null)
-    );
+    assert_eq!((&json["from"], &json["rows"][0]["team"], &json["next_cursor"]), (&2.into(), &"1".into(), &Value::Null));
     publish(&server.boards, epoch_of(3, View::Public, 2, &[("1", 9)]));
-    let (status, ..) = server
-        .get("/events/final/board?limit=2", &[("if-none-match", &etag)], false)
-        .await;
+    let (status, ..) = server.get("/events/final/board?limit=2", &[("if-none-match", &etag)], false).await;
     assert_eq!(status, StatusCode::OK);
     let (status, headers, _) = server.get("/events/final/board/teams/1", &[], false).await;
     let etag = headers["etag"].to_str().unwrap().to_owned();
     assert_eq!(status, StatusCode::OK);
-    let (status, ..) = server
-        .get("/events/final/board/teams/1", &[("if-none-match", &etag)], false)
-        .await;
+    let (status, ..) = server.get("/events/final/board/teams/1", &[("if-none-match", &etag)], false).await;
     assert_eq!(status, StatusCode::NOT_MODIFIED);
 }
 
@@ -111,10 +86,7 @@ async fn a_page_that_is_known_is_not_sent_again() {
 async fn what_is_wrong_is_said_in_a_problem_object() {
     let server = Server::new();
     for version in 2..=4 {
-        publish(
-            &server.boards,
-            epoch_of(version + 1, View::Public, version, &[("1", version as u32 + 5)]),
-        );
+        publish(&server.boards, epoch_of(version + 1, View::Public, version, &[("1", version as u32 + 5)]));
     }
     for (path, status, code) in [
         ("/events/none/board", 404, "unknown_event"),
@@ -138,20 +110,12 @@ async fn what_is_wrong_is_said_in_a_problem_object() {
     ] {
         let (got, headers, body) = server.get(path, &[], false).await;
         let json: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(
-            (got.as_u16(), &json["code"], &json["status"]),
-            (status, &code.into(), &status.into()),
-            "{path}"
-        );
+        assert_eq!((got.as_u16(), &json["code"], &json["status"]), (status, &code.into(), &status.into()), "{path}");
         assert_eq!(headers["content-type"], "application/problem+json");
         assert!(json["hint"].as_str().is_some_and(|hint| !hint.is_empty()) && json["detail"].is_string());
     }
     let (status, ..) = server.get("/events/final/board?limit=100000", &[], false).await;
-    assert_eq!(
-        status,
-        StatusCode::OK,
-        "more than are sent at once is no error: the page has a cursor"
-    );
+    assert_eq!(status, StatusCode::OK, "more than are sent at once is no error: the page has a cursor");
 }
 
 #[tokio::test]
@@ -159,18 +123,12 @@ async fn the_jury_sees_its_view() {
     let server = Server::new();
     let (status, headers, body) = server.get("/events/final/board?view=jury", &[], true).await;
     let json: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        (status, &json["view"], &json["epoch"]),
-        (StatusCode::OK, &"jury".into(), &2.into())
-    );
+    assert_eq!((status, &json["view"], &json["epoch"]), (StatusCode::OK, &"jury".into(), &2.into()));
     assert_eq!(headers["cache-control"], "private, no-cache");
     let (_, _, body) = server.get("/events", &[], true).await;
     let json: Value = serde_json::from_slice(&body).unwrap();
     let event = &json["events"][0];
-    assert_eq!(
-        (&event["event"], &event["view"], &event["version"]),
-        (&"final".into(), &"public".into(), &1.into())
-    );
+    assert_eq!((&event["event"], &event["view"], &event["version"]), (&"final".into(), &"public".into(), &1.into()));
     assert!(event.get("tenant").is_none() && event.get("started_at").is_some() && event["frozen"] == false);
 }
 
@@ -187,9 +145,7 @@ async fn a_stream_resumes_from_the_header_before_the_parameter() {
         ("?last_event_id=2&team=1", &[], "you"),
     ];
     for (query, headers, first) in cases {
-        let response = server
-            .send(&format!("/events/final/board/stream{query}"), headers, None)
-            .await;
+        let response = server.send(&format!("/events/final/board/stream{query}"), headers, None).await;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-cache");
         let mut body = response.into_body().into_data_stream();
@@ -197,16 +153,8 @@ async fn a_stream_resumes_from_the_header_before_the_parameter() {
         let (event, id, _) = parse(&SseFrame(body.next().await.unwrap().unwrap()));
         assert_eq!((event.as_str(), id), (first, 2), "{query}");
     }
-    assert_eq!(
-        server.boards.subscribers(),
-        0,
-        "a body that is dropped is a stream that is closed"
-    );
+    assert_eq!(server.boards.subscribers(), 0, "a body that is dropped is a stream that is closed");
     let body = server.send("/events/final/board/stream", &[], None).await.into_body();
     server.boards.close();
-    assert_eq!(
-        to_bytes(body, usize::MAX).await.unwrap(),
-        "retry: 1000\n\n",
-        "ends cleanly"
-    );
+    assert_eq!(to_bytes(body, usize::MAX).await.unwrap(), "retry: 1000\n\n", "ends cleanly");
 }

@@ -10,14 +10,7 @@ use serde_json::Value;
 use crate::world::{DIVISIONS, EVENT, World, epoch_of, gone, options, publish};
 
 pub fn query(view: View, division: &str, at: Option<u64>, window: Window, limit: usize) -> PageQuery {
-    PageQuery {
-        event: EVENT.into(),
-        view,
-        division: division.into(),
-        at,
-        window,
-        limit,
-    }
+    PageQuery { event: EVENT.into(), view, division: division.into(), at, window, limit }
 }
 
 /// A page's JSON, and where it ends, without the cursor.
@@ -27,11 +20,7 @@ fn page(boards: &Boards, query: &PageQuery) -> Result<(Value, Option<String>), S
     let cursor = json.as_object_mut().unwrap().remove("next_cursor").unwrap();
     assert_eq!(cursor.as_str(), page.next_cursor.as_deref());
     assert_eq!(json["version"], page.version);
-    assert!(
-        page.etag.starts_with(&format!("\"{}-", page.version)) && page.etag.ends_with('"'),
-        "{}",
-        page.etag
-    );
+    assert!(page.etag.starts_with(&format!("\"{}-", page.version)) && page.etag.ends_with('"'), "{}", page.etag);
     Ok((json, page.next_cursor))
 }
 
@@ -101,13 +90,7 @@ fn check_board(
     let (json, cursor) = asked(None).unwrap();
     assert_eq!(json, side.page(division, newest, from, limit));
     if let Some(cursor) = cursor {
-        readers.push(Reader {
-            view,
-            division,
-            version: newest,
-            cursor,
-            from: from + limit,
-        });
+        readers.push(Reader { view, division, version: newest, cursor, from: from + limit });
     }
     // The oldest that is kept, whole.
     let (json, cursor) = page(boards, &query(view, division, Some(oldest), Window::From(0), 1_000)).unwrap();
@@ -120,18 +103,13 @@ fn check_board(
 
     let (version, _, rows) = boards.rows(EVENT, view, division).unwrap();
     assert_eq!(version, newest);
-    let ranked: Vec<(Option<u64>, &str)> = rows
-        .iter()
-        .map(|r| (r.rank.map(u64::from), r.row.team.as_str()))
-        .collect();
+    let ranked: Vec<(Option<u64>, &str)> = rows.iter().map(|r| (r.rank.map(u64::from), r.row.team.as_str())).collect();
     assert_eq!(ranked, model_ranks(&model.json[&newest]));
 }
 
 fn model_ranks(board: &Value) -> Vec<(Option<u64>, &str)> {
     let rows = board["rows"].as_array().unwrap();
-    rows.iter()
-        .map(|row| (row["rank"].as_u64(), row["team"].as_str().unwrap()))
-        .collect()
+    rows.iter().map(|row| (row["rank"].as_u64(), row["team"].as_str().unwrap())).collect()
 }
 
 fn check_snapshot(boards: &Boards, world: &World) {
@@ -142,11 +120,7 @@ fn check_snapshot(boards: &Boards, world: &World) {
         let (event, side) = (snapshot.event(EVENT, view).unwrap(), world.side(view));
         assert_eq!(event.header.header, *side.header.as_ref().unwrap());
         assert_eq!(event.header.firsts, side.firsts);
-        let firsts: Vec<_> = side
-            .firsts
-            .iter()
-            .map(|(problem, first)| (problem.clone(), first.clone()))
-            .collect();
+        let firsts: Vec<_> = side.firsts.iter().map(|(problem, first)| (problem.clone(), first.clone())).collect();
         assert_eq!(boards.first_solves(EVENT, view), firsts);
         let mut rows: Vec<_> = event.rows().map(|row| (&row.team, &row.row)).collect();
         rows.sort();
@@ -155,10 +129,7 @@ fn check_snapshot(boards: &Boards, world: &World) {
             let (shown, ranked) = event.ranked(&division).unwrap();
             let model = &side.boards[division.as_str()];
             assert_eq!((shown, version), (model.version, model.version));
-            let ranked: Vec<_> = ranked
-                .iter()
-                .map(|r| (r.rank.map(u64::from), r.row.team.as_str()))
-                .collect();
+            let ranked: Vec<_> = ranked.iter().map(|r| (r.rank.map(u64::from), r.row.team.as_str())).collect();
             assert_eq!(ranked, model_ranks(&model.json[&version]));
         }
     }
@@ -167,13 +138,7 @@ fn check_snapshot(boards: &Boards, world: &World) {
 /// The next page of a reader, in the version of its first; false at the end, or when that version is gone.
 fn follow(boards: &Boards, world: &World, reader: &mut Reader) -> bool {
     let side = world.side(reader.view);
-    let asked = query(
-        reader.view,
-        reader.division,
-        None,
-        Window::Cursor(reader.cursor.clone()),
-        7,
-    );
+    let asked = query(reader.view, reader.division, None, Window::Cursor(reader.cursor.clone()), 7);
     match page(boards, &asked) {
         Ok((json, cursor)) => {
             assert_eq!(json, side.page(reader.division, reader.version, reader.from, 7));
@@ -192,17 +157,12 @@ fn follow(boards: &Boards, world: &World, reader: &mut Reader) -> bool {
 #[test]
 fn equal_rows_share_a_rank_and_the_next_ranks_stay_empty() {
     let boards = Boards::new(options());
-    publish(
-        &boards,
-        epoch_of(1, View::Public, 1, &[("10", 2), ("9", 2), ("2", 3), ("1", 1)]),
-    );
+    publish(&boards, epoch_of(1, View::Public, 1, &[("10", 2), ("9", 2), ("2", 3), ("1", 1)]));
     let (_, _, rows) = boards.rows(EVENT, View::Public, OVERALL).unwrap();
     let rows: Vec<(Option<u32>, &str)> = rows.iter().map(|r| (r.rank, r.row.team.as_str())).collect();
     // By name among equals: `Team 10` before `Team 9`.
     assert_eq!(rows, [(Some(1), "2"), (Some(2), "10"), (Some(2), "9"), (Some(4), "1")]);
-    let page = boards
-        .page(&query(View::Public, OVERALL, None, Window::From(2), 1))
-        .unwrap();
+    let page = boards.page(&query(View::Public, OVERALL, None, Window::From(2), 1)).unwrap();
     let json: Value = serde_json::from_slice(&page.body).unwrap();
     assert_eq!(json["rows"][0]["rank"], 2, "a window that begins within equals");
 }
@@ -211,14 +171,7 @@ fn equal_rows_share_a_rank_and_the_next_ranks_stay_empty() {
 fn what_is_not_there_is_said() {
     let boards = Boards::new(options());
     let asked = |event: &str, division: &str, at, window, limit| {
-        let query = PageQuery {
-            event: event.into(),
-            view: View::Public,
-            division: division.into(),
-            at,
-            window,
-            limit,
-        };
+        let query = PageQuery { event: event.into(), view: View::Public, division: division.into(), at, window, limit };
         boards.page(&query).unwrap_err().code()
     };
     assert_eq!(asked(EVENT, OVERALL, None, Window::From(0), 1), "unknown_event");
@@ -229,26 +182,12 @@ fn what_is_not_there_is_said() {
     assert_eq!(asked(EVENT, OVERALL, Some(2), Window::From(0), 1), "version_not_yet");
     assert_eq!(asked(EVENT, OVERALL, Some(0), Window::From(0), 1), "version_gone");
     assert_eq!(asked(EVENT, OVERALL, None, Window::From(0), 0), "bad_query");
-    assert_eq!(
-        asked(EVENT, OVERALL, None, Window::Cursor("AAAA".into()), 1),
-        "bad_cursor"
-    );
-    assert_eq!(
-        boards.team(EVENT, View::Public, OVERALL, "3").unwrap_err().code(),
-        "unknown_team"
-    );
-    assert_eq!(
-        boards.rows(EVENT, View::Jury, OVERALL).unwrap_err().code(),
-        "unknown_event"
-    );
-    let far = boards
-        .page(&query(View::Public, OVERALL, None, Window::From(usize::MAX), 1_000_000))
-        .unwrap();
+    assert_eq!(asked(EVENT, OVERALL, None, Window::Cursor("AAAA".into()), 1), "bad_cursor");
+    assert_eq!(boards.team(EVENT, View::Public, OVERALL, "3").unwrap_err().code(), "unknown_team");
+    assert_eq!(boards.rows(EVENT, View::Jury, OVERALL).unwrap_err().code(), "unknown_event");
+    let far = boards.page(&query(View::Public, OVERALL, None, Window::From(usize::MAX), 1_000_000)).unwrap();
     assert_eq!((far.version, far.next_cursor), (1, None));
-    assert_eq!(
-        boards.events().iter().map(|e| e.event.as_str()).collect::<Vec<_>>(),
-        [EVENT]
-    );
+    assert_eq!(boards.events().iter().map(|e| e.event.as_str()).collect::<Vec<_>>(), [EVENT]);
 
     publish(&boards, gone(2, View::Public, &["1", "2"]));
     assert_eq!(asked(EVENT, OVERALL, None, Window::From(0), 1), "unknown_event");
@@ -262,28 +201,18 @@ fn a_cursor_serves_only_its_own_board() {
     for _ in 0..20 {
         publish(&boards, world.step());
     }
-    let first = boards
-        .page(&query(View::Jury, OVERALL, None, Window::From(0), 2))
-        .unwrap();
+    let first = boards.page(&query(View::Jury, OVERALL, None, Window::From(0), 2)).unwrap();
     let cursor = Window::Cursor(first.next_cursor.unwrap());
-    assert!(
-        boards
-            .page(&query(View::Jury, OVERALL, None, cursor.clone(), 2))
-            .is_ok()
-    );
+    assert!(boards.page(&query(View::Jury, OVERALL, None, cursor.clone(), 2)).is_ok());
     for (view, division) in [(View::Public, OVERALL), (View::Jury, "d1")] {
-        let error = boards
-            .page(&query(view, division, None, cursor.clone(), 2))
-            .unwrap_err();
+        let error = boards.page(&query(view, division, None, cursor.clone(), 2)).unwrap_err();
         assert_eq!(error.code(), "bad_cursor");
     }
     let mut other_key = options();
     other_key.key = [1; 32];
     let elsewhere = Boards::new(other_key);
     publish(&elsewhere, world.restart(0));
-    let error = elsewhere
-        .page(&query(View::Jury, OVERALL, None, cursor, 2))
-        .unwrap_err();
+    let error = elsewhere.page(&query(View::Jury, OVERALL, None, cursor, 2)).unwrap_err();
     assert_eq!(error.code(), "bad_cursor");
 }
 
@@ -293,28 +222,15 @@ fn epochs_do_not_repeat_and_carry_bounds_and_orphans() {
     let boards = Boards::new(options());
     let mut epoch = epoch_of(5, View::Public, 1, &[("1", 1)]);
     epoch.bound = vec![(Topic::Submissions, 2, 17)];
-    epoch.orphans = vec![
-        (Id::from("acme"), EVENT.into(), 3),
-        (Id::from("acme"), "finals".into(), 5),
-    ];
+    epoch.orphans = vec![(Id::from("acme"), EVENT.into(), 3), (Id::from("acme"), "finals".into(), 5)];
     let mut epochs = boards.epochs();
     publish(&boards, epoch);
     assert_eq!(*epochs.borrow_and_update(), 5);
-    assert_eq!(
-        (boards.bound(Topic::Submissions, 2), boards.bound(Topic::Submissions, 1)),
-        (17, 0)
-    );
-    assert_eq!(
-        (boards.orphans(EVENT), boards.orphans("finals"), boards.orphans("fin")),
-        (3, 5, 0)
-    );
+    assert_eq!((boards.bound(Topic::Submissions, 2), boards.bound(Topic::Submissions, 1)), (17, 0));
+    assert_eq!((boards.orphans(EVENT), boards.orphans("finals"), boards.orphans("fin")), (3, 5, 0));
     publish(&boards, epoch_of(5, View::Public, 2, &[("1", 9)]));
     let (version, _, rows) = boards.rows(EVENT, View::Public, OVERALL).unwrap();
-    assert_eq!(
-        (version, rows[0].row.row.solved),
-        (1, 1),
-        "the same epoch again does nothing"
-    );
+    assert_eq!((version, rows[0].row.row.solved), (1, 1), "the same epoch again does nothing");
     let mut next = epoch_of(6, View::Public, 2, &[]);
     next.orphans = vec![(Id::from("acme"), EVENT.into(), 0)];
     publish(&boards, next);
@@ -326,16 +242,10 @@ fn epochs_do_not_repeat_and_carry_bounds_and_orphans() {
 fn a_page_is_encoded_once() {
     let boards = Boards::new(options());
     publish(&boards, epoch_of(1, View::Public, 1, &[("1", 1), ("2", 2)]));
-    let asked = |limit| {
-        boards
-            .page(&query(View::Public, OVERALL, None, Window::From(0), limit))
-            .unwrap()
-    };
+    let asked = |limit| boards.page(&query(View::Public, OVERALL, None, Window::From(0), limit)).unwrap();
     assert_eq!(asked(2).body.as_ptr(), asked(2).body.as_ptr());
     assert_ne!(asked(2).etag, asked(1).etag);
     publish(&boards, epoch_of(2, View::Public, 2, &[("1", 3)]));
-    let old = boards
-        .page(&query(View::Public, OVERALL, Some(1), Window::From(0), 2))
-        .unwrap();
+    let old = boards.page(&query(View::Public, OVERALL, Some(1), Window::From(0), 2)).unwrap();
     assert_ne!(old.body, asked(2).body);
 }

@@ -13,10 +13,7 @@ use crate::client::{Client, Frames, drain, open, parse, stream_query};
 use crate::world::{DIVISIONS, EVENT, World, epoch_of, gone, options, publish};
 
 fn without_version(mut answer: Value) -> Value {
-    answer
-        .as_object_mut()
-        .unwrap()
-        .retain(|key, _| key != "version" && key != "epoch");
+    answer.as_object_mut().unwrap().retain(|key, _| key != "version" && key != "epoch");
     answer
 }
 
@@ -65,17 +62,11 @@ async fn clients_that_lag_and_reconnect_equal_the_pages_of_every_version() {
         }
         snapshots += clients.iter().map(|(client, _)| client.snapshots).sum::<usize>();
         deltas += clients.iter().map(|(client, _)| client.deltas).sum::<usize>();
-        assert_eq!(
-            boards.subscribers(),
-            clients.iter().filter(|(_, frames)| frames.is_some()).count()
-        );
+        assert_eq!(boards.subscribers(), clients.iter().filter(|(_, frames)| frames.is_some()).count());
         clients.clear();
         assert_eq!(boards.subscribers(), 0);
     }
-    assert!(
-        snapshots > 54 && deltas > 1_000,
-        "{snapshots} snapshots, {deltas} deltas"
-    );
+    assert!(snapshots > 54 && deltas > 1_000, "{snapshots} snapshots, {deltas} deltas");
 }
 
 fn check_newest(client: &Client, world: &World) {
@@ -98,10 +89,7 @@ async fn a_frame_is_encoded_once_for_all() {
     let (mut a, mut b) = (open(&boards, &query).await, open(&boards, &query).await);
     for (version, events) in [(1, ["snapshot", "you"]), (2, ["delta", "you"]), (3, ["delta", "you"])] {
         if version > 1 {
-            publish(
-                &boards,
-                epoch_of(version, View::Public, version, &[("1", version as u32 + 3)]),
-            );
+            publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32 + 3)]));
         }
         let (a, b) = (drain(&mut a).await, drain(&mut b).await);
         assert_eq!(a.iter().map(|frame| parse(frame).0).collect::<Vec<_>>(), events);
@@ -121,10 +109,7 @@ async fn thousands_of_subscribers_share_every_frame() {
     assert_eq!(boards.subscribers(), 3_000);
     for version in 1..4 {
         if version > 1 {
-            publish(
-                &boards,
-                epoch_of(version, View::Public, version, &[("1", version as u32 + 3)]),
-            );
+            publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32 + 3)]));
         }
         let mut shared = None;
         for frames in &mut all {
@@ -145,29 +130,16 @@ async fn a_slow_subscriber_gets_one_frame_from_what_it_has() {
     let mut slow = open(&boards, &stream_query(View::Public, OVERALL, 10, None, None)).await;
     assert_eq!(drain(&mut slow).await.len(), 1);
     for version in 2..=8 {
-        publish(
-            &boards,
-            epoch_of(version, View::Public, version, &[("1", version as u32)]),
-        );
+        publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32)]));
     }
     let frames = drain(&mut slow).await;
     let (event, id, data) = parse(&frames[0]);
-    assert_eq!(
-        (frames.len(), event.as_str(), id, &data["base"]),
-        (1, "delta", 8, &1.into())
-    );
+    assert_eq!((frames.len(), event.as_str(), id, &data["base"]), (1, "delta", 8, &1.into()));
     for version in 9..=16 {
-        publish(
-            &boards,
-            epoch_of(version, View::Public, version, &[("1", version as u32)]),
-        );
+        publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32)]));
     }
     let frames = drain(&mut slow).await;
-    assert_eq!(
-        (frames.len(), parse(&frames[0]).0.as_str()),
-        (1, "snapshot"),
-        "what it has is no longer kept"
-    );
+    assert_eq!((frames.len(), parse(&frames[0]).0.as_str()), (1, "snapshot"), "what it has is no longer kept");
 }
 
 #[tokio::test]
@@ -196,10 +168,7 @@ async fn a_client_that_has_the_newest_is_sent_nothing_but_its_team() {
 async fn a_board_that_goes_back_is_sent_whole() {
     let boards = Boards::new(options());
     for version in 1..=5 {
-        publish(
-            &boards,
-            epoch_of(version, View::Public, version, &[("1", version as u32)]),
-        );
+        publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32)]));
     }
     let mut frames = open(&boards, &stream_query(View::Public, OVERALL, 10, None, None)).await;
     drain(&mut frames).await;
@@ -208,15 +177,9 @@ async fn a_board_that_goes_back_is_sent_whole() {
     publish(&boards, restored);
     let got = drain(&mut frames).await;
     let (event, id, data) = parse(&got[0]);
-    assert_eq!(
-        (event.as_str(), id, &data["rows"][0]["team"]),
-        ("snapshot", 1, &"7".into())
-    );
+    assert_eq!((event.as_str(), id, &data["rows"][0]["team"]), ("snapshot", 1, &"7".into()));
     for version in 2..=5 {
-        publish(
-            &boards,
-            epoch_of(1 + version, View::Public, version, &[("7", 70 + version as u32)]),
-        );
+        publish(&boards, epoch_of(1 + version, View::Public, version, &[("7", 70 + version as u32)]));
     }
     let (_, id, data) = parse(&drain(&mut frames).await[0]);
     assert_eq!((id, &data["base"]), (5, &1.into()));
@@ -226,10 +189,7 @@ async fn a_board_that_goes_back_is_sent_whole() {
 async fn streams_end_with_their_board_and_with_the_server() {
     let boards = Boards::new(options());
     let query = stream_query(View::Public, OVERALL, 10, None, None);
-    assert!(matches!(
-        boards.subscribe(&query).err(),
-        Some(ServeError::UnknownEvent { .. })
-    ));
+    assert!(matches!(boards.subscribe(&query).err(), Some(ServeError::UnknownEvent { .. })));
     publish(&boards, epoch_of(1, View::Public, 1, &[("1", 1)]));
     let mut frames = open(&boards, &query).await;
     drain(&mut frames).await;
@@ -246,10 +206,7 @@ async fn streams_end_with_their_board_and_with_the_server() {
     assert_eq!(reader.await.unwrap(), None);
     let mut late = open(&boards, &query).await;
     assert_eq!(late.next().await, None);
-    assert!(
-        boards.team(EVENT, View::Public, OVERALL, "1").is_ok(),
-        "pages are still answered"
-    );
+    assert!(boards.team(EVENT, View::Public, OVERALL, "1").is_ok(), "pages are still answered");
 }
 
 #[tokio::test]
@@ -261,18 +218,12 @@ async fn heartbeats_come_whatever_the_board_does() {
     publish(&boards, epoch_of(1, View::Public, 1, &[("1", 1)]));
     let query = stream_query(View::Public, OVERALL, 10, None, None);
     let mut frames = open(&boards, &query).await;
-    assert!(matches!(
-        boards.subscribe(&query).err(),
-        Some(ServeError::TooManySubscribers { open: 1 })
-    ));
+    assert!(matches!(boards.subscribe(&query).err(), Some(ServeError::TooManySubscribers { open: 1 })));
     let (mut heartbeats, mut version) = (0, 1);
     while heartbeats < 3 {
         // The board has news each time that the stream is asked, and would always go first.
         version += 1;
-        publish(
-            &boards,
-            epoch_of(version, View::Public, version, &[("1", version as u32)]),
-        );
+        publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32)]));
         heartbeats += usize::from(frames.next().await.unwrap().0 == ": hb\n\n");
     }
     while frames.next().await.unwrap().0 != ": hb\n\n" {}

@@ -31,9 +31,7 @@ fn readers_see_whole_epochs_in_order() {
         let read_pages = || {
             let (mut last, mut reads) = (0, 0);
             while !done.load(Ordering::SeqCst) || reads == 0 {
-                let page = boards
-                    .page(&query(View::Public, OVERALL, None, Window::From(0), 40))
-                    .unwrap();
+                let page = boards.page(&query(View::Public, OVERALL, None, Window::From(0), 40)).unwrap();
                 let json: Value = serde_json::from_slice(&page.body).unwrap();
                 let rows = json["rows"].as_array().unwrap();
                 assert_eq!(rows.len(), 40);
@@ -55,10 +53,7 @@ fn readers_see_whole_epochs_in_order() {
             }
         };
         let follow = || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
                 let query = crate::client::stream_query(View::Jury, OVERALL, 40, Some("3"), None);
                 let mut frames = crate::client::open(&boards, &query).await;

@@ -17,10 +17,7 @@ async fn public_bytes(jury_seed: u64) -> Vec<Vec<u8>> {
     let mut cursors = vec![];
     for step in 0..60 {
         number += 1 + jury_seed % 3;
-        let mut epoch = BoardsEpoch {
-            epoch: number,
-            ..Default::default()
-        };
+        let mut epoch = BoardsEpoch { epoch: number, ..Default::default() };
         public.step(number, Some(64), &mut epoch);
         jury.step(number, Some(64), &mut epoch);
         publish(&boards, epoch);
@@ -33,9 +30,7 @@ async fn public_bytes(jury_seed: u64) -> Vec<Vec<u8>> {
             seen.extend(drain(stream).await.into_iter().map(|frame| frame.0.to_vec()));
         }
         for division in DIVISIONS {
-            let page = boards
-                .page(&query(View::Public, division, None, Window::From(0), 5))
-                .unwrap();
+            let page = boards.page(&query(View::Public, division, None, Window::From(0), 5)).unwrap();
             seen.extend([page.body.to_vec(), page.etag.into_bytes()]);
             cursors.extend(page.next_cursor.map(|cursor| (division, cursor)));
             for team in ["1", "20"] {
@@ -51,10 +46,7 @@ async fn public_bytes(jury_seed: u64) -> Vec<Vec<u8>> {
         // Epochs that only the jury notices.
         for _ in 0..jury_seed % 4 {
             number += 1;
-            let mut epoch = BoardsEpoch {
-                epoch: number,
-                ..Default::default()
-            };
+            let mut epoch = BoardsEpoch { epoch: number, ..Default::default() };
             jury.step(number, Some(64), &mut epoch);
             publish(&boards, epoch);
             for stream in &mut streams {
@@ -70,17 +62,11 @@ async fn the_public_gets_the_same_bytes_whatever_the_jury_has() {
     let seen = public_bytes(3).await;
     assert!(seen.len() > 1_000);
     for other in [4, 5, 6] {
-        assert!(
-            public_bytes(other).await == seen,
-            "jury seed {other} changed what the public sees"
-        );
+        assert!(public_bytes(other).await == seen, "jury seed {other} changed what the public sees");
     }
     for bytes in &seen {
         let text = String::from_utf8_lossy(bytes);
-        assert!(
-            !text.contains("epoch") && !text.contains("hidden") && !text.contains("jury"),
-            "{text}"
-        );
+        assert!(!text.contains("epoch") && !text.contains("hidden") && !text.contains("jury"), "{text}");
     }
 }
 
@@ -90,8 +76,6 @@ fn an_event_that_only_the_jury_has_is_unknown_to_the_public() {
     publish(&boards, epoch_of(1, View::Jury, 1, &[("1", 1)]));
     assert!(boards.events().is_empty());
     assert!(boards.header(EVENT, View::Public).is_none() && boards.header(EVENT, View::Jury).is_some());
-    let error = boards
-        .page(&query(View::Public, OVERALL, None, Window::From(0), 1))
-        .unwrap_err();
+    let error = boards.page(&query(View::Public, OVERALL, None, Window::From(0), 1)).unwrap_err();
     assert_eq!(error.to_string(), "there is no event `final`");
 }

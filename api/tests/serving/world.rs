@@ -19,17 +19,7 @@ use serde_json::{Map, Value, json};
 pub const EVENT: &str = "final";
 pub const TENANT: &str = "acme";
 pub const DIVISIONS: [&str; 3] = [OVERALL, "d1", "d2"];
-const NAMES: [&str; 9] = [
-    "Zeta",
-    "zeta",
-    "Éclair",
-    "Eclair",
-    "e clair",
-    "a\u{ad}b",
-    "ab",
-    "AB",
-    "👩\u{200d}💻 team",
-];
+const NAMES: [&str; 9] = ["Zeta", "zeta", "Éclair", "Eclair", "e clair", "a\u{ad}b", "ab", "AB", "👩\u{200d}💻 team"];
 const PROBLEMS: [&str; 4] = ["A", "B", "C", "D"];
 
 pub fn options() -> BoardsOptions {
@@ -65,12 +55,7 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, kept: usize) -> World {
-        World {
-            epoch: 0,
-            kept,
-            public: Side::new(View::Public, seed),
-            jury: Side::new(View::Jury, seed + 1_000),
-        }
+        World { epoch: 0, kept, public: Side::new(View::Public, seed), jury: Side::new(View::Jury, seed + 1_000) }
     }
 
     pub fn side(&self, view: View) -> &Side {
@@ -83,10 +68,7 @@ impl World {
     /// The next epoch: both sides change.
     pub fn step(&mut self) -> BoardsEpoch {
         self.epoch += 1 + self.epoch % 3;
-        let mut epoch = BoardsEpoch {
-            epoch: self.epoch,
-            ..Default::default()
-        };
+        let mut epoch = BoardsEpoch { epoch: self.epoch, ..Default::default() };
         let kept = self.kept;
         for side in [&mut self.public, &mut self.jury] {
             side.step(self.epoch, Some(kept), &mut epoch);
@@ -102,11 +84,7 @@ impl World {
             self.public.step(self.epoch, None, &mut unseen);
             self.jury.step(self.epoch, None, &mut unseen);
         }
-        let mut epoch = BoardsEpoch {
-            epoch: self.epoch,
-            snapshot: true,
-            ..Default::default()
-        };
+        let mut epoch = BoardsEpoch { epoch: self.epoch, snapshot: true, ..Default::default() };
         let kept = self.kept;
         for side in [&mut self.public, &mut self.jury] {
             side.all(&mut epoch);
@@ -114,11 +92,7 @@ impl World {
                 if board.kept.back() != Some(&board.version) {
                     board.keep(kept);
                     // The index cannot know which of the epochs that it missed this version came with.
-                    if let Some(shown) = board
-                        .json
-                        .get_mut(&board.version)
-                        .and_then(|json| json.get_mut("epoch"))
-                    {
+                    if let Some(shown) = board.json.get_mut(&board.version).and_then(|json| json.get_mut("epoch")) {
                         *shown = self.epoch.into();
                     }
                 }
@@ -142,26 +116,15 @@ impl ModelBoard {
 }
 
 fn key(team: &Id) -> BoardKey {
-    BoardKey::Row {
-        tenant: TENANT.into(),
-        event: EVENT.into(),
-        team: team.clone(),
-    }
+    BoardKey::Row { tenant: TENANT.into(), event: EVENT.into(), team: team.clone() }
 }
 
 fn first_key(problem: &Id) -> BoardKey {
-    BoardKey::First {
-        tenant: TENANT.into(),
-        event: EVENT.into(),
-        problem: problem.clone(),
-    }
+    BoardKey::First { tenant: TENANT.into(), event: EVENT.into(), problem: problem.clone() }
 }
 
 fn header_key() -> BoardKey {
-    BoardKey::Header {
-        tenant: TENANT.into(),
-        event: EVENT.into(),
-    }
+    BoardKey::Header { tenant: TENANT.into(), event: EVENT.into() }
 }
 
 impl Side {
@@ -216,10 +179,7 @@ impl Side {
             let board = self.boards.get_mut(division).unwrap();
             let same = board.json.get(&board.version).is_some_and(|before| {
                 let mut before = before.clone();
-                before
-                    .as_object_mut()
-                    .unwrap()
-                    .retain(|key, _| key != "version" && key != "epoch");
+                before.as_object_mut().unwrap().retain(|key, _| key != "version" && key != "epoch");
                 before == now
             });
             if same {
@@ -241,13 +201,7 @@ impl Side {
     /// Everything, as a restart publishes it.
     pub fn all(&self, epoch: &mut BoardsEpoch) {
         let view = self.view;
-        let mut change = |key, value| {
-            epoch.changes.push(BoardChange {
-                view,
-                key,
-                value: Some(value),
-            })
-        };
+        let mut change = |key, value| epoch.changes.push(BoardChange { view, key, value: Some(value) });
         if let Some(header) = &self.header {
             change(header_key(), BoardValue::Header(header.clone()));
         }
@@ -258,9 +212,7 @@ impl Side {
             change(first_key(problem), BoardValue::First(first.clone()));
         }
         let shown = self.boards.iter().filter(|(_, board)| board.version > 0);
-        epoch
-            .versions
-            .extend(shown.map(|(division, board)| version(view, division, board.version)));
+        epoch.versions.extend(shown.map(|(division, board)| version(view, division, board.version)));
     }
 
     fn change_header(&mut self) {
@@ -272,17 +224,9 @@ impl Side {
             freeze_ms: Some(14_400_000),
             penalty_min: 20,
             problems: PROBLEMS
-                .map(|p| BoardProblem {
-                    problem: p.into(),
-                    label: p.into(),
-                    name: p.to_lowercase(),
-                    rgb: None,
-                })
+                .map(|p| BoardProblem { problem: p.into(), label: p.into(), name: p.to_lowercase(), rgb: None })
                 .into(),
-            divisions: vec![Division {
-                division: "d1".into(),
-                name: "One".into(),
-            }],
+            divisions: vec![Division { division: "d1".into(), name: "One".into() }],
             ..Default::default()
         });
         let at = Some(1_700_000_000_000 + rng.random_range(0..18_000_000));
@@ -294,12 +238,7 @@ impl Side {
             4 => header.problems[0].rgb = header.problems[0].rgb.take().xor(Some("#800080".into())),
             5 => header.penalty_min = rng.random_range(0..3) * 10,
             6 => header.name = format!("Final {}", rng.random_range(0..3)),
-            _ => {
-                header.divisions = vec![Division {
-                    division: "d2".into(),
-                    name: "Two".into(),
-                }]
-            }
+            _ => header.divisions = vec![Division { division: "d2".into(), name: "Two".into() }],
         }
         self.header = Some(header);
     }
@@ -317,11 +256,7 @@ impl Side {
         BoardRow {
             name: NAMES[rng.random_range(0..NAMES.len())].into(),
             organization: rng.random_ratio(1, 2).then(|| "Org".into()),
-            divisions: ["d1", "d2"]
-                .into_iter()
-                .filter(|_| rng.random_ratio(1, 2))
-                .map(Id::from)
-                .collect(),
+            divisions: ["d1", "d2"].into_iter().filter(|_| rng.random_ratio(1, 2)).map(Id::from).collect(),
             hidden: self.view == View::Jury && rng.random_ratio(1, 5),
             solved: rng.random_range(0..3),
             penalty: rng.random_range(0..3) * 20,
@@ -339,10 +274,7 @@ impl Side {
         let mut rows: Vec<(&Id, &BoardRow)> = self.rows.iter().filter(|(_, row)| on_board(row)).collect();
         let score = |row: &BoardRow| (row.hidden, Reverse(row.solved), row.penalty, row.last_solved_min);
         rows.sort_by(|(s, a), (t, b)| {
-            score(a)
-                .cmp(&score(b))
-                .then(collator.compare(&a.name, &b.name))
-                .then_with(|| natural_cmp(s, t))
+            score(a).cmp(&score(b)).then(collator.compare(&a.name, &b.name)).then_with(|| natural_cmp(s, t))
         });
         let rank = |row: &BoardRow| match row.hidden {
             true => Value::Null,
@@ -373,11 +305,7 @@ impl Side {
             json
         };
         let problem = |p: &BoardProblem| {
-            let cells = || {
-                rows.iter()
-                    .flat_map(|(_, row)| &row.cells)
-                    .filter(|cell| cell.problem == p.problem)
-            };
+            let cells = || rows.iter().flat_map(|(_, row)| &row.cells).filter(|cell| cell.problem == p.problem);
             let first = self.firsts.get(&p.problem);
             json!({
                 "problem": p.problem, "label": p.label, "name": p.name, "rgb": p.rgb,
@@ -430,13 +358,7 @@ impl Side {
 }
 
 pub fn version(view: View, division: &str, version: u64) -> BoardVersion {
-    BoardVersion {
-        tenant: TENANT.into(),
-        event: EVENT.into(),
-        view,
-        division: division.into(),
-        version,
-    }
+    BoardVersion { tenant: TENANT.into(), event: EVENT.into(), view, division: division.into(), version }
 }
 
 /// A small epoch written by hand: teams with what they solved, on the overall board.
@@ -444,44 +366,20 @@ pub fn epoch_of(number: u64, view: View, board_version: u64, teams: &[(&str, u32
     let mut changes: Vec<BoardChange> = teams
         .iter()
         .map(|(team, solved)| {
-            let row = BoardRow {
-                name: format!("Team {team}"),
-                solved: *solved,
-                ..Default::default()
-            };
-            BoardChange {
-                view,
-                key: key(&Id::from(*team)),
-                value: Some(BoardValue::Row(row)),
-            }
+            let row = BoardRow { name: format!("Team {team}"), solved: *solved, ..Default::default() };
+            BoardChange { view, key: key(&Id::from(*team)), value: Some(BoardValue::Row(row)) }
         })
         .collect();
     if board_version == 1 {
-        let header = BoardHeader {
-            name: "Final".into(),
-            ..Default::default()
-        };
-        changes.push(BoardChange {
-            view,
-            key: header_key(),
-            value: Some(BoardValue::Header(header)),
-        });
+        let header = BoardHeader { name: "Final".into(), ..Default::default() };
+        changes.push(BoardChange { view, key: header_key(), value: Some(BoardValue::Header(header)) });
     }
-    BoardsEpoch {
-        epoch: number,
-        changes,
-        versions: vec![version(view, OVERALL, board_version)],
-        ..Default::default()
-    }
+    BoardsEpoch { epoch: number, changes, versions: vec![version(view, OVERALL, board_version)], ..Default::default() }
 }
 
 /// An epoch that takes the event away.
 pub fn gone(number: u64, view: View, teams: &[&str]) -> BoardsEpoch {
     let keys = teams.iter().map(|team| key(&Id::from(*team))).chain([header_key()]);
     let changes = keys.map(|key| BoardChange { view, key, value: None }).collect();
-    BoardsEpoch {
-        epoch: number,
-        changes,
-        ..Default::default()
-    }
+    BoardsEpoch { epoch: number, changes, ..Default::default() }
 }

@@ -31,11 +31,7 @@ fn main() {
             Ok((record, _)) => measure(&format!("{name} encode"), || encode(black_box(&record))),
             Err(error) => return eprintln!("{name}: {error}"),
         }
-        measure(&format!("{name} decode ({} bytes)", json.len()), || {
-            decode(black_box(json.as_bytes()))
-        });
-        measure(&format!("{name} decode_full"), || {
-            decode_full(black_box(json.as_bytes()))
-        });
+        measure(&format!("{name} decode ({} bytes)", json.len()), || decode(black_box(json.as_bytes())));
+        measure(&format!("{name} decode_full"), || decode_full(black_box(json.as_bytes())));
     }
 }

@@ -364,11 +364,7 @@ mod tests {
                     let mut bytes = [other; 20];
                     bytes[at] = byte;
                     let stops = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    assert_eq!(
-                        plain_run(&bytes),
-                        if stops { at } else { 20 },
-                        "{byte} at {at} among {other}"
-                    );
+                    assert_eq!(plain_run(&bytes), if stops { at } else { 20 }, "{byte} at {at} among {other}");
                 }
             }
         }

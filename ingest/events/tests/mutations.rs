@@ -72,18 +72,12 @@ fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
             }
             6 => {
                 // Some member's value becomes an odd one.
-                let colons: Vec<usize> = json
-                    .windows(2)
-                    .enumerate()
-                    .filter(|(_, w)| w == b"\":")
-                    .map(|(n, _)| n)
-                    .collect();
+                let colons: Vec<usize> =
+                    json.windows(2).enumerate().filter(|(_, w)| w == b"\":").map(|(n, _)| n).collect();
                 if !colons.is_empty() {
                     let colon = colons[random.below(colons.len())] + 2;
-                    let end = json[colon..]
-                        .iter()
-                        .position(|b| matches!(b, b',' | b'}'))
-                        .map_or(json.len(), |n| colon + n);
+                    let end =
+                        json[colon..].iter().position(|b| matches!(b, b',' | b'}')).map_or(json.len(), |n| colon + n);
                     json.splice(colon..end, random.pick(&ODD).bytes());
                 }
             }
@@ -114,10 +108,7 @@ fn replace_value(json: &[u8], key: &[u8], value: &[u8]) -> Vec<u8> {
     let Some(start) = json.windows(key.len()).position(|w| w == key).map(|n| n + key.len()) else {
         return json.to_vec();
     };
-    let end = json[start..]
-        .iter()
-        .position(|b| matches!(b, b',' | b'}'))
-        .map_or(json.len(), |n| start + n);
+    let end = json[start..].iter().position(|b| matches!(b, b',' | b'}')).map_or(json.len(), |n| start + n);
     [&json[..start], value, &json[end..]].concat()
 }
 
@@ -136,19 +127,10 @@ fn check(json: &[u8]) -> bool {
         assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
     }
     let Ok(record) = decoded else { return false };
-    assert!(
-        serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok(),
-        "{}",
-        String::from_utf8_lossy(json)
-    );
+    assert!(serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok(), "{}", String::from_utf8_lossy(json));
     assert_eq!(record.validate(), Ok(()));
     let printed = encode(&record);
-    assert_eq!(
-        decode(&printed).as_ref(),
-        Ok(&record),
-        "{}",
-        String::from_utf8_lossy(json)
-    );
+    assert_eq!(decode(&printed).as_ref(), Ok(&record), "{}", String::from_utf8_lossy(json));
     assert!(!record.key().is_empty());
     true
 }
@@ -159,9 +141,7 @@ fn mutations_never_panic() {
     let mut seeds = Vec::new();
     for kind in Body::KINDS {
         let strategy = records::record_of(kind);
-        let small = strategy
-            .prop_map(|record| encode(&record))
-            .prop_filter("small", |json| json.len() < 500);
+        let small = strategy.prop_map(|record| encode(&record)).prop_filter("small", |json| json.len() < 500);
         seeds.extend((0..4).map(|_| small.new_tree(&mut runner).expect(kind).current()));
     }
     let mut random = Random(1);
@@ -171,16 +151,10 @@ fn mutations_never_panic() {
         accepted += usize::from(check(&json));
         let batch = [b"[", json.as_slice(), b",", seeds[0].as_slice(), b"]"].concat();
         if let Ok(items) = decode_batch(&batch) {
-            assert!(
-                items.last().is_some_and(Result::is_ok),
-                "the good record behind it is kept"
-            );
+            assert!(items.last().is_some_and(Result::is_ok), "the good record behind it is kept");
         }
     }
-    assert!(
-        (1_000..19_000).contains(&accepted),
-        "mutations both break records and leave them whole: {accepted}"
-    );
+    assert!((1_000..19_000).contains(&accepted), "mutations both break records and leave them whole: {accepted}");
 }
 
 #[test]
@@ -190,30 +164,14 @@ fn long_strings_never_panic() {
     let fits = format!("\"{}\"", "\\u00e9".repeat(20_000));
     for kind in Body::KINDS {
         let json = encode(&records::record_of(kind).new_tree(&mut runner).expect(kind).current());
-        for key in [
-            "\"id\":",
-            "\"type\":",
-            "\"time\":",
-            "\"name\":",
-            "\"team\":",
-            "\"data\":",
-        ] {
+        for key in ["\"id\":", "\"type\":", "\"time\":", "\"name\":", "\"team\":", "\"data\":"] {
             if !String::from_utf8_lossy(&json).contains(key) {
                 continue;
             }
             let large = replace_value(&json, key.as_bytes(), long.as_bytes());
-            let refused = DecodeError::TooLarge {
-                bytes: large.len(),
-                limit: MAX_RECORD_BYTES,
-            };
-            assert_eq!(
-                (decode(&large).err(), decode_full(&large).err()),
-                (Some(refused.clone()), Some(refused))
-            );
-            assert!(
-                !check(&replace_value(&json, key.as_bytes(), fits.as_bytes())),
-                "{kind} {key}"
-            );
+            let refused = DecodeError::TooLarge { bytes: large.len(), limit: MAX_RECORD_BYTES };
+            assert_eq!((decode(&large).err(), decode_full(&large).err()), (Some(refused.clone()), Some(refused)));
+            assert!(!check(&replace_value(&json, key.as_bytes(), fits.as_bytes())), "{kind} {key}");
         }
     }
 }

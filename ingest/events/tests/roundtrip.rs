@@ -21,12 +21,7 @@ fn every_type_round_trips() {
             assert_eq!(record.body.kind(), *kind);
             assert_eq!(record.validate(), Ok(()), "{record:?}");
             let printed = encode(&record);
-            assert_eq!(
-                decode(&printed).as_ref(),
-                Ok(&record),
-                "{}",
-                String::from_utf8_lossy(&printed)
-            );
+            assert_eq!(decode(&printed).as_ref(), Ok(&record), "{}", String::from_utf8_lossy(&printed));
             assert!(!printed.contains(&b'\n'), "one line, for tools that read lines");
         }
     }
@@ -47,28 +42,17 @@ fn kinds_are_unique_and_keyed() {
 /// The same JSON with other white space, key order, string escapes and, where `numbers`, number spellings.
 fn respell(value: &Value, seed: u64) -> String {
     fn string(text: &str, seed: u64) -> String {
-        let escaped = |c: char| {
-            c.encode_utf16(&mut [0; 2])
-                .iter()
-                .map(|u| format!("\\u{u:04X}"))
-                .collect::<String>()
-        };
+        let escaped = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|u| format!("\\u{u:04X}")).collect::<String>();
         let chars = text.chars().enumerate().map(|(n, c)| {
             let plain = c >= ' ' && c != '"' && c != '\\';
-            if plain && !(seed + n as u64).is_multiple_of(3) {
-                c.to_string()
-            } else {
-                escaped(c)
-            }
+            if plain && !(seed + n as u64).is_multiple_of(3) { c.to_string() } else { escaped(c) }
         });
         format!("\"{}\"", chars.collect::<String>())
     }
     match value {
         Value::Object(members) => {
-            let mut members: Vec<String> = members
-                .iter()
-                .map(|(k, v)| format!("{}\t:{}", string(k, seed), respell(v, seed / 2)))
-                .collect();
+            let mut members: Vec<String> =
+                members.iter().map(|(k, v)| format!("{}\t:{}", string(k, seed), respell(v, seed / 2))).collect();
             let by = seed as usize % members.len().max(1);
             members.rotate_left(by);
             if seed.is_multiple_of(2) {
@@ -76,14 +60,9 @@ fn respell(value: &Value, seed: u64) -> String {
             }
             format!("{{\n{} }}", members.join(" , "))
         }
-        Value::Array(items) => format!(
-            "[ {}]",
-            items
-                .iter()
-                .map(|v| respell(v, seed / 2))
-                .collect::<Vec<_>>()
-                .join(",\r\n")
-        ),
+        Value::Array(items) => {
+            format!("[ {}]", items.iter().map(|v| respell(v, seed / 2)).collect::<Vec<_>>().join(",\r\n"))
+        }
         Value::String(text) => string(text, seed),
         other => other.to_string(),
     }

@@ -48,36 +48,16 @@ fn attributes_are_checked() {
             "submission.recieved",
             "`type` is `submission.recieved`, which is not a record type; did you mean `submission.received`?",
         ),
-        (
-            "submission.received",
-            "com.github.push",
-            "`type` is `com.github.push`, which is not a record type",
-        ),
+        ("submission.received", "com.github.push", "`type` is `com.github.push`, which is not a record type"),
         (
             "2026-03-14T08:00:00Z",
             "yesterday",
             "`time` is `yesterday`, which is not an RFC 3339 time such as 2026-03-14T08:00:00.000Z",
         ),
-        (
-            "2026-03-14",
-            "2026-02-29",
-            "`time` is `2026-02-29T08:00:00Z`, which is not a day of the calendar",
-        ),
-        (
-            "2026-03-14",
-            "1969-03-14",
-            "`time` is `1969-03-14T08:00:00.000Z`, expected a time in the years 1970 to 2100",
-        ),
-        (
-            "2026-03-14",
-            "2101-01-01",
-            "`time` is `2101-01-01T08:00:00.000Z`, expected a time in the years 1970 to 2100",
-        ),
-        (
-            r#""event":"e""#,
-            r#""event":"e","backfill":"true""#,
-            "`backfill` is a string, expected true or false",
-        ),
+        ("2026-03-14", "2026-02-29", "`time` is `2026-02-29T08:00:00Z`, which is not a day of the calendar"),
+        ("2026-03-14", "1969-03-14", "`time` is `1969-03-14T08:00:00.000Z`, expected a time in the years 1970 to 2100"),
+        ("2026-03-14", "2101-01-01", "`time` is `2101-01-01T08:00:00.000Z`, expected a time in the years 1970 to 2100"),
+        (r#""event":"e""#, r#""event":"e","backfill":"true""#, "`backfill` is a string, expected true or false"),
         (
             r#""event":"e""#,
             r#""event":"e","datacontenttype":"application/xml""#,
@@ -91,10 +71,7 @@ fn attributes_are_checked() {
     ] {
         assert_eq!(said(from, to), message, "{to}");
     }
-    assert_eq!(
-        said(r#""acme""#, &format!("\"{}\"", "x".repeat(257))),
-        "`tenant` is longer than 256 bytes"
-    );
+    assert_eq!(said(r#""acme""#, &format!("\"{}\"", "x".repeat(257))), "`tenant` is longer than 256 bytes");
 }
 
 #[test]
@@ -106,14 +83,8 @@ fn data_is_checked() {
         (r#""team":"a\nb""#, "`data.team` has control characters"),
         (r#""team":["t1"]"#, "`data.team` is a list, expected a string"),
         (r#""team":null"#, "`data.team` is null, expected a string"),
-        (
-            r#""team":"t1","contest_time_ms":"x""#,
-            "`data.contest_time_ms` is the string \"x\", expected an integer",
-        ),
-        (
-            r#""team":"t1","contest_time_ms":1.5"#,
-            "`data.contest_time_ms` is the number `1.5`, expected an integer",
-        ),
+        (r#""team":"t1","contest_time_ms":"x""#, "`data.contest_time_ms` is the string \"x\", expected an integer"),
+        (r#""team":"t1","contest_time_ms":1.5"#, "`data.contest_time_ms` is the number `1.5`, expected an integer"),
         (
             r#""team":"t1","contest_time_ms":-400000000000"#,
             "`data.contest_time_ms` is -400000000000, expected an integer from -316224000000 to 316224000000",
@@ -122,18 +93,12 @@ fn data_is_checked() {
             r#""team":"t1","revision":9007199254740992"#,
             "`data.revision` is 9007199254740992, expected an integer from 0 to 9007199254740991",
         ),
-        (
-            r#""team":"t1","team":"t1""#,
-            "`data` cannot be read: the key `team` is given twice at byte 137",
-        ),
+        (r#""team":"t1","team":"t1""#, "`data` cannot be read: the key `team` is given twice at byte 137"),
         (
             r#""team":"t1","x":{"y":1,"z":2,"\u0079":3}"#,
             "`data` cannot be read: the key `y` is given twice at byte 172",
         ),
-        (
-            r#""team":"t1","x":1e999"#,
-            "`data` cannot be read: a number out of range at byte 172",
-        ),
+        (r#""team":"t1","x":1e999"#, "`data` cannot be read: a number out of range at byte 172"),
         (
             r#""team":"t1","x":"\ud800""#,
             "`data` cannot be read: half a surrogate pair, which is no character at byte 173",
@@ -150,10 +115,7 @@ fn data_is_checked() {
         assert_eq!(said(data, to), message);
     }
     let deep = format!(r#""team":"t1","x":{}{}"#, "[".repeat(64), "]".repeat(64));
-    assert_eq!(
-        said(team, &deep),
-        "`data` cannot be read: nested deeper than 64 levels at byte 235"
-    );
+    assert_eq!(said(team, &deep), "`data` cannot be read: nested deeper than 64 levels at byte 235");
     assert!(decode(with(team, &deep.replace("[[[", "[[").replace("]]]", "]]")).as_bytes()).is_ok());
 }
 
@@ -165,23 +127,13 @@ fn bodies_have_limits() {
     };
     let team = |name: usize, groups: usize| {
         let groups = vec!["\"g\""; groups].join(",");
-        body(
-            "team.registered",
-            &format!(r#"{{"team":"t","name":"{}","groups":[{groups}]}}"#, "n".repeat(name)),
-        )
+        body("team.registered", &format!(r#"{{"team":"t","name":"{}","groups":[{groups}]}}"#, "n".repeat(name)))
     };
     assert_eq!(team(16 << 10, 1000), "fine");
-    assert_eq!(
-        team((16 << 10) + 1, 0),
-        "`data.name` has 16385 bytes; at most 16384 are accepted"
-    );
+    assert_eq!(team((16 << 10) + 1, 0), "`data.name` has 16385 bytes; at most 16384 are accepted");
     assert_eq!(team(0, 1001), "`data.groups` has 1001 items; at most 1000 are accepted");
     for (kind, data, message) in [
-        (
-            "team.registered",
-            r#"{"team":"t","groups":["a",""]}"#,
-            "`data.groups[1]` is empty",
-        ),
+        ("team.registered", r#"{"team":"t","groups":["a",""]}"#, "`data.groups[1]` is empty"),
         (
             "event.configured",
             r#"{"name":"e","duration_ms":-1}"#,
@@ -235,77 +187,32 @@ fn bodies_have_limits() {
 #[test]
 fn not_json() {
     for (json, message) in [
-        (
-            "",
-            "not a JSON object in UTF-8: expected `{`: a record is an object at byte 0",
-        ),
-        (
-            "[]",
-            "not a JSON object in UTF-8: expected `{`: a record is an object at byte 0",
-        ),
-        (
-            "{} {}",
-            "not a JSON object in UTF-8: expected the end of the text at byte 3",
-        ),
-        (
-            r#"{"id":"1""#,
-            "not a JSON object in UTF-8: expected `,` or `}` at byte 9",
-        ),
-        (
-            r#"{"id":"1",}"#,
-            "not a JSON object in UTF-8: expected a key in quotes at byte 10",
-        ),
-        (
-            r#"{"xx":tru}"#,
-            "not a JSON object in UTF-8: expected a value at byte 6",
-        ),
-        (
-            r#"{"id":'1'}"#,
-            "not a JSON object in UTF-8: expected a value at byte 6",
-        ),
-        (
-            r#"{"data":{"a":01}}"#,
-            "not a JSON object in UTF-8: expected `,` or `}` at byte 14",
-        ),
+        ("", "not a JSON object in UTF-8: expected `{`: a record is an object at byte 0"),
+        ("[]", "not a JSON object in UTF-8: expected `{`: a record is an object at byte 0"),
+        ("{} {}", "not a JSON object in UTF-8: expected the end of the text at byte 3"),
+        (r#"{"id":"1""#, "not a JSON object in UTF-8: expected `,` or `}` at byte 9"),
+        (r#"{"id":"1",}"#, "not a JSON object in UTF-8: expected a key in quotes at byte 10"),
+        (r#"{"xx":tru}"#, "not a JSON object in UTF-8: expected a value at byte 6"),
+        (r#"{"id":'1'}"#, "not a JSON object in UTF-8: expected a value at byte 6"),
+        (r#"{"data":{"a":01}}"#, "not a JSON object in UTF-8: expected `,` or `}` at byte 14"),
         ("{}", "`specversion` is missing"),
     ] {
         assert_eq!(refused(json).to_string(), message, "{json}");
     }
-    assert_eq!(
-        refused(b"{\"id\":\"a\xff\"}"),
-        DecodeError::Syntax("invalid UTF-8 at byte 8".into())
-    );
+    assert_eq!(refused(b"{\"id\":\"a\xff\"}"), DecodeError::Syntax("invalid UTF-8 at byte 8".into()));
     let large = with("\"s1\"", &format!("\"{}\"", "x".repeat(MAX_RECORD_BYTES)));
-    assert_eq!(
-        refused(&large),
-        DecodeError::TooLarge {
-            bytes: large.len(),
-            limit: MAX_RECORD_BYTES
-        }
-    );
+    assert_eq!(refused(&large), DecodeError::TooLarge { bytes: large.len(), limit: MAX_RECORD_BYTES });
 }
 
 #[test]
 fn what_is_unknown_is_ignored() {
     let plain = decode(GOOD.as_bytes()).expect("good");
     for (from, to) in [
-        (
-            r#""event":"e","#,
-            r#""event":"e","traceparent":"00-1","later":{"deep":[[1e999,"\ud800"]]},"#,
-        ),
-        (
-            r#""event":"e","#,
-            r#""event":"e","dataschema":"https://example.org/s","subject":null,"#,
-        ),
+        (r#""event":"e","#, r#""event":"e","traceparent":"00-1","later":{"deep":[[1e999,"\ud800"]]},"#),
+        (r#""event":"e","#, r#""event":"e","dataschema":"https://example.org/s","subject":null,"#),
         (r#""team":"t1""#, r#""team":"t1","later":[{"a":-1.5e3}],"":{}"#),
-        (
-            r#""event":"e","#,
-            r#""event":"e","datacontenttype":"Application/JSON; charset=utf-8","#,
-        ),
-        (
-            r#""event":"e","#,
-            r#""event":"e","datacontenttype":"application/vnd.acme+json","data_base64":null,"#,
-        ),
+        (r#""event":"e","#, r#""event":"e","datacontenttype":"Application/JSON; charset=utf-8","#),
+        (r#""event":"e","#, r#""event":"e","datacontenttype":"application/vnd.acme+json","data_base64":null,"#),
         (r#""tenant""#, "\n\"te\\u006eant\" "),
     ] {
         assert_eq!(decode(with(from, to).as_bytes()), Ok(plain.clone()), "{to}");
@@ -327,30 +234,13 @@ fn negative_contest_times_are_before_the_start() {
 #[test]
 fn batches_have_limits() {
     let of = |n: usize| format!("[{}]", vec!["{}"; n].join(","));
-    assert_eq!(
-        decode_batch(of(MAX_BATCH_RECORDS).as_bytes()).map(|b| b.len()),
-        Ok(MAX_BATCH_RECORDS)
-    );
-    let message = decode_batch(of(MAX_BATCH_RECORDS + 1).as_bytes())
-        .expect_err("too many")
-        .to_string();
-    assert_eq!(
-        message,
-        "`[10000]` is one record too many: a batch has at most 10000; split it"
-    );
+    assert_eq!(decode_batch(of(MAX_BATCH_RECORDS).as_bytes()).map(|b| b.len()), Ok(MAX_BATCH_RECORDS));
+    let message = decode_batch(of(MAX_BATCH_RECORDS + 1).as_bytes()).expect_err("too many").to_string();
+    assert_eq!(message, "`[10000]` is one record too many: a batch has at most 10000; split it");
     let large = " ".repeat(MAX_BATCH_BYTES + 1);
-    assert!(matches!(
-        decode_batch(large.as_bytes()),
-        Err(DecodeError::TooLarge {
-            limit: MAX_BATCH_BYTES,
-            ..
-        })
-    ));
+    assert!(matches!(decode_batch(large.as_bytes()), Err(DecodeError::TooLarge { limit: MAX_BATCH_BYTES, .. })));
     for bad in ["", "{}", "[", "[{}", "[{},]", "[{}]x", "[{} {}]"] {
-        assert!(
-            matches!(decode_batch(bad.as_bytes()), Err(DecodeError::Syntax(_))),
-            "{bad}"
-        );
+        assert!(matches!(decode_batch(bad.as_bytes()), Err(DecodeError::Syntax(_))), "{bad}");
     }
     assert_eq!(decode_batch(b" [ ] "), Ok(vec![]));
 }
@@ -367,10 +257,7 @@ fn a_bad_record_spoils_no_other() {
         .iter()
         .map(|item| item.as_ref().map_or_else(|e| e.code(), |_| "fine"))
         .collect();
-    assert_eq!(
-        codes,
-        ["fine", "syntax", "missing", "too_large", "syntax", "syntax", "fine"]
-    );
+    assert_eq!(codes, ["fine", "syntax", "missing", "too_large", "syntax", "syntax", "fine"]);
 }
 
 #[test]
@@ -401,12 +288,7 @@ fn identities_are_stable() {
     let (_, identity) = decode_full(GOOD.as_bytes()).expect("good");
     let text = r#"{"problem":"p1","submission":"s1","team":"t1"}"#.as_bytes();
     let mut layout = [&(text.len() as u32).to_le_bytes(), text].concat();
-    for part in [
-        Some(&b"submission.received"[..]),
-        None,
-        Some(b"e"),
-        Some(&1_773_475_200_000_i64.to_le_bytes()),
-    ] {
+    for part in [Some(&b"submission.received"[..]), None, Some(b"e"), Some(&1_773_475_200_000_i64.to_le_bytes())] {
         layout.push(u8::from(part.is_some()));
         if let Some(part) = part {
             layout.extend_from_slice(&(part.len() as u32).to_le_bytes());
@@ -416,10 +298,7 @@ fn identities_are_stable() {
     assert_eq!(blake3::hash(&layout).as_bytes()[..8], identity.data.to_le_bytes());
     let who = b"\x04\0\0\0acme\x01\0\0\0s\x01\0\0\x001";
     assert_eq!(blake3::hash(who).as_bytes()[..16], identity.id.to_le_bytes());
-    assert_eq!(
-        (identity.id, identity.data),
-        (95663874237204740497308961459614091050, 16216364974436153123)
-    );
+    assert_eq!((identity.id, identity.data), (95663874237204740497308961459614091050, 16216364974436153123));
     let spaced = with("2026-03-14T08:00:00Z", "2026-03-14T09:00:00.000+01:00")
         .replace(r#""team":"t1","#, "")
         .replace(r#""problem":"p1"}"#, r#" "problem" : "p\u0031", "team":"t1" }"#);

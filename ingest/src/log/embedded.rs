@@ -72,10 +72,7 @@ impl EmbeddedLog {
         let sync = options.sync == SyncMode::Fsync;
         disk::create_folder(dir, sync)?;
         let topics = options::partitions_of(dir, &options)?;
-        let segments = SegmentOptions {
-            segment_bytes: options.segment_bytes,
-            sync: options.sync,
-        };
+        let segments = SegmentOptions { segment_bytes: options.segment_bytes, sync: options.sync };
         let (mut partitions, mut starts, mut repairs) = (Vec::new(), Vec::new(), Vec::new());
         for (topic, count, stored) in &topics {
             starts.push(partitions.len());
@@ -105,12 +102,7 @@ impl EmbeddedLog {
         inner.holds.save()?;
         let timer = Arc::new(retention::Timer::default());
         let threads = Mutex::new(Vec::new());
-        let log = EmbeddedLog {
-            inner,
-            timer,
-            threads,
-            repairs,
-        };
+        let log = EmbeddedLog { inner, timer, threads, repairs };
         log.start()?;
         Ok(log)
     }
@@ -122,18 +114,8 @@ impl EmbeddedLog {
         let retention = move || timer.run(&inner, inner.options.retention_every);
         let mut threads = self.threads.lock();
         let failed = |e| disk::failed("start a thread for", &self.inner.dir, e);
-        threads.push(
-            std::thread::Builder::new()
-                .name("log-commit".into())
-                .spawn(committer)
-                .map_err(failed)?,
-        );
-        threads.push(
-            std::thread::Builder::new()
-                .name("log-retention".into())
-                .spawn(retention)
-                .map_err(failed)?,
-        );
+        threads.push(std::thread::Builder::new().name("log-commit".into()).spawn(committer).map_err(failed)?);
+        threads.push(std::thread::Builder::new().name("log-retention".into()).spawn(retention).map_err(failed)?);
         Ok(())
     }
 
@@ -163,11 +145,7 @@ impl Inner {
     fn place(&self, topic: Topic, partition: u32) -> Result<usize, LogError> {
         let partitions = self.count(topic);
         if partition >= partitions {
-            return Err(LogError::NoPartition {
-                topic,
-                partition,
-                partitions,
-            });
+            return Err(LogError::NoPartition { topic, partition, partitions });
         }
         Ok(self.starts[usize::from(topic.code())] + partition as usize)
     }

@@ -11,26 +11,13 @@ const TOPICS: [Topic; 3] = [Topic::BoardsPublic, Topic::BoardsJury, Topic::Score
 
 /// An epoch with a few records; every third goes to one topic only.
 pub fn epoch(number: u64) -> OutputEpoch {
-    let topics = if number.is_multiple_of(3) {
-        &TOPICS[..1]
-    } else {
-        &TOPICS[..]
-    };
+    let topics = if number.is_multiple_of(3) { &TOPICS[..1] } else { &TOPICS[..] };
     let one = |i: u64| {
         let topic = topics[i as usize % topics.len()];
-        record(
-            topic,
-            &format!("t/{}", i * 7),
-            format!("{{\"epoch\":{number},\"i\":{i}}}"),
-        )
+        record(topic, &format!("t/{}", i * 7), format!("{{\"epoch\":{number},\"i\":{i}}}"))
     };
     let records: Vec<Produce> = (0..12).map(one).collect();
-    OutputEpoch {
-        epoch: number,
-        now_ms: number as i64 * 1_000,
-        bound: Vec::new(),
-        records,
-    }
+    OutputEpoch { epoch: number, now_ms: number as i64 * 1_000, bound: Vec::new(), records }
 }
 
 fn epochs(numbers: std::ops::RangeInclusive<u64>) -> Vec<OutputEpoch> {
@@ -58,19 +45,13 @@ pub fn check(log: &dyn Log, pipeline: &str, epochs: &[OutputEpoch]) {
                     open.push(entry.value);
                     continue;
                 };
-                let Body::EpochClosed(closed) = found.body else {
-                    panic!("an unknown record in {topic}")
-                };
+                let Body::EpochClosed(closed) = found.body else { panic!("an unknown record in {topic}") };
                 assert_eq!((&*closed.pipeline, &*found.tenant), (pipeline, "-"));
                 assert_eq!(&*found.source, format!("pipeline:{pipeline}"));
                 assert_eq!(&*found.id, format!("{}/{}/{partition}", closed.epoch, topic.code()));
                 assert_eq!(closed.records, open.len() as u64);
                 let (first, expected) = left.pop_first().unwrap();
-                assert_eq!(
-                    (closed.epoch, std::mem::take(&mut open)),
-                    (first, expected),
-                    "{topic}/{partition}"
-                );
+                assert_eq!((closed.epoch, std::mem::take(&mut open)), (first, expected), "{topic}/{partition}");
             }
             assert!(
                 open.is_empty() && left.is_empty(),
@@ -119,10 +100,7 @@ pub fn reopening_finds_the_last_epoch(make: Make) {
 
 pub fn an_epoch_without_records_counts(make: Make) {
     let mut test = make(Setup::default());
-    let empty = |n| OutputEpoch {
-        records: Vec::new(),
-        ..epoch(n)
-    };
+    let empty = |n| OutputEpoch { records: Vec::new(), ..epoch(n) };
     let mut outputs = test.log().outputs("boards").unwrap();
     outputs.publish(&[epoch(1), empty(2), epoch(3), empty(4)]).unwrap();
     assert_eq!(outputs.last_epoch().unwrap(), Some(4));
@@ -136,17 +114,9 @@ pub fn pipelines_do_not_see_each_other(make: Make) {
     let mut test = make(Setup::default());
     let alert = |n: u64| {
         let records = vec![record(Topic::Alerts, "t/a", format!("{n}"))];
-        OutputEpoch {
-            epoch: n,
-            now_ms: 0,
-            bound: Vec::new(),
-            records,
-        }
+        OutputEpoch { epoch: n, now_ms: 0, bound: Vec::new(), records }
     };
-    let (mut burn, mut boards) = (
-        test.log().outputs("burn").unwrap(),
-        test.log().outputs("boards").unwrap(),
-    );
+    let (mut burn, mut boards) = (test.log().outputs("burn").unwrap(), test.log().outputs("boards").unwrap());
     for n in 1..5 {
         burn.publish(&[alert(n)]).unwrap();
         boards.publish(&[alert(n * 10)]).unwrap();
@@ -155,18 +125,12 @@ pub fn pipelines_do_not_see_each_other(make: Make) {
     test.reopen();
     let log = test.log();
     let (mut burn, mut boards) = (log.outputs("burn").unwrap(), log.outputs("boards").unwrap());
-    assert_eq!(
-        (burn.last_epoch().unwrap(), boards.last_epoch().unwrap()),
-        (Some(4), Some(40))
-    );
+    assert_eq!((burn.last_epoch().unwrap(), boards.last_epoch().unwrap()), (Some(4), Some(40)));
     burn.publish(&(1..=5).map(alert).collect::<Vec<_>>()).unwrap();
     let partition = gravity_ingest::log::partitioner::partition_of(b"t/a", log.partitions(Topic::Alerts));
     let plain = |e: &gravity_ingest::log::Entry| codec::decode(&e.value).is_err();
     let entries: Vec<_> = all(&*log, Topic::Alerts, partition).into_iter().filter(plain).collect();
-    assert_eq!(
-        super::values(&entries),
-        ["1", "10", "2", "20", "3", "30", "4", "40", "5"]
-    );
+    assert_eq!(super::values(&entries), ["1", "10", "2", "20", "3", "30", "4", "40", "5"]);
 }
 
 pub fn a_newer_writer_fences_an_older_one(make: Make) {

@@ -12,10 +12,7 @@ pub fn a_range_is_what_is_there(make: Make) {
     assert_eq!(log.range(Topic::Usage, 1).unwrap(), (0, 0));
     assert_eq!(log.read(Topic::Usage, 1, 0, ALL).unwrap(), []);
     append(&*log, (0..5).map(|i| placed(Topic::Usage, 1, format!("{i}"))).collect());
-    assert_eq!(
-        (log.range(Topic::Usage, 1).unwrap(), log.range(Topic::Usage, 0).unwrap()),
-        ((0, 5), (0, 0))
-    );
+    assert_eq!((log.range(Topic::Usage, 1).unwrap(), log.range(Topic::Usage, 0).unwrap()), ((0, 5), (0, 0)));
     assert_eq!(log.read(Topic::Usage, 1, 5, ALL).unwrap(), []);
 }
 
@@ -31,11 +28,7 @@ pub fn limits_hold_and_one_record_always_comes(make: Make) {
             let size: usize = read.iter().map(|e| e.key.len() + e.value.len()).sum();
             assert!(!read.is_empty() && read.len() <= records);
             assert!(size <= bytes || read.len() == 1, "{size} bytes, {bytes} allowed");
-            assert!(
-                read.iter()
-                    .enumerate()
-                    .all(|(i, e)| e.position.offset == from + i as u64)
-            );
+            assert!(read.iter().enumerate().all(|(i, e)| e.position.offset == from + i as u64));
         }
     }
 }
@@ -45,30 +38,12 @@ pub fn every_offset_can_be_read_from(make: Make) {
     let log = test.log();
     let mut value = 0;
     for batch in [1, 7, 1, 30, 2, 100, 1] {
-        append(
-            &*log,
-            (0..batch)
-                .map(|i| placed(Topic::Labs, 1, format!("{}", value + i)))
-                .collect(),
-        );
+        append(&*log, (0..batch).map(|i| placed(Topic::Labs, 1, format!("{}", value + i))).collect());
         value += batch;
     }
     for from in 0..value {
-        let read = log
-            .read(
-                Topic::Labs,
-                1,
-                from,
-                Limit {
-                    records: 3,
-                    bytes: 1 << 20,
-                },
-            )
-            .unwrap();
-        assert_eq!(
-            (read[0].position.offset, values(&read)[0].clone()),
-            (from, from.to_string())
-        );
+        let read = log.read(Topic::Labs, 1, from, Limit { records: 3, bytes: 1 << 20 }).unwrap();
+        assert_eq!((read[0].position.offset, values(&read)[0].clone()), (from, from.to_string()));
     }
 }
 
@@ -89,36 +64,16 @@ pub fn records_come_back_as_given(make: Make) {
     };
     append(&*log, given.iter().map(produce).collect());
     let read = all(&*log, Topic::Reference, 0);
-    assert_eq!(
-        read.iter()
-            .map(|e| (e.key.clone(), e.value.clone()))
-            .collect::<Vec<_>>(),
-        given
-    );
-    let now_ms = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as i64;
-    assert!(
-        read.iter()
-            .all(|e| (now_ms - 600_000..now_ms + 600_000).contains(&e.appended_at_ms))
-    );
+    assert_eq!(read.iter().map(|e| (e.key.clone(), e.value.clone())).collect::<Vec<_>>(), given);
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    assert!(read.iter().all(|e| (now_ms - 600_000..now_ms + 600_000).contains(&e.appended_at_ms)));
 }
 
 pub fn what_retention_dropped_is_gone(make: Make) {
-    let mut test = make(Setup {
-        retain_little: true,
-        ..Setup::default()
-    });
+    let mut test = make(Setup { retain_little: true, ..Setup::default() });
     let log = test.log();
     for i in 0..100 {
-        append(
-            &*log,
-            vec![
-                placed(Topic::Telemetry, 0, format!("{i}")),
-                placed(Topic::Reference, 0, format!("{i}")),
-            ],
-        );
+        append(&*log, vec![placed(Topic::Telemetry, 0, format!("{i}")), placed(Topic::Reference, 0, format!("{i}"))]);
     }
     let mut tail = log.tail(vec![bound(Topic::Telemetry, 0, 0)]).unwrap();
     drop(log);
@@ -129,40 +84,19 @@ pub fn what_retention_dropped_is_gone(make: Make) {
     let (first, next) = log.range(Topic::Telemetry, 0).unwrap();
     assert!(first > 0 && first < 100 && next == 100, "{first}..{next}");
     match log.read(Topic::Telemetry, 0, first - 1, ALL) {
-        Err(LogError::Gone {
-            topic: Topic::Telemetry,
-            partition: 0,
-            wanted,
-            first: said,
-        }) => {
+        Err(LogError::Gone { topic: Topic::Telemetry, partition: 0, wanted, first: said }) => {
             assert_eq!((wanted, said), (first - 1, first));
         }
         other => panic!("{other:?}"),
     }
-    assert!(
-        matches!(tail.poll(ALL, super::LONG), Err(LogError::Gone { wanted: 0, .. })),
-        "a follower is told too"
-    );
-    assert!(matches!(
-        log.tail(vec![bound(Topic::Telemetry, 0, 0)]),
-        Err(LogError::Gone { .. })
-    ));
-    assert_eq!(
-        values(&log.read(Topic::Telemetry, 0, first, ALL).unwrap())[0],
-        first.to_string()
-    );
-    assert_eq!(
-        log.range(Topic::Reference, 0).unwrap(),
-        (0, 100),
-        "reference data has no retention"
-    );
+    assert!(matches!(tail.poll(ALL, super::LONG), Err(LogError::Gone { wanted: 0, .. })), "a follower is told too");
+    assert!(matches!(log.tail(vec![bound(Topic::Telemetry, 0, 0)]), Err(LogError::Gone { .. })));
+    assert_eq!(values(&log.read(Topic::Telemetry, 0, first, ALL).unwrap())[0], first.to_string());
+    assert_eq!(log.range(Topic::Reference, 0).unwrap(), (0, 100), "reference data has no retention");
 }
 
 pub fn a_holder_keeps_what_it_needs(make: Make) {
-    let mut test = make(Setup {
-        retain_little: true,
-        ..Setup::default()
-    });
+    let mut test = make(Setup { retain_little: true, ..Setup::default() });
     let log = test.log();
     log.hold("slow", &[bound(Topic::Telemetry, 0, 40)]);
     log.hold("fast", &[bound(Topic::Telemetry, 0, 90)]);
@@ -177,11 +111,7 @@ pub fn a_holder_keeps_what_it_needs(make: Make) {
     assert!(first > 0 && first <= 40, "{first}");
     test.reopen();
     assert!(test.retain());
-    assert_eq!(
-        test.log().range(Topic::Telemetry, 0).unwrap().0,
-        first,
-        "a restart releases nobody"
-    );
+    assert_eq!(test.log().range(Topic::Telemetry, 0).unwrap().0, first, "a restart releases nobody");
     test.log().hold("slow", &[bound(Topic::Telemetry, 0, 95)]);
     assert!(test.retain());
     let second = test.log().range(Topic::Telemetry, 0).unwrap().0;

@@ -34,10 +34,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup {
-            partitions: 2,
-            retain_little: false,
-        }
+        Setup { partitions: 2, retain_little: false }
     }
 }
 
@@ -86,10 +83,7 @@ pub(crate) use tests;
 pub type Make<'a> = &'a dyn Fn(Setup) -> Box<dyn LogUnderTest>;
 
 /// As much as there is.
-pub const ALL: Limit = Limit {
-    records: 1_000_000,
-    bytes: 1 << 30,
-};
+pub const ALL: Limit = Limit { records: 1_000_000, bytes: 1 << 30 };
 /// Long enough for anything that happens at all.
 pub const LONG: Duration = Duration::from_secs(30);
 /// No waiting.
@@ -97,22 +91,12 @@ pub const NOW: Duration = Duration::ZERO;
 
 /// A record for a topic.
 pub fn record(topic: Topic, key: &str, value: impl Into<Bytes>) -> Produce {
-    Produce {
-        topic,
-        key: Bytes::copy_from_slice(key.as_bytes()),
-        partition: None,
-        value: value.into(),
-    }
+    Produce { topic, key: Bytes::copy_from_slice(key.as_bytes()), partition: None, value: value.into() }
 }
 
 /// A record for a partition.
 pub fn placed(topic: Topic, partition: u32, value: impl Into<Bytes>) -> Produce {
-    Produce {
-        topic,
-        key: Bytes::from_static(b"t/k"),
-        partition: Some(partition),
-        value: value.into(),
-    }
+    Produce { topic, key: Bytes::from_static(b"t/k"), partition: Some(partition), value: value.into() }
 }
 
 /// Appends and waits until it is durable.
@@ -145,19 +129,12 @@ pub fn poll_until(tail: &mut dyn Tail, count: usize) -> Vec<Entry> {
 
 /// The values, as text.
 pub fn values(entries: &[Entry]) -> Vec<String> {
-    entries
-        .iter()
-        .map(|e| String::from_utf8_lossy(&e.value).into_owned())
-        .collect()
+    entries.iter().map(|e| String::from_utf8_lossy(&e.value).into_owned()).collect()
 }
 
 /// A place to follow from.
 pub fn bound(topic: Topic, partition: u32, offset: u64) -> Bound {
-    Bound {
-        topic,
-        partition,
-        offset,
-    }
+    Bound { topic, partition, offset }
 }
 
 /// Waits for a future on this thread.

@@ -17,10 +17,7 @@ pub fn a_tail_returns_what_is_there_and_then_waits(make: Make) {
     let begun = Instant::now();
     assert_eq!(tail.poll(ALL, Duration::from_millis(50)).unwrap(), []);
     assert!(begun.elapsed() >= Duration::from_millis(50), "it waited");
-    append(
-        &*log,
-        vec![placed(Topic::Usage, 1, "other partition"), placed(Topic::Usage, 0, "5")],
-    );
+    append(&*log, vec![placed(Topic::Usage, 1, "other partition"), placed(Topic::Usage, 0, "5")]);
     assert_eq!(values(&poll_until(&mut *tail, 1)), ["5"]);
 }
 
@@ -45,24 +42,11 @@ pub fn a_waiting_tail_wakes_for_a_record(make: Make) {
 pub fn a_tail_resumes_where_another_ended(make: Make) {
     let test = make(Setup::default());
     let log = test.log();
-    append(
-        &*log,
-        (0..10).map(|i| placed(Topic::Usage, 0, format!("{i}"))).collect(),
-    );
+    append(&*log, (0..10).map(|i| placed(Topic::Usage, 0, format!("{i}"))).collect());
     let mut seen = Vec::new();
     while seen.len() < 10 {
         let from = bound(Topic::Usage, 0, seen.len() as u64);
-        let entries = log
-            .tail(vec![from])
-            .unwrap()
-            .poll(
-                Limit {
-                    records: 3,
-                    bytes: 1 << 20,
-                },
-                LONG,
-            )
-            .unwrap();
+        let entries = log.tail(vec![from]).unwrap().poll(Limit { records: 3, bytes: 1 << 20 }, LONG).unwrap();
         assert!(!entries.is_empty() && entries.len() <= 3);
         seen.extend(values(&entries));
     }
@@ -72,61 +56,25 @@ pub fn a_tail_resumes_where_another_ended(make: Make) {
 pub fn earlier_assignments_come_first(make: Make) {
     let test = make(Setup::default());
     let log = test.log();
-    let from = vec![
-        bound(Topic::Reference, 0, 0),
-        bound(Topic::Usage, 1, 0),
-        bound(Topic::Usage, 0, 0),
-    ];
+    let from = vec![bound(Topic::Reference, 0, 0), bound(Topic::Usage, 1, 0), bound(Topic::Usage, 0, 0)];
     for round in 0..3 {
-        append(
-            &*log,
-            (0..2)
-                .map(|i| placed(Topic::Usage, 0, format!("u0 {round} {i}")))
-                .collect(),
-        );
-        append(
-            &*log,
-            (0..2)
-                .map(|i| placed(Topic::Usage, 1, format!("u1 {round} {i}")))
-                .collect(),
-        );
-        append(
-            &*log,
-            (0..2)
-                .map(|i| placed(Topic::Reference, 0, format!("r {round} {i}")))
-                .collect(),
-        );
+        append(&*log, (0..2).map(|i| placed(Topic::Usage, 0, format!("u0 {round} {i}"))).collect());
+        append(&*log, (0..2).map(|i| placed(Topic::Usage, 1, format!("u1 {round} {i}"))).collect());
+        append(&*log, (0..2).map(|i| placed(Topic::Reference, 0, format!("r {round} {i}"))).collect());
     }
     let mut tail = log.tail(from.clone()).unwrap();
     let place = |e: &gravity_ingest::log::Entry| {
-        from.iter()
-            .position(|b| (b.topic, b.partition) == (e.position.topic, e.position.partition))
-            .unwrap()
+        from.iter().position(|b| (b.topic, b.partition) == (e.position.topic, e.position.partition)).unwrap()
     };
     let mut seen = Vec::new();
     while seen.len() < 18 {
-        let entries = tail
-            .poll(
-                Limit {
-                    records: 5,
-                    bytes: 1 << 20,
-                },
-                LONG,
-            )
-            .unwrap();
+        let entries = tail.poll(Limit { records: 5, bytes: 1 << 20 }, LONG).unwrap();
         assert!(!entries.is_empty() && entries.len() <= 5);
-        assert!(
-            entries.is_sorted_by_key(place),
-            "within a poll in the order of assignments"
-        );
+        assert!(entries.is_sorted_by_key(place), "within a poll in the order of assignments");
         seen.extend(entries);
     }
     for (i, from) in from.iter().enumerate() {
-        let offsets: Vec<u64> = seen
-            .iter()
-            .filter(|e| place(e) == i)
-            .map(|e| e.position.offset)
-            .collect();
+        let offsets: Vec<u64> = seen.iter().filter(|e| place(e) == i).map(|e| e.position.offset).collect();
         assert_eq!(offsets, (0..6).collect::<Vec<u64>>(), "{from:?}");
     }
 }
@@ -157,10 +105,7 @@ pub fn a_waker_ends_the_next_poll_if_none_waits(make: Make) {
     assert_eq!(tail.poll(ALL, LONG * 10).unwrap(), []);
     let begun = Instant::now();
     assert_eq!(other.poll(ALL, Duration::from_millis(30)).unwrap(), []);
-    assert!(
-        begun.elapsed() >= Duration::from_millis(30),
-        "another tail's waker is not one's own"
-    );
+    assert!(begun.elapsed() >= Duration::from_millis(30), "another tail's waker is not one's own");
     append(&*log, vec![placed(Topic::Usage, 0, "x")]);
     assert_eq!(values(&poll_until(&mut *tail, 1)), ["x"]);
 }
@@ -168,38 +113,22 @@ pub fn a_waker_ends_the_next_poll_if_none_waits(make: Make) {
 pub fn a_tail_sees_each_record_once_under_load(make: Make) {
     const PRODUCERS: usize = 4;
     const EACH: usize = 300;
-    let test = make(Setup {
-        partitions: 3,
-        ..Setup::default()
-    });
+    let test = make(Setup { partitions: 3, ..Setup::default() });
     let log = test.log();
-    let mut tail = log
-        .tail((0..3).map(|p| bound(Topic::Submissions, p, 0)).collect())
-        .unwrap();
+    let mut tail = log.tail((0..3).map(|p| bound(Topic::Submissions, p, 0)).collect()).unwrap();
     std::thread::scope(|scope| {
         for producer in 0..PRODUCERS {
             let log = &log;
             scope.spawn(move || {
                 for i in 0..EACH {
-                    append(
-                        &**log,
-                        vec![record(Topic::Submissions, &format!("{producer}/{}", i % 7), "x")],
-                    );
+                    append(&**log, vec![record(Topic::Submissions, &format!("{producer}/{}", i % 7), "x")]);
                 }
             });
         }
         let mut next: BTreeMap<u32, u64> = BTreeMap::new();
         let mut seen = 0;
         while seen < PRODUCERS * EACH {
-            let entries = tail
-                .poll(
-                    Limit {
-                        records: 13,
-                        bytes: 1 << 20,
-                    },
-                    LONG,
-                )
-                .unwrap();
+            let entries = tail.poll(Limit { records: 13, bytes: 1 << 20 }, LONG).unwrap();
             assert!(!entries.is_empty(), "{seen} seen");
             for entry in entries {
                 let expected = next.entry(entry.position.partition).or_default();
@@ -214,10 +143,7 @@ pub fn a_tail_sees_each_record_once_under_load(make: Make) {
 
 pub fn a_tail_goes_on_over_a_reopen(make: Make) {
     let mut test = make(Setup::default());
-    append(
-        &*test.log(),
-        (0..5).map(|i| placed(Topic::Usage, 0, format!("{i}"))).collect(),
-    );
+    append(&*test.log(), (0..5).map(|i| placed(Topic::Usage, 0, format!("{i}"))).collect());
     let next = {
         let mut tail = test.log().tail(vec![bound(Topic::Usage, 0, 0)]).unwrap();
         poll_until(&mut *tail, 5).last().unwrap().position.offset + 1
@@ -230,17 +156,11 @@ pub fn a_tail_goes_on_over_a_reopen(make: Make) {
 }
 
 pub fn many_partitions_are_followed_at_once(make: Make) {
-    let test = make(Setup {
-        partitions: 32,
-        ..Setup::default()
-    });
+    let test = make(Setup { partitions: 32, ..Setup::default() });
     let log = test.log();
     let mut tail = log.tail((0..32).map(|p| bound(Topic::Usage, p, 0)).collect()).unwrap();
     for round in 0..3 {
-        append(
-            &*log,
-            (0..32).map(|p| placed(Topic::Usage, p, format!("{round}"))).collect(),
-        );
+        append(&*log, (0..32).map(|p| placed(Topic::Usage, p, format!("{round}"))).collect());
         let entries = poll_until(&mut *tail, 32);
         let mut partitions: Vec<u32> = entries.iter().map(|e| e.position.partition).collect();
         partitions.sort_unstable();

@@ -19,42 +19,18 @@ fn statuses(outcomes: &[gravity_ingest::client::Outcome]) -> Vec<Status> {
 
 #[tokio::test]
 async fn insists_through_failures_and_counts_once() {
-    let plan = [
-        Mishap::Status(503),
-        Mishap::CutBefore,
-        Mishap::Status(429),
-        Mishap::Status(500),
-        Mishap::CutAfter,
-    ];
+    let plan = [Mishap::Status(503), Mishap::CutBefore, Mishap::Status(429), Mishap::Status(500), Mishap::CutAfter];
     let server = RecordServer::with(move |n| plan.get(n).copied().unwrap_or(Mishap::None)).await;
-    let batch = [
-        usage("a", 1),
-        usage("b", 2),
-        usage("a", 1),
-        usage("a", 3),
-        b"{\"id\":\"c\"}".to_vec(),
-    ];
+    let batch = [usage("a", 1), usage("b", 2), usage("a", 1), usage("a", 3), b"{\"id\":\"c\"}".to_vec()];
     let outcomes = server.client().send_records(&batch, true).await.unwrap();
     // Stored by the attempt whose answer was lost.
-    let expected = [
-        Status::Duplicate,
-        Status::Duplicate,
-        Status::Duplicate,
-        Status::Conflict,
-        Status::Refused,
-    ];
+    let expected = [Status::Duplicate, Status::Duplicate, Status::Duplicate, Status::Conflict, Status::Refused];
     assert_eq!(statuses(&outcomes), expected);
     assert_eq!(outcomes[4].problem.as_ref().unwrap().code.as_deref(), Some("missing"));
     assert_eq!(server.taken().requests.len(), 6);
-    assert_eq!(
-        server.taken().records.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(server.taken().records.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let (query, headers) = server.taken().last.take().unwrap();
-    assert_eq!(
-        (query.as_str(), headers["authorization"].to_str().unwrap()),
-        ("wait=visible", "Bearer tok")
-    );
+    assert_eq!((query.as_str(), headers["authorization"].to_str().unwrap()), ("wait=visible", "Bearer tok"));
     let outcomes = server.client().send_records(&[usage("d", 4)], false).await.unwrap();
     assert_eq!((outcomes[0].status, outcomes[0].offset), (Status::Counted, Some(3)));
     assert_eq!(server.taken().last.take().unwrap().0, "");
@@ -66,9 +42,7 @@ async fn a_refusal_is_not_tried_again() {
     for status in [400, 401, 403, 404, 409, 413] {
         let server = RecordServer::with(move |_| Mishap::Status(status)).await;
         let error = server.client().send_records(&[usage("a", 1)], true).await.unwrap_err();
-        let ClientError::Refused { status: said, code, .. } = &error else {
-            panic!("{error}")
-        };
+        let ClientError::Refused { status: said, code, .. } = &error else { panic!("{error}") };
         assert_eq!((*said, code.as_deref()), (status, Some("planned")));
         assert!(error.to_string().ends_with("as planned; do so"), "{error}");
         assert_eq!(server.taken().requests.len(), 1);
@@ -91,10 +65,7 @@ async fn gives_up_on_a_server_that_stays_away() {
         let client = Client::with_retry(&url, None, quick(patience)).unwrap();
         let began = Instant::now();
         let error = client.send_records(&[usage("a", 1)], true).await.unwrap_err();
-        assert!(
-            matches!(error, ClientError::Lost { waited, .. } if waited >= patience),
-            "{url}: {error}"
-        );
+        assert!(matches!(error, ClientError::Lost { waited, .. } if waited >= patience), "{url}: {error}");
         assert!(began.elapsed() >= patience);
         assert!(error.to_string().contains("gravity up"), "{error}");
     }
@@ -145,19 +116,10 @@ async fn reads_text_and_json() {
     let server = RecordServer::start().await;
     let client = server.client();
     assert_eq!(client.get_json::<serde_json::Value>("json").await.unwrap()["n"], 5);
-    assert_eq!(
-        client.get_text("/text", "text/csv").await.unwrap(),
-        "Some(\"text/csv\")"
-    );
-    assert!(matches!(
-        client.get_json::<Vec<u8>>("json").await,
-        Err(ClientError::BadAnswer { .. })
-    ));
+    assert_eq!(client.get_text("/text", "text/csv").await.unwrap(), "Some(\"text/csv\")");
+    assert!(matches!(client.get_json::<Vec<u8>>("json").await, Err(ClientError::BadAnswer { .. })));
     let error = client.get_text("nothing", "text/plain").await.unwrap_err();
-    assert!(
-        matches!(&error, ClientError::Refused { status: 404, detail, .. } if detail == "Not Found"),
-        "{error}"
-    );
+    assert!(matches!(&error, ClientError::Refused { status: 404, detail, .. } if detail == "Not Found"), "{error}");
 }
 
 #[tokio::test]
@@ -173,14 +135,8 @@ async fn an_answer_of_another_length_is_not_taken() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let error = client
-        .send_records(&[usage("a", 1), usage("b", 1)], true)
-        .await
-        .unwrap_err();
+    let error = client.send_records(&[usage("a", 1), usage("b", 1)], true).await.unwrap_err();
     assert!(error.to_string().contains("1 results for 2 records"), "{error}");
     // An error status that still says what became of each record is an answer.
-    assert_eq!(
-        statuses(&client.send_records(&[usage("all409", 1)], true).await.unwrap()),
-        [Status::Counted]
-    );
+    assert_eq!(statuses(&client.send_records(&[usage("all409", 1)], true).await.unwrap()), [Status::Counted]);
 }

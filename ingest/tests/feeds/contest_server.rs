@@ -52,15 +52,9 @@ pub struct ContestServer {
 impl ContestServer {
     /// After the `acts`, everything is told, and then silence.
     pub async fn start(lines: &[String], acts: &[Act]) -> ContestServer {
-        let told = Told {
-            lines: lines.to_vec(),
-            acts: acts.iter().copied().collect(),
-            ..Default::default()
-        };
+        let told = Told { lines: lines.to_vec(), acts: acts.iter().copied().collect(), ..Default::default() };
         let told = Arc::new(Mutex::new(told));
-        let app = Router::new()
-            .route("/api/contests/c/event-feed", get(feed))
-            .with_state(told.clone());
+        let app = Router::new().route("/api/contests/c/event-feed", get(feed)).with_state(told.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/contests/c", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -86,11 +80,7 @@ async fn feed(
     let mut told = told.lock();
     let place = query.get("since_token").or(query.get("since_id")).cloned();
     told.requests.push((query, headers));
-    let act = told.acts.pop_front().unwrap_or(Act::Tell {
-        overlap: 0,
-        lines: usize::MAX,
-        then: Then::Hang,
-    });
+    let act = told.acts.pop_front().unwrap_or(Act::Tell { overlap: 0, lines: usize::MAX, then: Then::Hang });
     let (overlap, count, then) = match act {
         Act::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Act::Page => return axum::response::Html("<p>log in</p>").into_response(),
@@ -113,11 +103,7 @@ async fn feed(
         text.push_str(&next[..next.len() / 2]);
     }
     // In odd pieces, so that lines are cut anywhere.
-    let pieces: Vec<_> = text
-        .as_bytes()
-        .chunks(37)
-        .map(|c| Ok(Bytes::copy_from_slice(c)))
-        .collect();
+    let pieces: Vec<_> = text.as_bytes().chunks(37).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
     let pieces = stream::iter(pieces);
     let body = match then {
         Then::Close => Body::from_stream(pieces),

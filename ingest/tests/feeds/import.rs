@@ -53,14 +53,7 @@ fn names_in_order(server: &RecordServer) -> BTreeMap<String, Vec<String>> {
 }
 
 fn small() -> ImportOptions {
-    ImportOptions {
-        batch: BatchOptions {
-            lanes: 3,
-            records: 20,
-            bytes: 512 << 10,
-        },
-        ..Default::default()
-    }
+    ImportOptions { batch: BatchOptions { lanes: 3, records: 20, bytes: 512 << 10 }, ..Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,32 +68,17 @@ async fn every_record_arrives_in_the_order_of_its_object() {
     let dir = tempfile::tempdir().unwrap();
     let feed = file(&dir, updates(40, 50));
     let report = run(&server, &feed, &small()).await;
-    assert_eq!(
-        (report.lines, report.sent, report.refused_total(), report.bad_total()),
-        (2000, 2000, 0, 0)
-    );
-    assert_eq!(
-        report.counted + report.duplicates,
-        2000,
-        "what an unanswered batch stored is there already"
-    );
+    assert_eq!((report.lines, report.sent, report.refused_total(), report.bad_total()), (2000, 2000, 0, 0));
+    assert_eq!(report.counted + report.duplicates, 2000, "what an unanswered batch stored is there already");
     let expected: Vec<String> = (0..50).map(|u| u.to_string()).collect();
     let names = names_in_order(&server);
     assert_eq!(names.len(), 40);
     assert!(names.values().all(|n| *n == expected), "{names:?}");
-    assert!(
-        (2..=3).contains(&server.most_under_way()),
-        "{}",
-        server.most_under_way()
-    );
+    assert!((2..=3).contains(&server.most_under_way()), "{}", server.most_under_way());
     assert!(server.taken().requests.iter().all(|(records, _)| *records <= 20));
 
     let again = run(&server, &feed, &small()).await;
-    assert_eq!(
-        (again.counted, again.duplicates),
-        (0, 2000),
-        "importing again changes nothing"
-    );
+    assert_eq!((again.counted, again.duplicates), (0, 2000), "importing again changes nothing");
 }
 
 #[tokio::test]
@@ -122,11 +100,7 @@ async fn the_first_batch_goes_alone_and_bytes_are_bounded() {
     }
     importing.await.unwrap().unwrap();
     assert!(
-        server
-            .taken()
-            .requests
-            .iter()
-            .all(|(records, bytes)| *records == 1 || *bytes <= 902),
+        server.taken().requests.iter().all(|(records, bytes)| *records == 1 || *bytes <= 902),
         "{:?}",
         server.taken().requests
     );
@@ -148,26 +122,17 @@ async fn what_cannot_be_used_is_counted_with_examples() {
     let mut progress = Vec::new();
     let feed = file(&dir, text);
     let mut importer = clics();
-    let report = import(
-        &server.client(),
-        &feed,
-        &mut importer,
-        &ImportOptions::default(),
-        &mut |r| progress.push(r.sent),
-    )
-    .await
-    .unwrap();
+    let report =
+        import(&server.client(), &feed, &mut importer, &ImportOptions::default(), &mut |r| progress.push(r.sent))
+            .await
+            .unwrap();
     assert_eq!((report.lines, report.sent, report.counted), (7, 4, 3));
     let cases = |m: &BTreeMap<String, gravity_ingest::feeds::import::Cases>| {
         m.iter().map(|(k, c)| (k.clone(), c.count)).collect::<Vec<_>>()
     };
     assert_eq!(cases(&report.refused), [("conflict".to_string(), 1)]);
     assert_eq!(report.refused["conflict"].examples, ["teams/1/x: other data"]);
-    let bad = [
-        ("bad_object".to_string(), 1),
-        ("not_json".to_string(), 1),
-        ("not_text".to_string(), 1),
-    ];
+    let bad = [("bad_object".to_string(), 1), ("not_json".to_string(), 1), ("not_text".to_string(), 1)];
     assert_eq!(cases(&report.bad_lines), bad);
     assert!(report.bad_lines["not_json"].examples[0].starts_with("line 3: not JSON"));
     assert!(report.bad_lines["bad_object"].examples[0].starts_with("line 6: teams `3`"));
@@ -185,22 +150,12 @@ async fn cloudevents_keep_their_own_tenant_and_the_first_payload_counts() {
         )
     };
     let mut text: String = (0..300).map(|n| line(&format!("r{n}"), ["a", "b"][n % 2], n)).collect();
-    text += &(0..300)
-        .map(|n| line(&format!("r{n}"), ["a", "b"][n % 2], n + usize::from(n < 10)))
-        .collect::<String>();
+    text += &(0..300).map(|n| line(&format!("r{n}"), ["a", "b"][n % 2], n + usize::from(n < 10))).collect::<String>();
     let feed = file(&dir, text);
     let report = run_with(&server, &feed, &small(), &mut CloudEventsImporter::new(None, None)).await;
-    assert_eq!(
-        (report.counted, report.duplicates, report.refused["conflict"].count),
-        (300, 290, 10)
-    );
+    assert_eq!((report.counted, report.duplicates, report.refused["conflict"].count), (300, 290, 10));
     let taken = server.taken();
-    assert!(
-        taken
-            .records
-            .iter()
-            .all(|r| r.backfill && r.id == format!("r{}", tokens(&r.body)).as_str())
-    );
+    assert!(taken.records.iter().all(|r| r.backfill && r.id == format!("r{}", tokens(&r.body)).as_str()));
 }
 
 fn tokens(body: &Body) -> u64 {
@@ -214,9 +169,7 @@ async fn gives_up_with_what_was_done() {
     let dir = tempfile::tempdir().unwrap();
     let feed = file(&dir, updates(40, 50));
     let client = Client::with_retry(&server.url, None, quick(Duration::from_millis(100))).unwrap();
-    let error = import(&client, &feed, &mut clics(), &small(), &mut |_| {})
-        .await
-        .unwrap_err();
+    let error = import(&client, &feed, &mut clics(), &small(), &mut |_| {}).await.unwrap_err();
     assert!(matches!(error.cause, ImportFailure::Client(_)), "{error}");
     assert_eq!(error.report.counted, server.taken().records.len() as u64);
     assert_eq!(error.report.counted, 40);
@@ -235,28 +188,13 @@ async fn a_recording_is_played_at_its_pace() {
     let feed = file(&dir, (0..3).map(line).collect::<String>());
     let began = Instant::now();
     let mut sent = Vec::new();
-    let options = ImportOptions {
-        speed: Some(20_000.0),
-        ..Default::default()
-    };
-    import(&server.client(), &feed, &mut clics(), &options, &mut |r| {
-        sent.push(r.sent)
-    })
-    .await
-    .unwrap();
-    assert!(
-        began.elapsed() >= Duration::from_millis(60),
-        "twenty minutes at 20,000 times their pace"
-    );
+    let options = ImportOptions { speed: Some(20_000.0), ..Default::default() };
+    import(&server.client(), &feed, &mut clics(), &options, &mut |r| sent.push(r.sent)).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(60), "twenty minutes at 20,000 times their pace");
     assert_eq!(sent, [1, 2, 3], "each moment is shown before the next one is due");
     for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let options = ImportOptions {
-            speed: Some(speed),
-            ..Default::default()
-        };
-        let error = import(&server.client(), &feed, &mut clics(), &options, &mut |_| {})
-            .await
-            .unwrap_err();
+        let options = ImportOptions { speed: Some(speed), ..Default::default() };
+        let error = import(&server.client(), &feed, &mut clics(), &options, &mut |_| {}).await.unwrap_err();
         assert!(matches!(error.cause, ImportFailure::Speed(_)));
     }
 }
@@ -267,9 +205,7 @@ async fn a_file_that_cannot_be_read_says_so() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_path_buf(), dir.path().join("absent")] {
         let source = Source::File(path.clone());
-        let error = import(&server.client(), &source, &mut clics(), &small(), &mut |_| {})
-            .await
-            .unwrap_err();
+        let error = import(&server.client(), &source, &mut clics(), &small(), &mut |_| {}).await.unwrap_err();
         assert!(matches!(error.cause, ImportFailure::Source(_)));
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }

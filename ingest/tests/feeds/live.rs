@@ -24,12 +24,7 @@ fn options(state: Option<&Path>) -> ImportOptions {
         give_up_after: Duration::from_millis(150),
     };
     let pause = Duration::from_millis(10);
-    ImportOptions {
-        live,
-        pause,
-        state_dir: state.map(Path::to_path_buf),
-        ..Default::default()
-    }
+    ImportOptions { live, pause, state_dir: state.map(Path::to_path_buf), ..Default::default() }
 }
 
 /// A contest of submissions that are judged and sometimes withdrawn or moved, with moments taken back.
@@ -37,37 +32,19 @@ fn contest(end: bool) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut say = |kind: &str, id: &str, data: String| {
         let n = lines.len();
-        let id = if id.is_empty() {
-            String::new()
-        } else {
-            format!("\"id\":\"{id}\",")
-        };
-        lines.push(format!(
-            "{{\"type\":\"{kind}\",{id}\"data\":{data},\"token\":\"t{n}\"}}"
-        ));
+        let id = if id.is_empty() { String::new() } else { format!("\"id\":\"{id}\",") };
+        lines.push(format!("{{\"type\":\"{kind}\",{id}\"data\":{data},\"token\":\"t{n}\"}}"));
     };
     let at = "\"2025-03-02T09:30:00Z\"";
-    say(
-        "contest",
-        "c",
-        "{\"id\":\"c\",\"name\":\"C\",\"duration\":\"5:00:00\"}".into(),
-    );
+    say("contest", "c", "{\"id\":\"c\",\"name\":\"C\",\"duration\":\"5:00:00\"}".into());
     say("teams", "", "[{\"id\":\"1\"},{\"id\":\"2\"},{\"id\":\"3\"}]".into());
     say("state", "", format!("{{\"started\":{at}}}"));
     for s in 0..20 {
         let id = s.to_string();
         let submission = |team: u32| format!("{{\"id\":\"{s}\",\"team_id\":\"{team}\",\"problem_id\":\"p\"}}");
         say("submissions", &id, submission(1 + s % 3));
-        say(
-            "judgements",
-            &id,
-            format!("{{\"id\":\"{s}\",\"submission_id\":\"{s}\"}}"),
-        );
-        say(
-            "judgements",
-            &id,
-            format!("{{\"id\":\"{s}\",\"submission_id\":\"{s}\",\"judgement_type_id\":\"AC\"}}"),
-        );
+        say("judgements", &id, format!("{{\"id\":\"{s}\",\"submission_id\":\"{s}\"}}"));
+        say("judgements", &id, format!("{{\"id\":\"{s}\",\"submission_id\":\"{s}\",\"judgement_type_id\":\"AC\"}}"));
         match s % 5 {
             1 => say("submissions", &id, "null".into()),
             2 => say("submissions", &id, submission(1 + (s + 1) % 3)),
@@ -92,10 +69,7 @@ fn there(server: &RecordServer) -> BTreeMap<(&'static str, Id), Body> {
 
 fn expected(lines: &[String]) -> BTreeMap<(&'static str, Id), Body> {
     let (mut platform, mut importer) = (Platform::default(), clics());
-    lines
-        .iter()
-        .flat_map(|l| importer.push(l).unwrap())
-        .for_each(|r| platform.take(r));
+    lines.iter().flat_map(|l| importer.push(l).unwrap()).for_each(|r| platform.take(r));
     platform.there()
 }
 
@@ -134,18 +108,7 @@ async fn nothing_is_lost_by_cuts_repetitions_and_forgotten_places() {
     assert_eq!(there(&server), expected(&lines));
     assert_eq!((report.bad_total(), report.accepted), (0, 0));
     // After 10 lines t9; 12 lines from 6 before it t15; the 400 sends it to the start; 30 lines t29; and so on.
-    let places = [
-        None,
-        token(9),
-        token(9),
-        token(15),
-        token(15),
-        None,
-        token(29),
-        token(44),
-        token(44),
-        token(61),
-    ];
+    let places = [None, token(9), token(9), token(15), token(15), None, token(29), token(44), token(44), token(61)];
     assert_eq!(contest.places(), places);
     assert!(contest.told().requests.iter().all(|(q, _)| q["stream"] == "true"));
 }
@@ -153,11 +116,7 @@ async fn nothing_is_lost_by_cuts_repetitions_and_forgotten_places() {
 #[tokio::test]
 async fn a_killed_client_goes_on_where_the_server_had_everything() {
     let lines = contest(true);
-    let acts = [Act::Tell {
-        overlap: 0,
-        lines: 40,
-        then: Then::Hang,
-    }];
+    let acts = [Act::Tell { overlap: 0, lines: 40, then: Then::Hang }];
     let contest = ContestServer::start(&lines, &acts).await;
     let server = RecordServer::start().await;
     let dir = tempfile::tempdir().unwrap();
@@ -167,11 +126,7 @@ async fn a_killed_client_goes_on_where_the_server_had_everything() {
     let first = tokio::spawn(async move { import(&client, &source, &mut clics(), &patient, &mut |_| {}).await });
     let file = resume_file(dir.path(), &contest, &server.client());
     // The pause after line 40 makes it send what it has, and keep the place once that is answered.
-    while file
-        .load()
-        .unwrap()
-        .is_none_or(|s| s.cursor != Cursor::Token("t39".into()))
-    {
+    while file.load().unwrap().is_none_or(|s| s.cursor != Cursor::Token("t39".into())) {
         tokio::task::yield_now().await;
     }
     assert_eq!(there(&server), expected(&lines[..40]));
@@ -180,11 +135,7 @@ async fn a_killed_client_goes_on_where_the_server_had_everything() {
 
     let report = follow(&contest, &server, Some(dir.path())).await.unwrap();
     assert_eq!(contest.places(), [None, token(39)]);
-    assert_eq!(
-        report.lines,
-        (lines.len() - 40) as u64,
-        "only what was missing, up to the end of updates"
-    );
+    assert_eq!(report.lines, (lines.len() - 40) as u64, "only what was missing, up to the end of updates");
     assert_eq!(there(&server), expected(&lines));
     // The end was reached: there is nothing to ask for.
     let again = follow(&contest, &server, Some(dir.path())).await.unwrap();
@@ -203,13 +154,8 @@ async fn a_kept_place_can_be_passed_over_and_a_damaged_one_loses_nothing() {
     let report = follow(&contest, &server, Some(dir.path())).await.unwrap();
     assert_eq!((report.counted, report.lines), (0, lines.len() as u64));
     let source = Source::parse(&contest.url).unwrap();
-    let options = ImportOptions {
-        resume: false,
-        ..options(Some(dir.path()))
-    };
-    let report = import(&server.client(), &source, &mut clics(), &options, &mut |_| {})
-        .await
-        .unwrap();
+    let options = ImportOptions { resume: false, ..options(Some(dir.path())) };
+    let report = import(&server.client(), &source, &mut clics(), &options, &mut |_| {}).await.unwrap();
     assert_eq!((report.counted, report.lines), (0, lines.len() as u64));
     assert_eq!(contest.places(), [None, None, None]);
     std::fs::write(file.path(), "{\"format\":99}").unwrap();
@@ -223,10 +169,7 @@ async fn the_place_is_kept_while_a_feed_tells_without_a_pause() {
     let contest = ContestServer::start(&lines, &[]).await;
     let server = RecordServer::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let options = ImportOptions {
-        save_every: Duration::ZERO,
-        ..options(Some(dir.path()))
-    };
+    let options = ImportOptions { save_every: Duration::ZERO, ..options(Some(dir.path())) };
     let source = Source::parse(&contest.url).unwrap();
     let file = resume_file(dir.path(), &contest, &server.client());
     let mut kept = Vec::new();
@@ -242,10 +185,7 @@ async fn the_place_is_kept_while_a_feed_tells_without_a_pause() {
     for (cursor, sent) in &kept {
         let Some(Cursor::Token(token)) = cursor else { continue };
         let line: usize = token[1..].parse().unwrap();
-        assert!(
-            needed[..=line].iter().sum::<usize>() <= *sent,
-            "{token} kept, {sent} answered"
-        );
+        assert!(needed[..=line].iter().sum::<usize>() <= *sent, "{token} kept, {sent} answered");
         places += 1;
     }
     assert!(places > 2, "{kept:?}");
@@ -258,11 +198,7 @@ async fn the_older_api_is_resumed_by_event_id() {
         |n: usize| format!("{{\"type\":\"teams\",\"id\":\"ev{n}\",\"op\":\"create\",\"data\":{{\"id\":\"{n}\"}}}}");
     let mut lines: Vec<String> = (0..6).map(line).collect();
     lines.push("{\"type\":\"state\",\"id\":\"ev9\",\"op\":\"update\",\"data\":{\"end_of_updates\":\"2025-03-02T09:30:00-05\"}}".into());
-    let acts = [Act::Tell {
-        overlap: 0,
-        lines: 4,
-        then: Then::Break,
-    }];
+    let acts = [Act::Tell { overlap: 0, lines: 4, then: Then::Break }];
     let contest = ContestServer::start(&lines, &acts).await;
     let server = RecordServer::start().await;
     follow(&contest, &server, None).await.unwrap();
@@ -273,15 +209,7 @@ async fn the_older_api_is_resumed_by_event_id() {
 #[tokio::test]
 async fn what_is_told_is_sent_without_waiting_for_more() {
     let lines = contest(false);
-    let contest = ContestServer::start(
-        &lines,
-        &[Act::Tell {
-            overlap: 0,
-            lines: 3,
-            then: Then::Hang,
-        }],
-    )
-    .await;
+    let contest = ContestServer::start(&lines, &[Act::Tell { overlap: 0, lines: 3, then: Then::Hang }]).await;
     let server = RecordServer::start().await;
     let (source, client) = (Source::parse(&contest.url).unwrap(), server.client());
     let mut patient = options(None);
@@ -299,15 +227,7 @@ async fn a_password_is_used_and_never_kept_or_shown() {
     let server = RecordServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let source = Source::parse(&contest.url.replace("http://", "http://judge:secret@")).unwrap();
-    import(
-        &server.client(),
-        &source,
-        &mut clics(),
-        &options(Some(dir.path())),
-        &mut |_| {},
-    )
-    .await
-    .unwrap();
+    import(&server.client(), &source, &mut clics(), &options(Some(dir.path())), &mut |_| {}).await.unwrap();
     // judge:secret in base 64
     assert_eq!(contest.told().requests[0].1["authorization"], "Basic anVkZ2U6c2VjcmV0");
     let kept = std::fs::read_to_string(resume_file(dir.path(), &contest, &server.client()).path()).unwrap();
@@ -325,22 +245,14 @@ async fn a_feed_that_cannot_be_had_says_why() {
     ] {
         let contest = ContestServer::start(&[], &[act]).await;
         let error = follow(&contest, &server, None).await.unwrap_err();
-        assert!(
-            matches!(error.cause, ImportFailure::Source(SourceError::Refused { .. })),
-            "{error}"
-        );
+        assert!(matches!(error.cause, ImportFailure::Source(SourceError::Refused { .. })), "{error}");
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(contest.places().len(), 1);
     }
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let source = Source::parse(&format!("http://u:secret@{}/contests/c", gone.local_addr().unwrap())).unwrap();
     drop(gone);
-    let error = import(&server.client(), &source, &mut clics(), &options(None), &mut |_| {})
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error.cause, ImportFailure::Source(SourceError::Unreachable { .. })),
-        "{error}"
-    );
+    let error = import(&server.client(), &source, &mut clics(), &options(None), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(error.cause, ImportFailure::Source(SourceError::Unreachable { .. })), "{error}");
     assert!(!error.to_string().contains("secret"));
 }

@@ -18,11 +18,7 @@ impl Platform {
     pub fn take(&mut self, record: Record) {
         let body = record.body;
         if let Some(known) = self.seen.get(&record.id) {
-            *(if *known == body {
-                &mut self.duplicates
-            } else {
-                &mut self.conflicts
-            }) += 1;
+            *(if *known == body { &mut self.duplicates } else { &mut self.conflicts }) += 1;
             return;
         }
         self.seen.insert(record.id, body.clone());
@@ -39,10 +35,7 @@ impl Platform {
         let at = (kind, id.clone());
         if let Some((was, known, _)) = self.objects.get(&at) {
             // Under another key it may be in another partition: only the revision can tell which is newer.
-            assert!(
-                was.as_ref() == key || *known != revision,
-                "equal revisions under different keys: {body:?}"
-            );
+            assert!(was.as_ref() == key || *known != revision, "equal revisions under different keys: {body:?}");
             if *known > revision {
                 return;
             }

@@ -64,10 +64,9 @@ fn line(n: usize, happens: &Happens, tokens: bool) -> String {
         Happens::Teams(list) => many("teams", distinct(list).into_iter().map(|(t, n)| team(t, n)).collect()),
         Happens::Submission(s, t) => one("submissions", *s, submission(*s, *t)),
         Happens::NoSubmission(s) => one("submissions", *s, Value::Null),
-        Happens::Submissions(list) => many(
-            "submissions",
-            distinct(list).into_iter().map(|(s, t)| submission(s, t)).collect(),
-        ),
+        Happens::Submissions(list) => {
+            many("submissions", distinct(list).into_iter().map(|(s, t)| submission(s, t)).collect())
+        }
         Happens::Judgement(j, v) => one(
             "judgements",
             *j,
@@ -75,11 +74,7 @@ fn line(n: usize, happens: &Happens, tokens: bool) -> String {
         ),
         Happens::NoJudgement(j) => one("judgements", *j, Value::Null),
         Happens::State(set) => {
-            let moments = MOMENTS
-                .iter()
-                .zip(set)
-                .filter(|(_, on)| **on)
-                .map(|(m, _)| (m.to_string(), json!(AT)));
+            let moments = MOMENTS.iter().zip(set).filter(|(_, on)| **on).map(|(m, _)| (m.to_string(), json!(AT)));
             json!({"type": "state", "data": Value::Object(moments.collect())})
         }
     };
@@ -96,28 +91,19 @@ fn last_words(story: &[Happens]) -> BTreeMap<(String, String), String> {
         if whole {
             state.retain(|(k, _), _| k != kind);
         }
-        state.extend(
-            list.into_iter()
-                .map(|(id, said)| ((kind.to_string(), id.to_string()), said)),
-        );
+        state.extend(list.into_iter().map(|(id, said)| ((kind.to_string(), id.to_string()), said)));
     };
     for event in story {
         match event {
             Happens::Team(t, n) => replace("teams", vec![(*t, format!("n{n}"))], false),
             Happens::NoTeam(t) => replace("teams", vec![(*t, String::new())], false),
-            Happens::Teams(l) => replace(
-                "teams",
-                distinct(l).into_iter().map(|(t, n)| (t, format!("n{n}"))).collect(),
-                true,
-            ),
+            Happens::Teams(l) => {
+                replace("teams", distinct(l).into_iter().map(|(t, n)| (t, format!("n{n}"))).collect(), true)
+            }
             Happens::Submission(s, t) => replace("submissions", vec![(*s, t.to_string())], false),
             Happens::NoSubmission(s) => replace("submissions", vec![(*s, String::new())], false),
             Happens::Submissions(l) => {
-                replace(
-                    "submissions",
-                    distinct(l).into_iter().map(|(s, t)| (s, t.to_string())).collect(),
-                    true,
-                );
+                replace("submissions", distinct(l).into_iter().map(|(s, t)| (s, t.to_string())).collect(), true);
             }
             Happens::Judgement(j, v) => replace("judgements", vec![(*j, format!("v{v}"))], false),
             Happens::NoJudgement(j) => replace("judgements", vec![(*j, String::new())], false),
@@ -135,15 +121,11 @@ fn shown(platform: &Platform) -> BTreeMap<(String, String), String> {
     let show = |((kind, id), body): (&(&'static str, Id), &Body)| match body {
         Body::TeamRegistered(t) => ((kind.to_string(), id.to_string()), t.name.clone()),
         Body::SubmissionReceived(s) => ((kind.to_string(), id.to_string()), s.team.to_string()),
-        Body::JudgementRecorded(j) => (
-            (kind.to_string(), id.to_string()),
-            j.judgement_type.clone().unwrap_or_default().to_string(),
-        ),
+        Body::JudgementRecorded(j) => {
+            ((kind.to_string(), id.to_string()), j.judgement_type.clone().unwrap_or_default().to_string())
+        }
         moment => {
-            let n = MOMENTS
-                .iter()
-                .position(|m| format!("event.{m}") == moment.kind())
-                .expect("a moment");
+            let n = MOMENTS.iter().position(|m| format!("event.{m}") == moment.kind()).expect("a moment");
             (("state".into(), n.to_string()), AT.into())
         }
     };
@@ -155,10 +137,7 @@ fn importer() -> ClicsImporter {
 }
 
 fn records(importer: &mut ClicsImporter, lines: &[String]) -> Vec<Record> {
-    lines
-        .iter()
-        .flat_map(|l| importer.push(l).expect("every line is good"))
-        .collect()
+    lines.iter().flat_map(|l| importer.push(l).expect("every line is good")).collect()
 }
 
 /// Connections are cut, and each new one begins some lines before the cut.
@@ -272,9 +251,6 @@ fn memory_follows_the_objects_not_the_lines() {
     };
     for tokens in [true, false] {
         let (some, many) = (size(1_000, tokens), size(5_000, tokens));
-        assert!(
-            many < some + 200,
-            "{some} bytes after 1,000 updates, {many} after 5,000"
-        );
+        assert!(many < some + 200, "{some} bytes after 1,000 updates, {many} after 5,000");
     }
 }

@@ -86,10 +86,7 @@ impl RecordServer {
         let app = Router::new()
             .route("/api/v1/records", post(records))
             .route("/livez", get(livez))
-            .route(
-                "/text",
-                get(|headers: HeaderMap| async move { format!("{:?}", headers.get("accept")) }),
-            )
+            .route("/text", get(|headers: HeaderMap| async move { format!("{:?}", headers.get("accept")) }))
             .route("/json", get(|| async { Json(json!({"n": 5})) }))
             .with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -116,12 +113,7 @@ impl RecordServer {
     }
 
     pub async fn wait_for_probes(&self, n: usize) {
-        self.shared
-            .probes
-            .subscribe()
-            .wait_for(|have| *have >= n)
-            .await
-            .unwrap();
+        self.shared.probes.subscribe().wait_for(|have| *have >= n).await.unwrap();
     }
 
     pub async fn wait_for_records(&self, n: usize) {
@@ -193,11 +185,7 @@ fn take(taken: &mut Taken, value: Value) -> Value {
     if record.body.kind() == "usage.vm" {
         return json!({"status": "refused", "problem": {"code": "no_vms", "detail": "no machines here"}});
     }
-    let id = (
-        record.tenant.to_string(),
-        record.source.to_string(),
-        record.id.to_string(),
-    );
+    let id = (record.tenant.to_string(), record.source.to_string(), record.id.to_string());
     match taken.by_id.get(&id) {
         Some(known) if *known == value => json!({"status": "duplicate"}),
         Some(_) => json!({"status": "conflict", "problem": {"code": "conflict", "detail": "other data"}}),

@@ -12,11 +12,7 @@ pub struct NaturalId(pub Id);
 
 impl Ord for NaturalId {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.0 == other.0 {
-            Ordering::Equal
-        } else {
-            natural_cmp(&self.0, &other.0)
-        }
+        if self.0 == other.0 { Ordering::Equal } else { natural_cmp(&self.0, &other.0) }
     }
 }
 

@@ -65,9 +65,7 @@ where
         said.dedup();
         said
     };
-    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| {
-        merge_difference(&old, new, out)
-    })
+    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| merge_difference(&old, new, out))
 }
 
 /// Like [`reduce_total`] for a function with one result per key and its own idea of a difference: `compute` gives a
@@ -108,14 +106,8 @@ where
             slot.touched = false;
             slot.values.retain(|(_, n)| *n != 0);
             let empty = slot.values.is_empty();
-            let new = if empty {
-                S::default()
-            } else {
-                compute(&key, Group(&slot.values))
-            };
-            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| {
-                out.push((row, time, diff))
-            });
+            let new = if empty { S::default() } else { compute(&key, Group(&slot.values)) };
+            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| out.push((row, time, diff)));
             if empty {
                 groups.remove(&key);
             } else if memory == Memory::Keep {
@@ -154,11 +146,7 @@ struct Slot<V, S> {
 
 impl<V, S: Default> Default for Slot<V, S> {
     fn default() -> Self {
-        Slot {
-            values: Vec::new(),
-            state: S::default(),
-            touched: false,
-        }
+        Slot { values: Vec::new(), state: S::default(), touched: false }
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the tests of the runtime share: a log in memory, records, and a sink that keeps what it was told.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -35,10 +35,7 @@ pub struct Contest {
 impl Contest {
     pub(super) fn of(head: &HeaderState) -> Contest {
         let h = &head.header;
-        let freeze = h
-            .duration_ms
-            .zip(h.freeze_ms)
-            .map(|(duration, from)| (duration - from).max(0));
+        let freeze = h.duration_ms.zip(h.freeze_ms).map(|(duration, from)| (duration - from).max(0));
         Contest {
             id: head.event.to_string(),
             name: h.name.clone(),
@@ -225,10 +222,7 @@ impl Scoreboard {
                 problems: head.header.problems.iter().map(problem).collect(),
             })
         };
-        Scoreboard {
-            state: ContestState::of(&head.header),
-            rows: rows.iter().filter_map(row).collect(),
-        }
+        Scoreboard { state: ContestState::of(&head.header), rows: rows.iter().filter_map(row).collect() }
     }
 }
 
@@ -257,11 +251,7 @@ pub(super) fn awards(head: &HeaderState, rows: &[RankedRow]) -> Vec<Award> {
             .map(|r| r.row.team.to_string())
             .collect();
         if !winners.is_empty() {
-            awards.push(Award {
-                id: "winner".into(),
-                citation: "Contest winner".into(),
-                team_ids: winners,
-            });
+            awards.push(Award { id: "winner".into(), citation: "Contest winner".into(), team_ids: winners });
         }
     }
     for problem in &h.problems {

@@ -66,22 +66,14 @@ pub async fn post(
     let body = body_bytes(request).await?;
     let file = if is_toml {
         let text = std::str::from_utf8(&body).map_err(|e| {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "syntax",
-                format!("the event file is not UTF-8: {e}"),
-            )
+            Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the event file is not UTF-8: {e}"))
         })?;
         EventFile::from_toml(text)?
     } else {
         EventFile::from_json(&body)?
     };
     let event = &file.event;
-    if state
-        .boards
-        .header(&event.id, View::Jury)
-        .is_some_and(|h| h.tenant != event.tenant)
-    {
+    if state.boards.header(&event.id, View::Jury).is_some_and(|h| h.tenant != event.tenant) {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "event_taken",
@@ -90,11 +82,7 @@ pub async fn post(
         .field("event.id", "is taken by another tenant")
         .hint("choose another id, or name the tenant that the event belongs to"));
     }
-    let records: Vec<_> = file
-        .to_records()
-        .iter()
-        .map(|r| produce(r, codec::encode(r).into()))
-        .collect();
+    let records: Vec<_> = file.to_records().iter().map(|r| produce(r, codec::encode(r).into())).collect();
     let applied = Applied {
         event: event.id.to_string(),
         tenant: event.tenant.to_string(),
@@ -109,29 +97,13 @@ pub async fn post(
     let outcomes = state.visibility.wait(&positions).await;
     for outcome in &outcomes {
         if let Outcome::Conflict { detail } | Outcome::Refused { detail, .. } = outcome {
-            let code = if let Outcome::Refused { code, .. } = outcome {
-                code
-            } else {
-                "conflict"
-            };
+            let code = if let Outcome::Refused { code, .. } = outcome { code } else { "conflict" };
             return Err(Problem::new(StatusCode::CONFLICT, code, detail.as_str())
                 .hint("records of the file were refused; the dead letters have them"));
         }
     }
     let of = |which: Outcome| outcomes.iter().filter(|o| **o == which).count();
     let (counted, unchanged) = (of(Outcome::Counted), of(Outcome::Duplicate));
-    let status = if counted + unchanged == outcomes.len() {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
-    Ok((
-        status,
-        Json(Applied {
-            counted: Some(counted),
-            unchanged: Some(unchanged),
-            ..applied
-        }),
-    )
-        .into_response())
+    let status = if counted + unchanged == outcomes.len() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Applied { counted: Some(counted), unchanged: Some(unchanged), ..applied })).into_response())
 }

@@ -35,13 +35,7 @@ fn clock(text: &str) -> Option<i64> {
 
 /// Numbers with units, the larger first: `1h30m`.
 fn units(text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 5] = [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
+    const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let (mut rest, mut total, mut from) = (text, 0_i64, 0);
     while !rest.is_empty() {
         let number = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -71,9 +65,7 @@ impl<'de> Deserialize<'de> for DurationMs {
                 f.write_str(EXPECTED)
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<DurationMs, E> {
-                parse_duration_ms(text)
-                    .map(DurationMs)
-                    .ok_or_else(|| E::custom(format!("`{text}` is not {EXPECTED}")))
+                parse_duration_ms(text).map(DurationMs).ok_or_else(|| E::custom(format!("`{text}` is not {EXPECTED}")))
             }
             fn visit_i64<E: Error>(self, ms: i64) -> Result<DurationMs, E> {
                 if (0..=MAX_MS).contains(&ms) {
@@ -92,18 +84,8 @@ impl<'de> Deserialize<'de> for DurationMs {
 
 /// `H:MM:SS.mmm`, as the CLICS Contest API writes a RELTIME.
 pub fn format_reltime(ms: i64) -> String {
-    let (sign, ms) = if ms < 0 {
-        ("-", ms.unsigned_abs())
-    } else {
-        ("", ms.unsigned_abs())
-    };
-    format!(
-        "{sign}{}:{:02}:{:02}.{:03}",
-        ms / 3_600_000,
-        ms / 60_000 % 60,
-        ms / 1_000 % 60,
-        ms % 1_000
-    )
+    let (sign, ms) = if ms < 0 { ("-", ms.unsigned_abs()) } else { ("", ms.unsigned_abs()) };
+    format!("{sign}{}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
 }
 
 #[cfg(test)]

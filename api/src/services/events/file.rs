@@ -37,11 +37,7 @@ pub enum EventFileError {
 }
 
 fn wrong(field: impl Into<String>, message: impl Into<String>) -> EventFileError {
-    EventFileError::Field(Misfit {
-        code: "invalid",
-        field: field.into(),
-        message: message.into(),
-    })
+    EventFileError::Field(Misfit { code: "invalid", field: field.into(), message: message.into() })
 }
 
 /// An event and everything that belongs to it.
@@ -254,9 +250,7 @@ impl<'de> Deserialize<'de> for At {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<At, E> {
                 // TOML allows a space between date and time.
-                parse_rfc3339_ms(&text.replacen(' ', "T", 1))
-                    .map(At)
-                    .map_err(|e| E::custom(format!("`{text}` {e}")))
+                parse_rfc3339_ms(&text.replacen(' ', "T", 1)).map(At).map_err(|e| E::custom(format!("`{text}` {e}")))
             }
             // A date-time of TOML comes as a map with one private key.
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At, A::Error> {
@@ -302,22 +296,13 @@ impl EventFile {
         if let (Some(freeze), Some(duration)) = (e.freeze, e.duration)
             && freeze > duration
         {
-            return Err(wrong(
-                "event.freeze",
-                "is longer than `event.duration`; it is the time before the end",
-            ));
+            return Err(wrong("event.freeze", "is longer than `event.duration`; it is the time before the end"));
         }
         if e.freeze.is_some() && e.duration.is_none() {
-            return Err(wrong(
-                "event.freeze",
-                "is counted from the end, but `event.duration` is missing",
-            ));
+            return Err(wrong("event.freeze", "is counted from the end, but `event.duration` is missing"));
         }
         if e.penalty.is_some_and(|p| p.0 % 60_000 != 0) {
-            return Err(wrong(
-                "event.penalty",
-                "is not a whole number of minutes; write it as in \"20m\"",
-            ));
+            return Err(wrong("event.penalty", "is not a whole number of minutes; write it as in \"20m\""));
         }
         unique("problem", self.problem.iter().map(|p| &p.id))?;
         unique("team", self.team.iter().map(|t| &t.id))?;
@@ -329,10 +314,7 @@ impl EventFile {
             if all.contains(id) {
                 Ok(())
             } else {
-                Err(wrong(
-                    field,
-                    format!("names the {kind} `{id}`, which the file does not have"),
-                ))
+                Err(wrong(field, format!("names the {kind} `{id}`, which the file does not have")))
             }
         };
         for (n, team) in self.team.iter().enumerate() {
@@ -340,12 +322,7 @@ impl EventFile {
                 known(format!("team[{n}].groups"), "group", group, &groups)?;
             }
             if let Some(organization) = &team.organization {
-                known(
-                    format!("team[{n}].organization"),
-                    "organization",
-                    organization,
-                    &organizations,
-                )?;
+                known(format!("team[{n}].organization"), "organization", organization, &organizations)?;
             }
         }
         if let Some(group) = &e.main_group {
@@ -359,10 +336,7 @@ impl EventFile {
         // The codec's own checks of every value, so that what is applied is never refused by a pipeline.
         for (field, record) in self.named_records() {
             codec::decode(&codec::encode(&record)).map_err(|error| {
-                let at = error
-                    .field()
-                    .map(|f| f.trim_start_matches("data.").to_owned())
-                    .unwrap_or_default();
+                let at = error.field().map(|f| f.trim_start_matches("data.").to_owned()).unwrap_or_default();
                 let at = match (field.as_str(), at.as_str()) {
                     ("event", "tenant") => "tenant",
                     ("event", "event")
@@ -439,12 +413,8 @@ impl EventFile {
             );
         }
         for (n, l) in self.language.iter().enumerate() {
-            let body = LanguagePublished {
-                language: l.id.clone(),
-                name: l.name.clone(),
-                deleted: l.deleted,
-                revision: 0,
-            };
+            let body =
+                LanguagePublished { language: l.id.clone(), name: l.name.clone(), deleted: l.deleted, revision: 0 };
             add("language", n, Body::LanguagePublished(body));
         }
         for (n, j) in self.verdicts().into_iter().enumerate() {
@@ -481,15 +451,7 @@ impl EventFile {
         match &self.judgement_type {
             Some(given) => given
                 .iter()
-                .map(|j| {
-                    published(
-                        j.id.clone(),
-                        j.name.clone(),
-                        j.solved,
-                        j.penalty.unwrap_or(!j.solved),
-                        j.deleted,
-                    )
-                })
+                .map(|j| published(j.id.clone(), j.name.clone(), j.solved, j.penalty.unwrap_or(!j.solved), j.deleted))
                 .collect(),
             None => VERDICTS
                 .iter()
@@ -502,12 +464,8 @@ impl EventFile {
     fn record(&self, body: Body) -> Record {
         let e = &self.event;
         let data = body.encode().expect("a body is plain data");
-        let hash = stable_hash128(&[
-            e.id.as_bytes(),
-            body.kind().as_bytes(),
-            &e.revision.to_le_bytes(),
-            data.as_bytes(),
-        ]);
+        let hash =
+            stable_hash128(&[e.id.as_bytes(), body.kind().as_bytes(), &e.revision.to_le_bytes(), data.as_bytes()]);
         Record {
             id: format!("{hash:032x}").into(),
             source: Id::const_new(SOURCE),

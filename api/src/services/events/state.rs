@@ -116,16 +116,10 @@ pub async fn post(
             return Err(problem);
         }
     };
-    let positions = state
-        .append(vec![produce(&record, codec::encode(&record).into())])
-        .await?;
-    let position = *positions.first().ok_or_else(|| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "log_failed",
-            "the log returned no position",
-        )
-    })?;
+    let positions = state.append(vec![produce(&record, codec::encode(&record).into())]).await?;
+    let position = *positions
+        .first()
+        .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position"))?;
     let changed = |result: RecordResult| StateChanged {
         event: event.clone(),
         action: request.action,
@@ -139,11 +133,7 @@ pub async fn post(
         None => None,
     };
     let result = RecordResult::stored(position, outcome);
-    let status = if result.status == "accepted" {
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::OK
-    };
+    let status = if result.status == "accepted" { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, Json(changed(result))).into_response())
 }
 
@@ -151,12 +141,8 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
     let h = &head.header;
     let started = || {
         h.started_at_ms.ok_or_else(|| {
-            Problem::new(
-                StatusCode::CONFLICT,
-                "event_not_started",
-                format!("event `{}` has not started", head.event),
-            )
-            .hint("start it first: {\"action\":\"start\"}")
+            Problem::new(StatusCode::CONFLICT, "event_not_started", format!("event `{}` has not started", head.event))
+                .hint("start it first: {\"action\":\"start\"}")
         })
     };
     let after_start = || {
@@ -178,16 +164,10 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
     };
     only_extend("duration_ms", request.duration_ms.is_some())?;
     only_extend("reason", request.reason.is_some())?;
-    let moment = Moment {
-        at: Some(at_ms),
-        contest_time_ms: None,
-    };
+    let moment = Moment { at: Some(at_ms), contest_time_ms: None };
     let body = match request.action {
         Action::Start => Body::EventStarted(moment),
-        Action::Freeze => Body::EventFrozen(Moment {
-            contest_time_ms: Some(after_start()?),
-            ..moment
-        }),
+        Action::Freeze => Body::EventFrozen(Moment { contest_time_ms: Some(after_start()?), ..moment }),
         Action::Thaw => Body::EventThawed(moment),
         Action::End => {
             after_start()?;
@@ -202,10 +182,7 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
                 return Err(Problem::invalid("at", "is not for `extend`, which counts at once"));
             }
             let duration_ms = request.duration_ms.ok_or_else(|| {
-                Problem::invalid(
-                    "duration_ms",
-                    "is missing: `extend` sets the event's whole length in milliseconds",
-                )
+                Problem::invalid("duration_ms", "is missing: `extend` sets the event's whole length in milliseconds")
             })?;
             if duration_ms <= 0 {
                 return Err(Problem::invalid(
@@ -213,10 +190,7 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
                     format!("is {duration_ms}; a length above 0 was expected"),
                 ));
             }
-            Body::EventExtended(EventExtended {
-                duration_ms: Some(duration_ms),
-                reason: request.reason.clone(),
-            })
+            Body::EventExtended(EventExtended { duration_ms: Some(duration_ms), reason: request.reason.clone() })
         }
     };
     let record = Record {
@@ -234,10 +208,7 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
         Err(error) => {
             let field = error.field().unwrap_or("body").trim_start_matches("data.").to_owned();
             let text = error.to_string();
-            Err(Problem::invalid(
-                &field,
-                text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message),
-            ))
+            Err(Problem::invalid(&field, text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message)))
         }
     }
 }

@@ -119,16 +119,10 @@ pub async fn post(
             return Err(problem);
         }
     };
-    let positions = state
-        .append(vec![produce(&record, codec::encode(&record).into())])
-        .await?;
-    let position = *positions.first().ok_or_else(|| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "log_failed",
-            "the log returned no position",
-        )
-    })?;
+    let positions = state.append(vec![produce(&record, codec::encode(&record).into())]).await?;
+    let position = *positions
+        .first()
+        .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position"))?;
     let receipt = receipt(&state, &event, &record, ticket.stamp(), position);
     let answer = serde_json::to_value(receipt).expect("a receipt is plain data");
     ticket.done(answer.clone());
@@ -141,13 +135,11 @@ fn scope(kind: &str, event: &str, key: &str) -> String {
 
 pub(super) fn clash_problem(clash: Clash, field: &str) -> Problem {
     match (clash, field) {
-        (Clash::InFlight, _) => Problem::new(
-            StatusCode::CONFLICT,
-            "in_flight",
-            "the same request is being carried out",
-        )
-        .field(field, "belongs to a request that is not answered yet")
-        .retry_after(1),
+        (Clash::InFlight, _) => {
+            Problem::new(StatusCode::CONFLICT, "in_flight", "the same request is being carried out")
+                .field(field, "belongs to a request that is not answered yet")
+                .retry_after(1)
+        }
         (Clash::OtherBody, "submission") => Problem::new(
             StatusCode::CONFLICT,
             "submission_exists",
@@ -155,13 +147,11 @@ pub(super) fn clash_problem(clash: Clash, field: &str) -> Problem {
         )
         .field("submission", "is taken")
         .hint("leave it out to have one made up"),
-        (Clash::OtherBody, _) => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "key_reused",
-            "the key came before with another body",
-        )
-        .field(field, "came before with another body")
-        .hint("use a new key for a new request"),
+        (Clash::OtherBody, _) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", "the key came before with another body")
+                .field(field, "came before with another body")
+                .hint("use a new key for a new request")
+        }
     }
 }
 
@@ -170,26 +160,13 @@ fn check(state: &AppState, head: &HeaderState, request: &SubmissionRequest, now_
     let h = &head.header;
     let conflict = |code: &'static str, detail: String| Problem::new(StatusCode::CONFLICT, code, detail);
     let started_at_ms = h.started_at_ms.filter(|at| *at <= now_ms).ok_or_else(|| {
-        let planned = h
-            .started_at_ms
-            .or(h.start_at_ms)
-            .map(|at| format!("; it is to start at {}", format_rfc3339_ms(at)));
-        conflict(
-            "event_not_started",
-            format!("event `{}` has not started{}", head.event, planned.unwrap_or_default()),
-        )
+        let planned =
+            h.started_at_ms.or(h.start_at_ms).map(|at| format!("; it is to start at {}", format_rfc3339_ms(at)));
+        conflict("event_not_started", format!("event `{}` has not started{}", head.event, planned.unwrap_or_default()))
     })?;
     let ends_at_ms = h.duration_ms.map(|d| started_at_ms.saturating_add(d));
-    if let Some(at) = [h.ended_at_ms, ends_at_ms]
-        .into_iter()
-        .flatten()
-        .min()
-        .filter(|at| *at <= now_ms)
-    {
-        return Err(conflict(
-            "event_ended",
-            format!("event `{}` ended at {}", head.event, format_rfc3339_ms(at)),
-        ));
+    if let Some(at) = [h.ended_at_ms, ends_at_ms].into_iter().flatten().min().filter(|at| *at <= now_ms) {
+        return Err(conflict("event_ended", format!("event `{}` ended at {}", head.event, format_rfc3339_ms(at))));
     }
     if !h.problems.iter().any(|p| p.problem == request.problem) {
         let known: Vec<&str> = h.problems.iter().map(|p| p.problem.as_str()).take(30).collect();
@@ -243,10 +220,7 @@ fn record(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Res
         Err(error) => {
             let field = error.field().unwrap_or("body").trim_start_matches("data.").to_owned();
             let text = error.to_string();
-            Err(Problem::invalid(
-                &field,
-                text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message),
-            ))
+            Err(Problem::invalid(&field, text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message)))
         }
     }
 }
@@ -255,9 +229,7 @@ fn receipt(state: &AppState, event: &str, record: &Record, stamp: &Stamp, positi
     let mut hasher = blake3::Hasher::new_keyed(&state.receipt_key);
     let place = format!("{}/{}/{}", position.topic, position.partition, position.offset);
     for part in [event, &stamp.id, &record.id, &place, &stamp.time_ms.to_string()] {
-        hasher
-            .update(&(part.len() as u64).to_le_bytes())
-            .update(part.as_bytes());
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
     Receipt {
         event: event.to_owned(),

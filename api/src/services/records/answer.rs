@@ -57,22 +57,13 @@ impl RecordResult {
             detail: problem.detail.clone(),
             errors: problem.errors.clone(),
         };
-        RecordResult {
-            status: "refused",
-            problem: Some(problem),
-            ..RecordResult::default()
-        }
+        RecordResult { status: "refused", problem: Some(problem), ..RecordResult::default() }
     }
 
     /// In the log; `outcome` where it was waited for.
     pub(crate) fn stored(position: Position, outcome: Option<Outcome>) -> RecordResult {
-        let problem = |code: &str, detail: String| {
-            Some(RecordProblem {
-                code: code.to_owned(),
-                detail,
-                errors: Vec::new(),
-            })
-        };
+        let problem =
+            |code: &str, detail: String| Some(RecordProblem { code: code.to_owned(), detail, errors: Vec::new() });
         let (status, problem, hint) = match outcome {
             None => ("accepted", None, None),
             Some(Outcome::Counted) => ("counted", None, None),

@@ -53,10 +53,7 @@ impl Mode {
     pub(super) fn read(self, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Item>, Problem> {
         let item = |result: Result<(Record, Bytes), gravity_events::DecodeError>| match result {
             Ok((record, _)) if !record.body.topic().is_input() => Item::Bad(not_input(&record)),
-            Ok((record, value)) => Item::Good {
-                record: Box::new(record),
-                value,
-            },
+            Ok((record, value)) => Item::Good { record: Box::new(record), value },
             Err(error) => Item::Bad(Problem::from(error)),
         };
         match self {
@@ -81,9 +78,7 @@ impl Mode {
             }
             Mode::Binary => {
                 let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                Ok(vec![item(
-                    codec::decode_binary(pairs, body).map(|(record, bytes)| (record, bytes.into())),
-                )])
+                Ok(vec![item(codec::decode_binary(pairs, body).map(|(record, bytes)| (record, bytes.into())))])
             }
         }
     }

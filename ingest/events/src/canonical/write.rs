@@ -30,11 +30,7 @@ struct Member {
 
 impl Scratch {
     /// Nothing allocated.
-    pub const EMPTY: Scratch = Scratch {
-        out: Vec::new(),
-        members: Vec::new(),
-        sorted: Vec::new(),
-    };
+    pub const EMPTY: Scratch = Scratch { out: Vec::new(), members: Vec::new(), sorted: Vec::new() };
 
     pub fn clear(&mut self) {
         self.out.clear();
@@ -56,10 +52,7 @@ impl Scratch {
         match s.peek() {
             Some(b'"') => self.string(s).map(drop),
             Some(b'-' | b'0'..=b'9') => self.number(s),
-            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonError {
-                at: s.at(),
-                problem: JsonProblem::TooDeep,
-            }),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonError { at: s.at(), problem: JsonProblem::TooDeep }),
             Some(b'{') => self.object(s, depth + 1),
             Some(b'[') => self.list(s, depth + 1),
             _ => {
@@ -103,18 +96,10 @@ impl Scratch {
                 s.need(b':', "`:`")?;
                 self.out.push(b':');
                 self.nested(s, depth)?;
-                let member = Member {
-                    start,
-                    key_end,
-                    end: self.out.len(),
-                    odd,
-                };
+                let member = Member { start, key_end, end: self.out.len(), odd };
                 in_order = in_order
                     && (self.members.len() == first
-                        || self
-                            .members
-                            .last()
-                            .is_some_and(|m| compare(&self.out, m, &member).is_lt()));
+                        || self.members.last().is_some_and(|m| compare(&self.out, m, &member).is_lt()));
                 self.members.push(member);
                 if s.take(b'}') {
                     break;
@@ -137,10 +122,7 @@ impl Scratch {
         members.sort_unstable_by(|a, b| compare(out, a, b));
         if let Some(two) = members.windows(2).find(|two| compare(out, &two[0], &two[1]).is_eq()) {
             let key = String::from_utf8_lossy(key(out, &two[0])).chars().take(80).collect();
-            return Err(JsonError {
-                at: opened_at - 1,
-                problem: JsonProblem::DuplicateKey(key),
-            });
+            return Err(JsonError { at: opened_at - 1, problem: JsonProblem::DuplicateKey(key) });
         }
         self.sorted.clear();
         for member in members.iter() {
@@ -157,10 +139,8 @@ impl Scratch {
     fn string(&mut self, s: &mut Scanner<'_>) -> Result<usize, JsonError> {
         let Span { range, escaped } = s.string()?;
         if escaped {
-            let content = std::str::from_utf8(&s.bytes()[range.clone()]).map_err(|_| JsonError {
-                at: range.start,
-                problem: JsonProblem::Expected("UTF-8"),
-            })?;
+            let content = std::str::from_utf8(&s.bytes()[range.clone()])
+                .map_err(|_| JsonError { at: range.start, problem: JsonProblem::Expected("UTF-8") })?;
             self.quoted(&unescape(content, range.start)?);
         } else {
             // With its quotes: nothing in it needs an escape, or it would have had one.
@@ -201,16 +181,9 @@ impl Scratch {
             self.out.extend_from_slice(text);
             return Ok(());
         }
-        let value = std::str::from_utf8(text)
-            .ok()
-            .and_then(|t| t.parse::<f64>().ok())
-            .filter(|v| v.is_finite());
-        let value = value.ok_or(JsonError {
-            at: range.start,
-            problem: JsonProblem::NumberRange,
-        })?;
-        self.out
-            .extend_from_slice(ryu_js::Buffer::new().format_finite(value).as_bytes());
+        let value = std::str::from_utf8(text).ok().and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite());
+        let value = value.ok_or(JsonError { at: range.start, problem: JsonProblem::NumberRange })?;
+        self.out.extend_from_slice(ryu_js::Buffer::new().format_finite(value).as_bytes());
         Ok(())
     }
 }

@@ -45,18 +45,13 @@ const KNOWN: [&str; 12] = [
 
 /// Place of an attribute in [`KNOWN`].
 fn known(name: &str) -> Option<usize> {
-    KNOWN
-        .iter()
-        .position(|known| known.len() == name.len() && *known == name)
+    KNOWN.iter().position(|known| known.len() == name.len() && *known == name)
 }
 
 /// Decodes a record; the identity is only computed where it is asked for (else it is zero).
 pub(super) fn decode(bytes: &[u8], identify: bool) -> Result<(Record, Identity), DecodeError> {
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(DecodeError::TooLarge {
-            bytes: bytes.len(),
-            limit: MAX_RECORD_BYTES,
-        });
+        return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: MAX_RECORD_BYTES });
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|e| DecodeError::Syntax(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
@@ -65,11 +60,7 @@ pub(super) fn decode(bytes: &[u8], identify: bool) -> Result<(Record, Identity),
         scratch.out.extend_from_slice(&[0; 4]);
         let envelope = read(text, scratch)?;
         let record = envelope.into_record()?;
-        let identity = if identify {
-            identity(&record, scratch)
-        } else {
-            Identity { id: 0, data: 0 }
-        };
+        let identity = if identify { identity(&record, scratch) } else { Identity { id: 0, data: 0 } };
         Ok((record, identity))
     })
 }
@@ -92,10 +83,7 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
             }
             if unknown.len() == MAX_ATTRIBUTES - KNOWN.len() {
                 let problem = format!("is one attribute too many: a record has at most {MAX_ATTRIBUTES}");
-                return Err(DecodeError::Invalid {
-                    field: name.chars().take(80).collect(),
-                    problem,
-                });
+                return Err(DecodeError::Invalid { field: name.chars().take(80).collect(), problem });
             }
             unknown.push(name);
             s.skip()?;
@@ -112,10 +100,7 @@ fn read<'a>(text: &'a str, scratch: &mut Scratch) -> Result<Envelope<'a>, Decode
             "data_base64" => {
                 if s.peek() != Some(b'n') {
                     let problem = "is not accepted: a record's data is a JSON object, in `data`".into();
-                    return Err(DecodeError::Invalid {
-                        field: field.into(),
-                        problem,
-                    });
+                    return Err(DecodeError::Invalid { field: field.into(), problem });
                 }
                 s.literal()?;
             }
@@ -168,33 +153,18 @@ fn data<'a>(text: &'a str, s: &mut Scanner<'_>, scratch: &mut Scratch) -> Result
     let start = s.at();
     match scratch.value(s) {
         Ok(()) => Ok(Some(&text[start..s.at()])),
-        Err(
-            error @ JsonError {
-                problem: JsonProblem::Expected(_),
-                ..
-            },
-        ) => Err(error.into()),
-        Err(error) => Err(DecodeError::Invalid {
-            field: "data".into(),
-            problem: format!("cannot be read: {error}"),
-        }),
+        Err(error @ JsonError { problem: JsonProblem::Expected(_), .. }) => Err(error.into()),
+        Err(error) => Err(DecodeError::Invalid { field: "data".into(), problem: format!("cannot be read: {error}") }),
     }
 }
 
 fn string_at<'a>(text: &'a str, span: &Span) -> Result<Cow<'a, str>, JsonError> {
     let content = &text[span.range.clone()];
-    if span.escaped {
-        unescape(content, span.range.start).map(Cow::Owned)
-    } else {
-        Ok(Cow::Borrowed(content))
-    }
+    if span.escaped { unescape(content, span.range.start).map(Cow::Owned) } else { Ok(Cow::Borrowed(content)) }
 }
 
 fn twice(name: &str) -> DecodeError {
-    DecodeError::Invalid {
-        field: name.chars().take(80).collect(),
-        problem: "is given twice".into(),
-    }
+    DecodeError::Invalid { field: name.chars().take(80).collect(), problem: "is given twice".into() }
 }
 
 fn wrong_type(s: &Scanner<'_>, field: &str, expected: &'static str) -> DecodeError {
@@ -206,16 +176,10 @@ fn wrong_type(s: &Scanner<'_>, field: &str, expected: &'static str) -> DecodeErr
         Some(b'n') => "null",
         Some(b'-' | b'0'..=b'9') => "a number",
         _ => {
-            return DecodeError::from(JsonError {
-                at: s.at(),
-                problem: JsonProblem::Expected("a value"),
-            });
+            return DecodeError::from(JsonError { at: s.at(), problem: JsonProblem::Expected("a value") });
         }
     };
-    DecodeError::Invalid {
-        field: field.into(),
-        problem: format!("is {found}, expected {expected}"),
-    }
+    DecodeError::Invalid { field: field.into(), problem: format!("is {found}, expected {expected}") }
 }
 
 impl Envelope<'_> {
@@ -240,16 +204,7 @@ impl Envelope<'_> {
         if body.needs_event() && event.is_none() {
             return Err(missing("event"));
         }
-        Ok(Record {
-            id,
-            source,
-            tenant,
-            event,
-            subject,
-            time_ms,
-            backfill: self.backfill,
-            body,
-        })
+        Ok(Record { id, source, tenant, event, subject, time_ms, backfill: self.backfill, body })
     }
 }
 
@@ -259,10 +214,7 @@ fn missing(field: &str) -> DecodeError {
 
 fn unexpected(field: &str, found: &str, expected: &str) -> DecodeError {
     let found: String = found.chars().take(80).collect();
-    DecodeError::Invalid {
-        field: field.into(),
-        problem: format!("is {found:?}, expected {expected}"),
-    }
+    DecodeError::Invalid { field: field.into(), problem: format!("is {found:?}, expected {expected}") }
 }
 
 fn required(field: &str, value: Option<Cow<'_, str>>) -> Result<Id, DecodeError> {
@@ -273,20 +225,14 @@ fn optional(field: &str, value: Option<Cow<'_, str>>) -> Result<Option<Id>, Deco
     let Some(value) = value else { return Ok(None) };
     match id_problem(&value) {
         None => Ok(Some(Id::from(value.as_ref()))),
-        Some(problem) => Err(DecodeError::Invalid {
-            field: field.into(),
-            problem: problem.into(),
-        }),
+        Some(problem) => Err(DecodeError::Invalid { field: field.into(), problem: problem.into() }),
     }
 }
 
 fn time(text: &str) -> Result<i64, DecodeError> {
     let ms = parse_rfc3339_ms(text).map_err(|problem| {
         let text: String = text.chars().take(80).collect();
-        DecodeError::Invalid {
-            field: "time".into(),
-            problem: format!("is `{text}`, which {problem}"),
-        }
+        DecodeError::Invalid { field: "time".into(), problem: format!("is `{text}`, which {problem}") }
     })?;
     limits::time(&ms).map_err(|fault| fault.at("time").into_error())?;
     Ok(ms)
@@ -294,15 +240,8 @@ fn time(text: &str) -> Result<i64, DecodeError> {
 
 /// Whether a media type says JSON (CloudEvents JSON format, 3.1): `*/json` or `*/*+json`, with any parameters.
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    essence
-        .split_once('/')
-        .is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }
 
 /// Both hashes. `scratch.out` holds four bytes of room and the canonical data; see [`Identity`] for the layout.
@@ -323,8 +262,5 @@ fn identity(record: &Record, scratch: &mut Scratch) -> Identity {
     part(record.time_ms.map(i64::to_le_bytes).as_ref().map(|t| t.as_slice()));
     let hash = blake3::hash(out);
     let first = hash.as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes");
-    Identity {
-        id: Identity::hash_id(&record.tenant, &record.source, &record.id),
-        data: u64::from_le_bytes(*first),
-    }
+    Identity { id: Identity::hash_id(&record.tenant, &record.source, &record.id), data: u64::from_le_bytes(*first) }
 }

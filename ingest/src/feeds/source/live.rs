@@ -182,9 +182,7 @@ impl Follower {
                     let mut items = Vec::new();
                     splitter.push(&bytes, |item| items.push(item));
                     // Keep-alives are no reason to hurry back.
-                    told |= items
-                        .iter()
-                        .any(|i| !matches!(i, Item::Line(l) if l.trim_ascii().is_empty()));
+                    told |= items.iter().any(|i| !matches!(i, Item::Line(l) if l.trim_ascii().is_empty()));
                     for item in items {
                         if self.send.send(item).await.is_err() {
                             return Ended::NotWanted;

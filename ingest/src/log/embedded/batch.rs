@@ -57,13 +57,7 @@ impl Records {
             return Err(NotABatch);
         }
         let appended_at_ms = i64::from_le_bytes(payload[1..9].try_into().expect("eight bytes"));
-        Ok(Records {
-            payload,
-            at: HEADER_BYTES,
-            next: frame.first,
-            end: frame.next(),
-            appended_at_ms,
-        })
+        Ok(Records { payload, at: HEADER_BYTES, next: frame.first, end: frame.next(), appended_at_ms })
     }
 
     /// Leaves out records before `offset`.
@@ -87,11 +81,7 @@ impl Records {
             return Ok(None);
         };
         let (offset, from) = (self.next, self.at + LENGTHS_BYTES);
-        let entry = (
-            offset,
-            self.payload.slice(from..from + key),
-            self.payload.slice(from + key..from + key + value),
-        );
+        let entry = (offset, self.payload.slice(from..from + key), self.payload.slice(from + key..from + key + value));
         self.advance(key + value);
         Ok(Some(entry))
     }
@@ -104,10 +94,7 @@ impl Records {
         if left < LENGTHS_BYTES {
             return Err(NotABatch);
         }
-        let (key, value) = (
-            u32_at(&self.payload, self.at) as usize,
-            u32_at(&self.payload, self.at + 4) as usize,
-        );
+        let (key, value) = (u32_at(&self.payload, self.at) as usize, u32_at(&self.payload, self.at + 4) as usize);
         if left - LENGTHS_BYTES < key + value {
             return Err(NotABatch);
         }
@@ -131,19 +118,10 @@ mod tests {
         let mut payload = Vec::new();
         begin(&mut payload, 77);
         for (key, value) in [("a", "one"), ("", ""), ("c", "three")] {
-            let record = Produce {
-                topic: Topic::Usage,
-                key: key.into(),
-                partition: None,
-                value: value.into(),
-            };
+            let record = Produce { topic: Topic::Usage, key: key.into(), partition: None, value: value.into() };
             push(&mut payload, &record);
         }
-        let frame = |payload: &[u8]| Frame {
-            first: 5,
-            count: 3,
-            payload: Bytes::copy_from_slice(payload),
-        };
+        let frame = |payload: &[u8]| Frame { first: 5, count: 3, payload: Bytes::copy_from_slice(payload) };
         let mut records = Records::new(&frame(&payload)).unwrap();
         assert_eq!(records.appended_at_ms, 77);
         records.skip_to(6).unwrap();

@@ -23,9 +23,7 @@ const SYNC_THREADS: usize = 8;
 
 /// Milliseconds since 1970.
 pub(super) fn wall_clock_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as i64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
 /// Commits until the queue is closed and empty.
@@ -56,20 +54,11 @@ struct Part {
 
 fn commit(inner: &Inner, parts: &mut [Part], requests: Vec<Request>) {
     let now_ms = wall_clock_ms();
-    let bytes: usize = requests
-        .iter()
-        .flat_map(|r| &r.records)
-        .map(|(_, r)| batch::record_bytes(r))
-        .sum();
+    let bytes: usize = requests.iter().flat_map(|r| &r.records).map(|(_, r)| batch::record_bytes(r)).sum();
     match is_full(&inner.dir, inner.options.reserve, bytes as u64) {
         Ok(false) => {}
         Ok(true) => {
-            return refuse(
-                requests,
-                &LogError::Full {
-                    path: inner.dir.clone(),
-                },
-            );
+            return refuse(requests, &LogError::Full { path: inner.dir.clone() });
         }
         Err(error) => return refuse(requests, &error),
     }
@@ -78,29 +67,17 @@ fn commit(inner: &Inner, parts: &mut [Part], requests: Vec<Request>) {
         let one = |(at, record): &(usize, Produce)| {
             let partition = &inner.partitions[*at];
             let offset = parts[*at].push(partition, record, now_ms);
-            Position {
-                topic: partition.topic,
-                offset,
-                partition: partition.partition,
-            }
+            Position { topic: partition.topic, offset, partition: partition.partition }
         };
         answers.push(request.records.iter().map(one).collect());
     }
     for (part, partition) in parts.iter_mut().zip(&inner.partitions).filter(|(p, _)| p.touched) {
         part.write(partition);
     }
-    let threads = if inner.options.sync == SyncMode::Fsync {
-        SYNC_THREADS
-    } else {
-        1
-    };
+    let threads = if inner.options.sync == SyncMode::Fsync { SYNC_THREADS } else { 1 };
     sync_all(parts, &inner.partitions, threads);
     for (request, positions) in requests.into_iter().zip(answers) {
-        let lost = request
-            .records
-            .iter()
-            .zip(&positions)
-            .find(|((at, _), p)| p.offset >= parts[*at].safe);
+        let lost = request.records.iter().zip(&positions).find(|((at, _), p)| p.offset >= parts[*at].safe);
         let answer = match lost {
             None => Ok(positions),
             Some(((at, _), _)) => Err(parts[*at].error.as_ref().map_or(LogError::Closed, same_error)),
@@ -125,17 +102,12 @@ fn sync_all(parts: &mut [Part], partitions: &[Arc<Partition>], threads: usize) {
             for share in theirs.chunks_mut(theirs.len().div_ceil(others)) {
                 let work = || share.iter_mut().for_each(|(part, partition)| part.sync(partition));
                 // When there is no thread to be had, this one does it below.
-                let _ = std::thread::Builder::new()
-                    .name("log-sync".into())
-                    .spawn_scoped(scope, work);
+                let _ = std::thread::Builder::new().name("log-sync".into()).spawn_scoped(scope, work);
             }
             own.iter_mut().for_each(|(part, partition)| part.sync(partition));
         });
     }
-    touched
-        .iter_mut()
-        .filter(|(part, _)| !part.synced)
-        .for_each(|(part, partition)| part.sync(partition));
+    touched.iter_mut().filter(|(part, _)| !part.synced).for_each(|(part, partition)| part.sync(partition));
 }
 
 impl Part {
@@ -218,19 +190,11 @@ fn same_error(error: &LogError) -> LogError {
                 Some(code) => std::io::Error::from_raw_os_error(code),
                 None => std::io::Error::new(source.kind(), source.to_string()),
             };
-            LogError::Io {
-                doing,
-                path: path.clone(),
-                source,
-            }
+            LogError::Io { doing, path: path.clone(), source }
         }
         LogError::Full { path } => LogError::Full { path: path.clone() },
         LogError::Poisoned { path } => LogError::Poisoned { path: path.clone() },
-        LogError::Damaged { path, at, what } => LogError::Damaged {
-            path: path.clone(),
-            at: *at,
-            what: what.clone(),
-        },
+        LogError::Damaged { path, at, what } => LogError::Damaged { path: path.clone(), at: *at, what: what.clone() },
         _ => LogError::Closed,
     }
 }

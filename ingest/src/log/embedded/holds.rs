@@ -57,19 +57,8 @@ impl Holds {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), false),
             Err(e) => return Err(disk::failed("read", &path, e)),
         };
-        let state = State {
-            holders,
-            unsaved: !found,
-            unsaved_new: false,
-        };
-        Ok((
-            Holds {
-                path,
-                sync,
-                state: Mutex::new(state),
-            },
-            found,
-        ))
+        let state = State { holders, unsaved: !found, unsaved_new: false };
+        Ok((Holds { path, sync, state: Mutex::new(state) }, found))
     }
 
     /// Sets bounds of a holder; those of other partitions stay. No bounds: the holder needs nothing any more.
@@ -80,28 +69,15 @@ impl Holds {
             return Ok(());
         }
         let held = state.holders.entry(holder.into()).or_default();
-        let is_new = bounds
-            .iter()
-            .filter(|b| held.insert((b.topic, b.partition), b.offset).is_none())
-            .count()
-            > 0;
+        let is_new = bounds.iter().filter(|b| held.insert((b.topic, b.partition), b.offset).is_none()).count() > 0;
         state.unsaved = true;
         state.unsaved_new |= is_new;
-        if state.unsaved_new {
-            self.write(&mut state)
-        } else {
-            Ok(())
-        }
+        if state.unsaved_new { self.write(&mut state) } else { Ok(()) }
     }
 
     /// The lowest bound on a partition.
     pub fn lowest(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.state
-            .lock()
-            .holders
-            .values()
-            .filter_map(|b| b.get(&(topic, partition)).copied())
-            .min()
+        self.state.lock().holders.values().filter_map(|b| b.get(&(topic, partition)).copied()).min()
     }
 
     /// The bounds of one holder.
@@ -112,11 +88,7 @@ impl Holds {
     /// Makes sure that the file knows every holder and every partition of it, should `set` have failed to write it.
     pub fn save_new(&self) -> Result<(), LogError> {
         let mut state = self.state.lock();
-        if state.unsaved_new {
-            self.write(&mut state)
-        } else {
-            Ok(())
-        }
+        if state.unsaved_new { self.write(&mut state) } else { Ok(()) }
     }
 
     /// Brings the file up to date.
@@ -126,22 +98,9 @@ impl Holds {
     }
 
     fn write(&self, state: &mut State) -> Result<(), LogError> {
-        let list = |bounds: &Bounds| {
-            bounds
-                .iter()
-                .map(|((t, p), o)| (t.name().to_string(), *p, *o))
-                .collect()
-        };
-        let holders = state
-            .holders
-            .iter()
-            .map(|(holder, bounds)| (holder.clone(), list(bounds)))
-            .collect();
-        let bytes = serde_json::to_vec_pretty(&HoldsFile {
-            format: FORMAT,
-            holders,
-        })
-        .expect("plain data");
+        let list = |bounds: &Bounds| bounds.iter().map(|((t, p), o)| (t.name().to_string(), *p, *o)).collect();
+        let holders = state.holders.iter().map(|(holder, bounds)| (holder.clone(), list(bounds))).collect();
+        let bytes = serde_json::to_vec_pretty(&HoldsFile { format: FORMAT, holders }).expect("plain data");
         disk::replace_file(&self.path, &bytes, self.sync)?;
         (state.unsaved, state.unsaved_new) = (false, false);
         Ok(())
@@ -153,22 +112,12 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Option<BTreeMap<String, Bounds>>,
         return Ok(None);
     };
     if file.format > FORMAT {
-        return Err(LogError::TooNew {
-            path: path.into(),
-            found: file.format,
-            known: FORMAT,
-        });
+        return Err(LogError::TooNew { path: path.into(), found: file.format, known: FORMAT });
     }
     let bounds = |list: Vec<(String, u32, u64)>| -> Option<Bounds> {
-        list.into_iter()
-            .map(|(topic, p, o)| Some(((Topic::from_name(&topic)?, p), o)))
-            .collect()
+        list.into_iter().map(|(topic, p, o)| Some(((Topic::from_name(&topic)?, p), o))).collect()
     };
-    Ok(file
-        .holders
-        .into_iter()
-        .map(|(holder, list)| Some((holder, bounds(list)?)))
-        .collect())
+    Ok(file.holders.into_iter().map(|(holder, list)| Some((holder, bounds(list)?))).collect())
 }
 
 #[cfg(test)]
@@ -176,11 +125,7 @@ mod tests {
     use super::*;
 
     fn bound(partition: u32, offset: u64) -> Bound {
-        Bound {
-            topic: Topic::Usage,
-            partition,
-            offset,
-        }
+        Bound { topic: Topic::Usage, partition, offset }
     }
 
     #[test]
@@ -192,24 +137,14 @@ mod tests {
         holds.set("b", &[bound(0, 3)]).unwrap();
         assert_eq!(holds.lowest(Topic::Usage, 0), Some(3));
         holds.set("b", &[bound(0, 8)]).unwrap();
-        assert_eq!(
-            (holds.lowest(Topic::Usage, 0), holds.lowest(Topic::Usage, 1)),
-            (Some(5), Some(9))
-        );
+        assert_eq!((holds.lowest(Topic::Usage, 0), holds.lowest(Topic::Usage, 1)), (Some(5), Some(9)));
         let (holds, found) = Holds::open(dir.path(), true).unwrap();
         assert!(found);
-        assert_eq!(
-            holds.lowest(Topic::Usage, 0),
-            Some(3),
-            "an older bound, which holds more"
-        );
+        assert_eq!(holds.lowest(Topic::Usage, 0), Some(3), "an older bound, which holds more");
         holds.set("b", &[]).unwrap();
         holds.save().unwrap();
         let (holds, _) = Holds::open(dir.path(), true).unwrap();
-        assert_eq!(
-            (holds.lowest(Topic::Usage, 0), holds.lowest(Topic::Labs, 0)),
-            (Some(5), None)
-        );
+        assert_eq!((holds.lowest(Topic::Usage, 0), holds.lowest(Topic::Labs, 0)), (Some(5), None));
     }
 
     #[test]
@@ -218,9 +153,6 @@ mod tests {
         std::fs::write(dir.path().join("holds.json"), b"{").unwrap();
         assert!(!Holds::open(dir.path(), true).unwrap().1);
         std::fs::write(dir.path().join("holds.json"), br#"{"format":2,"holders":{}}"#).unwrap();
-        assert!(matches!(
-            Holds::open(dir.path(), true),
-            Err(LogError::TooNew { found: 2, .. })
-        ));
+        assert!(matches!(Holds::open(dir.path(), true), Err(LogError::TooNew { found: 2, .. })));
     }
 }

@@ -57,19 +57,13 @@ pub struct EmbeddedOptions {
 impl Default for EmbeddedOptions {
     fn default() -> Self {
         // The epochs topic only serves restarts; its newest markers are held.
-        let epochs = Retention {
-            age: None,
-            bytes: Some(16 << 20),
-        };
+        let epochs = Retention { age: None, bytes: Some(16 << 20) };
         EmbeddedOptions {
             partitions: BTreeMap::new(),
             segment_bytes: 64 << 20,
             retention: BTreeMap::from([(Topic::Epochs, epochs)]),
             retention_every: Duration::from_secs(60),
-            reserve: Reserve {
-                percent: 5,
-                bytes: 256 << 20,
-            },
+            reserve: Reserve { percent: 5, bytes: 256 << 20 },
             sync: SyncMode::Fsync,
             queue_bytes: 32 << 20,
         }
@@ -89,43 +83,26 @@ pub(super) fn partitions_of(dir: &Path, options: &EmbeddedOptions) -> Result<Vec
     let path = dir.join("topics.json");
     let stored = match std::fs::read(&path) {
         Ok(bytes) => {
-            let damaged = |e: serde_json::Error| LogError::Damaged {
-                path: path.clone(),
-                at: 0,
-                what: e.to_string(),
-            };
+            let damaged = |e: serde_json::Error| LogError::Damaged { path: path.clone(), at: 0, what: e.to_string() };
             let file: TopicsFile = serde_json::from_slice(&bytes).map_err(damaged)?;
             if file.format > FORMAT {
-                return Err(LogError::TooNew {
-                    path,
-                    found: file.format,
-                    known: FORMAT,
-                });
+                return Err(LogError::TooNew { path, found: file.format, known: FORMAT });
             }
             file.partitions
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
         Err(e) => return Err(disk::failed("read", &path, e)),
     };
-    let one = |topic: Topic| match (
-        stored.get(topic.name()).copied(),
-        options.partitions.get(&topic).copied(),
-    ) {
-        (Some(stored), Some(configured)) if stored != configured => Err(LogError::Partitions {
-            topic,
-            stored,
-            configured,
-        }),
+    let one = |topic: Topic| match (stored.get(topic.name()).copied(), options.partitions.get(&topic).copied()) {
+        (Some(stored), Some(configured)) if stored != configured => {
+            Err(LogError::Partitions { topic, stored, configured })
+        }
         (Some(stored), _) => Ok((topic, stored, true)),
         (None, configured) => Ok((topic, configured.unwrap_or_else(|| default_partitions(topic)), false)),
     };
     let all: Vec<_> = Topic::ALL.into_iter().map(one).collect::<Result<_, _>>()?;
     if let Some((topic, ..)) = all.iter().find(|(_, n, _)| *n == 0) {
-        return Err(LogError::NoPartition {
-            topic: *topic,
-            partition: 0,
-            partitions: 0,
-        });
+        return Err(LogError::NoPartition { topic: *topic, partition: 0, partitions: 0 });
     }
     Ok(all)
 }
@@ -136,11 +113,7 @@ pub(super) fn fix_partitions(dir: &Path, sync: SyncMode, all: &[(Topic, u32, boo
         return Ok(());
     }
     let partitions = all.iter().map(|(topic, n, _)| (topic.name().to_string(), *n)).collect();
-    let bytes = serde_json::to_vec_pretty(&TopicsFile {
-        format: FORMAT,
-        partitions,
-    })
-    .expect("plain data");
+    let bytes = serde_json::to_vec_pretty(&TopicsFile { format: FORMAT, partitions }).expect("plain data");
     disk::replace_file(&dir.join("topics.json"), &bytes, sync == SyncMode::Fsync)
 }
 

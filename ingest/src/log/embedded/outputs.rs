@@ -27,10 +27,7 @@ use crate::log::{Bound, Entry, Limit, LogError, OutputEpoch, Outputs, Produce};
 
 /// Records are appended in pieces of about this size.
 const PIECE_BYTES: usize = 8 << 20;
-const SCAN: Limit = Limit {
-    records: 4096,
-    bytes: 1 << 20,
-};
+const SCAN: Limit = Limit { records: 4096, bytes: 1 << 20 };
 /// Where the last whole epoch is noted.
 const WHOLE: (Topic, u32) = (Topic::Epochs, 0);
 
@@ -70,13 +67,7 @@ impl EmbeddedOutputs {
     pub fn new(inner: Arc<Inner>, pipeline: &str) -> EmbeddedOutputs {
         let writers = inner.writers.lock().entry(pipeline.into()).or_default().clone();
         let number = writers.newest.fetch_add(1, Ordering::AcqRel) + 1;
-        EmbeddedOutputs {
-            inner,
-            pipeline: pipeline.into(),
-            writers,
-            number,
-            state: None,
-        }
+        EmbeddedOutputs { inner, pipeline: pipeline.into(), writers, number, state: None }
     }
 
     fn holder(&self) -> String {
@@ -87,9 +78,7 @@ impl EmbeddedOutputs {
         if self.writers.newest.load(Ordering::Acquire) == self.number {
             Ok(())
         } else {
-            Err(LogError::Fenced {
-                pipeline: self.pipeline.clone(),
-            })
+            Err(LogError::Fenced { pipeline: self.pipeline.clone() })
         }
     }
 
@@ -100,11 +89,7 @@ impl EmbeddedOutputs {
         let mut places = BTreeMap::new();
         for (at, from) in held {
             let found = newest.get(&at);
-            let place = Place {
-                closed: found.map(|m| m.0),
-                held: found.map_or(from, |m| m.1),
-                unfinished: true,
-            };
+            let place = Place { closed: found.map(|m| m.0), held: found.map_or(from, |m| m.1), unfinished: true };
             places.insert(at, place);
         }
         let last = places.get(&WHOLE).and_then(|p: &Place| p.closed);
@@ -156,17 +141,10 @@ impl EmbeddedOutputs {
         if place.closed.is_some_and(|closed| closed >= epoch.epoch) {
             return Ok(());
         }
-        let there = if place.unfinished {
-            self.already_there(at, place.held, records)?
-        } else {
-            0
-        };
+        let there = if place.unfinished { self.already_there(at, place.held, records)? } else { 0 };
         place.unfinished = false;
         place.closed = Some(epoch.epoch);
-        piece.extend(records[there..].iter().map(|r| Produce {
-            partition: Some(at.1),
-            ..(*r).clone()
-        }));
+        piece.extend(records[there..].iter().map(|r| Produce { partition: Some(at.1), ..(*r).clone() }));
         piece.push(marker(&self.pipeline, epoch, at, records.len() as u64));
         Ok(())
     }
@@ -177,22 +155,8 @@ impl EmbeddedOutputs {
             return Ok(());
         }
         let end = self.inner.partition(at.0, at.1)?.range().1;
-        self.inner.holds.set(
-            &self.holder(),
-            &[Bound {
-                topic: at.0,
-                partition: at.1,
-                offset: end,
-            }],
-        )?;
-        state.places.insert(
-            at,
-            Place {
-                closed: None,
-                held: end,
-                unfinished: false,
-            },
-        );
+        self.inner.holds.set(&self.holder(), &[Bound { topic: at.0, partition: at.1, offset: end }])?;
+        state.places.insert(at, Place { closed: None, held: end, unfinished: false });
         Ok(())
     }
 
@@ -200,10 +164,7 @@ impl EmbeddedOutputs {
     fn already_there(&self, at: (Topic, u32), from: u64, records: &[&Produce]) -> Result<usize, LogError> {
         let mut there = 0;
         for_each(&self.inner, at, from, |entry| {
-            if records
-                .get(there)
-                .is_some_and(|r| r.value == entry.value && r.key == entry.key)
-            {
+            if records.get(there).is_some_and(|r| r.value == entry.value && r.key == entry.key) {
                 there += 1;
             }
         })?;
@@ -216,28 +177,15 @@ impl EmbeddedOutputs {
         if !piece.is_empty() {
             for position in self.inner.append_and_wait(piece)? {
                 // The last record in each partition is a marker.
-                let place = state
-                    .places
-                    .get_mut(&(position.topic, position.partition))
-                    .expect("held before written");
+                let place = state.places.get_mut(&(position.topic, position.partition)).expect("held before written");
                 place.held = position.offset;
-                held.push(Bound {
-                    topic: position.topic,
-                    partition: position.partition,
-                    offset: position.offset,
-                });
+                held.push(Bound { topic: position.topic, partition: position.partition, offset: position.offset });
             }
         }
         self.hold_first(state, WHOLE)?;
-        let positions = self
-            .inner
-            .append_and_wait(vec![marker(&self.pipeline, epoch, WHOLE, 0)])?;
+        let positions = self.inner.append_and_wait(vec![marker(&self.pipeline, epoch, WHOLE, 0)])?;
         let (topic, partition) = WHOLE;
-        held.extend(positions.iter().map(|p| Bound {
-            topic,
-            partition,
-            offset: p.offset,
-        }));
+        held.extend(positions.iter().map(|p| Bound { topic, partition, offset: p.offset }));
         state.last = Some(epoch.epoch);
         self.inner.holds.set(&self.holder(), &held)
     }
@@ -287,18 +235,9 @@ fn marker(pipeline: &str, epoch: &OutputEpoch, at: (Topic, u32), records: u64) -
         subject: None,
         time_ms: Some(epoch.now_ms),
         backfill: false,
-        body: Body::EpochClosed(EpochClosed {
-            pipeline: pipeline.into(),
-            epoch: epoch.epoch,
-            records,
-        }),
+        body: Body::EpochClosed(EpochClosed { pipeline: pipeline.into(), epoch: epoch.epoch, records }),
     };
-    Produce {
-        topic: at.0,
-        key: marker_key(pipeline),
-        partition: Some(at.1),
-        value: codec::encode(&record).into(),
-    }
+    Produce { topic: at.0, key: marker_key(pipeline), partition: Some(at.1), value: codec::encode(&record).into() }
 }
 
 /// The epoch, when this is a marker, and whose.
@@ -346,11 +285,7 @@ pub(super) fn hold_anew(inner: &Inner) -> Result<(), LogError> {
         })?;
     }
     for (pipeline, bounds) in found {
-        let list = |((topic, partition), offset)| Bound {
-            topic,
-            partition,
-            offset,
-        };
+        let list = |((topic, partition), offset)| Bound { topic, partition, offset };
         let bounds: Vec<Bound> = bounds.into_iter().map(list).collect();
         inner.holds.set(&format!("outputs:{pipeline}"), &bounds)?;
     }

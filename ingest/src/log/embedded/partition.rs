@@ -35,16 +35,7 @@ impl Partition {
         }
         let (segments, repair) = Segments::open(&dir, options)?;
         let reader = segments.reader();
-        Ok((
-            Partition {
-                topic,
-                partition,
-                dir,
-                reader,
-                segments: Mutex::new(Some(segments)),
-            },
-            repair,
-        ))
+        Ok((Partition { topic, partition, dir, reader, segments: Mutex::new(Some(segments)) }, repair))
     }
 
     /// First offset that is kept, and the first that is not durable.
@@ -57,31 +48,17 @@ impl Partition {
         let (first, next) = self.range();
         let (topic, partition, wanted) = (self.topic, self.partition, offset);
         if offset < first {
-            return Err(LogError::Gone {
-                topic,
-                partition,
-                wanted,
-                first,
-            });
+            return Err(LogError::Gone { topic, partition, wanted, first });
         }
         if offset > next {
-            return Err(LogError::Beyond {
-                topic,
-                partition,
-                wanted,
-                next,
-            });
+            return Err(LogError::Beyond { topic, partition, wanted, next });
         }
         Ok(())
     }
 
     fn not_a_batch(&self, first: u64) -> LogError {
         let what = format!("the frame of offset {first} does not hold records");
-        LogError::Damaged {
-            path: self.dir.clone(),
-            at: 0,
-            what,
-        }
+        LogError::Damaged { path: self.dir.clone(), at: 0, what }
     }
 }
 
@@ -95,11 +72,7 @@ pub(super) struct Room {
 
 impl Room {
     pub fn new(limit: Limit) -> Room {
-        Room {
-            records: limit.records.max(1),
-            bytes: limit.bytes,
-            empty: true,
-        }
+        Room { records: limit.records.max(1), bytes: limit.bytes, empty: true }
     }
 
     pub fn is_over(&self) -> bool {
@@ -117,10 +90,7 @@ impl Room {
     }
 
     fn limit(&self) -> Limit {
-        Limit {
-            records: self.records,
-            bytes: self.bytes,
-        }
+        Limit { records: self.records, bytes: self.bytes }
     }
 }
 
@@ -135,12 +105,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     pub fn new(partition: &Partition, from: u64) -> Cursor {
-        Cursor {
-            reader: partition.reader.clone(),
-            next: from,
-            frames: VecDeque::new(),
-            current: None,
-        }
+        Cursor { reader: partition.reader.clone(), next: from, frames: VecDeque::new(), current: None }
     }
 
     /// Adds records to `entries` while there is room. Returns whether it ended for want of room.
@@ -157,17 +122,8 @@ impl Cursor {
                     let Some((offset, key, value)) = records.pop().map_err(bad)? else {
                         break;
                     };
-                    let position = Position {
-                        topic,
-                        offset,
-                        partition: number,
-                    };
-                    entries.push(Entry {
-                        position,
-                        key,
-                        value,
-                        appended_at_ms: records.appended_at_ms,
-                    });
+                    let position = Position { topic, offset, partition: number };
+                    entries.push(Entry { position, key, value, appended_at_ms: records.appended_at_ms });
                     self.next = offset + 1;
                 }
                 self.current = None;
@@ -195,12 +151,7 @@ impl Cursor {
         partition.check_bound(self.next)?;
         let (topic, number) = (partition.topic, partition.partition);
         self.reader.read_from(self.next, limit).map_err(|e| match e {
-            LogError::Dropped { wanted, first, .. } => LogError::Gone {
-                topic,
-                partition: number,
-                wanted,
-                first,
-            },
+            LogError::Dropped { wanted, first, .. } => LogError::Gone { topic, partition: number, wanted, first },
             other => other,
         })
     }

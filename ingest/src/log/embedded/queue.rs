@@ -59,26 +59,13 @@ impl Queue {
         if let Ok(room) = self.room.clone().try_acquire_many_owned(bytes)
             && let Some((records, answer)) = waiting.take()
         {
-            refused = !self.put(Request {
-                records,
-                answer,
-                _room: room,
-            });
+            refused = !self.put(Request { records, answer, _room: room });
         }
         let queue = self.clone();
         async move {
             if let Some((records, answer)) = waiting {
-                let room = queue
-                    .room
-                    .clone()
-                    .acquire_many_owned(bytes)
-                    .await
-                    .map_err(|_| LogError::Closed)?;
-                refused = !queue.put(Request {
-                    records,
-                    answer,
-                    _room: room,
-                });
+                let room = queue.room.clone().acquire_many_owned(bytes).await.map_err(|_| LogError::Closed)?;
+                refused = !queue.put(Request { records, answer, _room: room });
             }
             if refused {
                 return Err(LogError::Closed);

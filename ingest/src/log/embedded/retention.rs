@@ -82,8 +82,5 @@ fn droppable(partition: &Partition, policy: &Retention, now_ms: i64) -> Result<u
 /// When the record at `offset` came: at or after all records before it.
 fn appended_at_ms(partition: &Partition, offset: u64) -> Result<Option<i64>, LogError> {
     let frames = partition.reader.read_from(offset, Limit { records: 1, bytes: 1 })?;
-    Ok(frames
-        .first()
-        .and_then(|f| Records::new(f).ok())
-        .map(|r| r.appended_at_ms))
+    Ok(frames.first().and_then(|f| Records::new(f).ok()).map(|r| r.appended_at_ms))
 }

@@ -24,11 +24,7 @@ impl EmbeddedTail {
             let cursor = Cursor::new(&partition, bound.offset);
             assignments.push((partition, cursor));
         }
-        Ok(EmbeddedTail {
-            inner,
-            assignments,
-            woken: Arc::default(),
-        })
+        Ok(EmbeddedTail { inner, assignments, woken: Arc::default() })
     }
 
     fn collect(&mut self, limit: Limit) -> Result<Vec<Entry>, LogError> {

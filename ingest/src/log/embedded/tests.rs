@@ -11,28 +11,17 @@ use super::*;
 use crate::log::OutputEpoch;
 use crate::segment::disk::faults::{self, Fault};
 
-const ALL: Limit = Limit {
-    records: usize::MAX,
-    bytes: usize::MAX,
-};
+const ALL: Limit = Limit { records: usize::MAX, bytes: usize::MAX };
 
 fn open(dir: &Path, change: impl FnOnce(&mut EmbeddedOptions)) -> EmbeddedLog {
-    let mut options = EmbeddedOptions {
-        reserve: Reserve::NONE,
-        ..EmbeddedOptions::default()
-    };
+    let mut options = EmbeddedOptions { reserve: Reserve::NONE, ..EmbeddedOptions::default() };
     change(&mut options);
     EmbeddedLog::open(dir, options).unwrap()
 }
 
 fn usage(partition: u32, value: &str) -> Produce {
     let value = Bytes::copy_from_slice(value.as_bytes());
-    Produce {
-        topic: Topic::Usage,
-        key: "t/k".into(),
-        partition: Some(partition),
-        value,
-    }
+    Produce { topic: Topic::Usage, key: "t/k".into(), partition: Some(partition), value }
 }
 
 fn append(log: &EmbeddedLog, records: Vec<Produce>) -> Result<Vec<u64>, LogError> {
@@ -41,19 +30,13 @@ fn append(log: &EmbeddedLog, records: Vec<Produce>) -> Result<Vec<u64>, LogError
 
 fn values(log: &EmbeddedLog, topic: Topic, partition: u32) -> Vec<String> {
     let entries = log.read(topic, partition, 0, ALL).unwrap();
-    entries
-        .iter()
-        .map(|e| String::from_utf8_lossy(&e.value).into_owned())
-        .collect()
+    entries.iter().map(|e| String::from_utf8_lossy(&e.value).into_owned()).collect()
 }
 
 #[test]
 fn a_nearly_full_disk_refuses_appends_until_space_is_back() {
     let dir = tempfile::tempdir().unwrap();
-    let reserve = Reserve {
-        percent: 5,
-        bytes: 1_000,
-    };
+    let reserve = Reserve { percent: 5, bytes: 1_000 };
     let log = open(dir.path(), |o| o.reserve = reserve);
     faults::set(dir.path(), Some(Fault::Free(60_000, 1_000_000)));
     append(&log, vec![usage(0, "a")]).unwrap();
@@ -62,13 +45,7 @@ fn a_nearly_full_disk_refuses_appends_until_space_is_back() {
         assert!(matches!(append(&log, vec![usage(0, "refused")]), Err(LogError::Full { path }) if path == dir.path()));
     }
     assert_eq!(values(&log, Topic::Usage, 0), ["a"], "reads go on");
-    let mut tail = log
-        .tail(vec![Bound {
-            topic: Topic::Usage,
-            partition: 0,
-            offset: 0,
-        }])
-        .unwrap();
+    let mut tail = log.tail(vec![Bound { topic: Topic::Usage, partition: 0, offset: 0 }]).unwrap();
     assert_eq!(tail.poll(ALL, Duration::ZERO).unwrap().len(), 1);
     faults::set(dir.path(), Some(Fault::Free(0, 0)));
     append(&log, vec![usage(0, "b")]).unwrap();
@@ -87,11 +64,7 @@ fn a_full_disk_fails_what_it_must_and_nothing_else() {
     for _ in 0..2 {
         assert!(matches!(append(&log, vec![usage(0, "x")]), Err(LogError::Full { path }) if path == first));
     }
-    assert_eq!(
-        append(&log, vec![usage(1, "b")]).unwrap(),
-        [1],
-        "the other partition has space"
-    );
+    assert_eq!(append(&log, vec![usage(1, "b")]).unwrap(), [1], "the other partition has space");
     faults::set(&first, None);
     assert_eq!(append(&log, vec![usage(0, "b")]).unwrap(), [1]);
     drop(log);
@@ -110,24 +83,14 @@ fn a_failed_fsync_ends_appends_to_that_partition_only() {
     append(&log, vec![usage(0, "a")]).unwrap();
     let first = dir.path().join("gravity.usage.v1/0");
     faults::set(&first, Some(Fault::Sync));
-    assert!(matches!(
-        append(&log, vec![usage(0, "doubtful"), usage(1, "b")]),
-        Err(LogError::Io { .. })
-    ));
+    assert!(matches!(append(&log, vec![usage(0, "doubtful"), usage(1, "b")]), Err(LogError::Io { .. })));
     faults::set(&first, None);
-    assert!(matches!(
-        append(&log, vec![usage(0, "x")]),
-        Err(LogError::Poisoned { .. })
-    ));
+    assert!(matches!(append(&log, vec![usage(0, "x")]), Err(LogError::Poisoned { .. })));
     assert_eq!(append(&log, vec![usage(1, "c")]).unwrap(), [1]);
     assert_eq!(values(&log, Topic::Usage, 0), ["a"], "what is not durable is not read");
     drop(log);
     let log = open(dir.path(), |_| {});
-    assert_eq!(
-        values(&log, Topic::Usage, 0),
-        ["a", "doubtful"],
-        "never acknowledged, and there as a whole"
-    );
+    assert_eq!(values(&log, Topic::Usage, 0), ["a", "doubtful"], "never acknowledged, and there as a whole");
     assert_eq!(append(&log, vec![usage(0, "d")]).unwrap(), [2]);
 }
 
@@ -136,27 +99,13 @@ fn outputs_that_found_no_space_are_completed_later() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), |_| {});
     let epoch = |number: u64| {
-        let record = |topic, partition: u32| Produce {
-            topic,
-            ..usage(partition, &format!("e{number}"))
-        };
-        let records = [Topic::Scores, Topic::BoardsJury]
-            .map(|t| [record(t, 0), record(t, 1)])
-            .concat();
-        OutputEpoch {
-            epoch: number,
-            now_ms: 0,
-            bound: Vec::new(),
-            records,
-        }
+        let record = |topic, partition: u32| Produce { topic, ..usage(partition, &format!("e{number}")) };
+        let records = [Topic::Scores, Topic::BoardsJury].map(|t| [record(t, 0), record(t, 1)]).concat();
+        OutputEpoch { epoch: number, now_ms: 0, bound: Vec::new(), records }
     };
     let mut outputs = log.outputs("boards").unwrap();
     outputs.publish(&[epoch(1)]).unwrap();
-    for (number, place) in [
-        (2, "gravity.scores.v1/1"),
-        (3, "gravity.boards.jury.v1/0"),
-        (4, "gravity.epochs.v1/0"),
-    ] {
+    for (number, place) in [(2, "gravity.scores.v1/1"), (3, "gravity.boards.jury.v1/0"), (4, "gravity.epochs.v1/0")] {
         let place = dir.path().join(place);
         faults::set(&place, Some(Fault::NoSpaceAfter(7)));
         assert!(matches!(outputs.publish(&[epoch(number)]), Err(LogError::Full { .. })));
@@ -165,12 +114,7 @@ fn outputs_that_found_no_space_are_completed_later() {
         outputs.publish(&[epoch(number)]).unwrap();
         assert_eq!(outputs.last_epoch().unwrap(), Some(number));
     }
-    for (topic, partition) in [
-        (Topic::Scores, 0),
-        (Topic::Scores, 1),
-        (Topic::BoardsJury, 0),
-        (Topic::BoardsJury, 1),
-    ] {
+    for (topic, partition) in [(Topic::Scores, 0), (Topic::Scores, 1), (Topic::BoardsJury, 0), (Topic::BoardsJury, 1)] {
         let values = values(&log, topic, partition);
         assert_eq!(values.len(), 8, "four records, four markers: {values:?}");
         assert!((0..4).all(|i| values[2 * i] == format!("e{}", i + 1)));
@@ -181,16 +125,8 @@ fn outputs_that_found_no_space_are_completed_later() {
 fn a_place_to_be_held_is_saved_before_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), |_| {});
-    let record = Produce {
-        topic: Topic::Alerts,
-        ..usage(0, "x")
-    };
-    let epoch = OutputEpoch {
-        epoch: 1,
-        now_ms: 0,
-        bound: Vec::new(),
-        records: vec![record],
-    };
+    let record = Produce { topic: Topic::Alerts, ..usage(0, "x") };
+    let epoch = OutputEpoch { epoch: 1, now_ms: 0, bound: Vec::new(), records: vec![record] };
     let mut outputs = log.outputs("burn").unwrap();
     faults::set(&dir.path().join("holds.json.tmp"), Some(Fault::Sync));
     for _ in 0..2 {
@@ -223,11 +159,7 @@ fn appends_wait_while_the_queue_is_full() {
     }
     assert_eq!(block_on(small).unwrap()[0].offset, 5);
     let large = "x".repeat(5_000);
-    assert_eq!(
-        append(&log, vec![usage(0, &large)]).unwrap(),
-        [6],
-        "larger than the queue: alone"
-    );
+    assert_eq!(append(&log, vec![usage(0, &large)]).unwrap(), [6], "larger than the queue: alone");
 }
 
 #[test]
@@ -238,17 +170,9 @@ fn close_answers_everyone() {
     let accepted = log.append(vec![usage(0, &"x".repeat(80))]);
     let mut waiting = log.append(vec![usage(0, &"x".repeat(80))]);
     assert!(poll(&mut waiting).is_pending());
-    let mut tail = log.tail(vec![Bound {
-        topic: Topic::Usage,
-        partition: 0,
-        offset: 1,
-    }]);
+    let mut tail = log.tail(vec![Bound { topic: Topic::Usage, partition: 0, offset: 1 }]);
     assert!(matches!(tail, Err(LogError::Beyond { wanted: 1, next: 0, .. })));
-    tail = log.tail(vec![Bound {
-        topic: Topic::Usage,
-        partition: 1,
-        offset: 0,
-    }]);
+    tail = log.tail(vec![Bound { topic: Topic::Usage, partition: 1, offset: 0 }]);
     let mut tail = tail.unwrap();
     std::thread::scope(|scope| {
         let follower = scope.spawn(move || tail.poll(ALL, Duration::from_secs(600)));

@@ -107,20 +107,12 @@ fn submission_fact(s: Submission) -> Fact {
         (None, None) => When::Unknown,
     };
     let (team, problem) = (s.event.hash_of(&s.team), IdHash::from(&s.problem));
-    Fact::Submission {
-        team,
-        when,
-        submission: NaturalId(s.submission),
-        problem,
-    }
+    Fact::Submission { team, when, submission: NaturalId(s.submission), problem }
 }
 
 fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
-    let verdict = j
-        .judgement_type
-        .filter(|_| may_take_part && j.current)
-        .map(|v| IdHash::from(&v));
+    let verdict = j.judgement_type.filter(|_| may_take_part && j.current).map(|v| IdHash::from(&v));
     let fact = Fact::Judgement {
         takes_part: verdict.is_some(),
         start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
@@ -140,12 +132,7 @@ fn current_verdict(group: Group<'_, Fact>, said: &mut Vec<Said>) {
                 Some(Fact::Judgement { verdict, .. }) => *verdict,
                 _ => None,
             };
-            let attempt = Attempt {
-                when: *when,
-                submission: submission.clone(),
-                problem: *problem,
-                verdict,
-            };
+            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict };
             said.push(Said::Attempt(*team, attempt));
         }
         Some(Fact::Judgement { event, .. }) => {

@@ -21,11 +21,8 @@ use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
 pub const DEFAULT_PENALTY_MIN: i64 = 20;
 
 /// Types whose meaning is known without having been published (CLICS 2026-01, "Known judgement types").
-const WELL_KNOWN: [(&str, Effect); 3] = [
-    ("AC", Effect::Accepted),
-    ("CE", Effect::Nothing),
-    (JUDGING_ERROR, Effect::Pending),
-];
+const WELL_KNOWN: [(&str, Effect); 3] =
+    [("AC", Effect::Accepted), ("CE", Effect::Nothing), (JUDGING_ERROR, Effect::Pending)];
 
 /// Pending, whatever is said of it.
 const JUDGING_ERROR: &str = "JE";
@@ -81,16 +78,9 @@ impl Rules {
             order.then_with(|| gravity_events::natural_cmp(&a.problem, &b.problem))
         });
         groups.sort_by(|a, b| gravity_events::natural_cmp(&a.group, &b.group));
-        let mut places: Vec<_> = problems
-            .iter()
-            .zip(0..)
-            .map(|(p, n)| (IdHash::from(&p.problem), n))
-            .collect();
+        let mut places: Vec<_> = problems.iter().zip(0..).map(|(p, n)| (IdHash::from(&p.problem), n)).collect();
         places.sort();
-        let mut effects: Vec<_> = types
-            .iter()
-            .map(|t| (IdHash::from(&t.judgement_type), effect_of(t)))
-            .collect();
+        let mut effects: Vec<_> = types.iter().map(|t| (IdHash::from(&t.judgement_type), effect_of(t))).collect();
         effects.sort();
         let mut hiding: Vec<_> = groups.iter().map(|g| (g.group.clone(), g.hidden)).collect();
         hiding.sort();

@@ -76,28 +76,19 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
         counted.sort_by(|a, b| (a.0, &a.1.submission).cmp(&(b.0, &b.1.submission)));
     }
     let public = (!hidden).then(|| {
-        let effects = counted
-            .iter()
-            .map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
+        let effects = counted.iter().map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
         Rc::new(Tally::of(rules, effects).score(team, hidden))
     });
-    let censored = rules
-        .hidden_from_ms()
-        .is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
+    let censored = rules.hidden_from_ms().is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
     let jury = match &public {
         // Nothing was taken away: the views agree.
         Some(score) if !censored => score.clone(),
         _ => {
-            let effects = counted
-                .iter()
-                .map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
+            let effects = counted.iter().map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
             Rc::new(Tally::of(rules, effects).score(team, hidden))
         }
     };
-    TeamScore {
-        public,
-        jury: Some(jury),
-    }
+    TeamScore { public, jury: Some(jury) }
 }
 
 /// The contest time of an attempt that counts.
@@ -148,11 +139,7 @@ impl<'a> Tally<'a> {
                     work.judged += 1;
                     work.solved_ms = Some(at_ms);
                     let (submission, problem) = (attempt.submission.clone(), problems[place].problem.clone());
-                    solves.push(Solve {
-                        contest_time_ms: at_ms,
-                        submission,
-                        problem,
-                    });
+                    solves.push(Solve { contest_time_ms: at_ms, submission, problem });
                 }
             }
         }
@@ -161,10 +148,7 @@ impl<'a> Tally<'a> {
 
     fn score(self, team: Team<'_>, hidden: bool) -> ViewScore {
         let row = self.row(team, hidden);
-        ViewScore {
-            row,
-            solves: if hidden { Vec::new() } else { self.solves },
-        }
+        ViewScore { row, solves: if hidden { Vec::new() } else { self.solves } }
     }
 
     fn row(&self, team: Team<'_>, hidden: bool) -> BoardRow {

@@ -112,53 +112,20 @@ where
     let attempts = attempts.map(|(team, attempt)| (team, Fact::Attempt(attempt)));
 
     let facts = attempts.concatenate([teams, rules, organizations]);
-    let said = reduce_states(
-        facts,
-        "IcpcTeams",
-        Memory::Keep,
-        move |_, group| score_group(&score, group),
-        differ,
-    );
+    let said = reduce_states(facts, "IcpcTeams", Memory::Keep, move |_, group| score_group(&score, group), differ);
     let (rows, others) = said.inner.ok_err(|(said, time, diff)| match said {
         Said::Row(view, member, score) => {
             let EventKey { tenant, event } = member.event.clone();
-            let key = BoardKey::Row {
-                tenant,
-                event,
-                team: member.team.clone(),
-            };
+            let key = BoardKey::Row { tenant, event, team: member.team.clone() };
             let row = Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row);
             Ok((((view, key), BoardValue::Row(row)), time, diff))
         }
         other => Err((other, time, diff)),
     });
     let (solves, errors) = others.container::<Vec<_>>().ok_err(|(said, time, diff)| match said {
-        Said::Solve(
-            view,
-            member,
-            Solve {
-                contest_time_ms,
-                submission,
-                problem,
-            },
-        ) => {
-            let key = FirstKey {
-                view,
-                problem,
-                event: member.event.clone(),
-            };
-            Ok((
-                (
-                    key,
-                    Candidate {
-                        contest_time_ms,
-                        submission,
-                        team: member.team.clone(),
-                    },
-                ),
-                time,
-                diff,
-            ))
+        Said::Solve(view, member, Solve { contest_time_ms, submission, problem }) => {
+            let key = FirstKey { view, problem, event: member.event.clone() };
+            Ok(((key, Candidate { contest_time_ms, submission, team: member.team.clone() }), time, diff))
         }
         Said::Error(member, message) => Err((Some((member.event.clone(), member.team.clone(), message)), time, diff)),
         Said::Row(..) => Err((None, time, diff)),
@@ -194,14 +161,8 @@ where
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team {
-        registered,
-        organization,
-    };
-    let member = Rc::new(Member {
-        event: event.clone(),
-        team: registered.team.clone(),
-    });
+    let team = Team { registered, organization };
+    let member = Rc::new(Member { event: event.clone(), team: registered.team.clone() });
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => State::Scored(member, score),
         Err(panic) => State::Failed(member, message_of(&*panic)),
@@ -238,10 +199,7 @@ fn differ(old: State, new: &State, out: &mut dyn FnMut(Said, i64)) {
     };
     if old.message() != new.message() {
         for (state, diff) in [(&old, -1), (new, 1)] {
-            state
-                .message()
-                .into_iter()
-                .for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
+            state.message().into_iter().for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
         }
     }
     let old = old.into_score();
@@ -270,17 +228,13 @@ fn differ_in(
     out: &mut dyn FnMut(Said, i64),
 ) {
     merge_difference(solves_of(&old), solves_of(&new), &mut |solve, diff| {
-        views
-            .iter()
-            .for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
+        views.iter().for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
     });
     if old.as_ref().map(|s| &s.row) != new.as_ref().map(|s| &s.row) {
         for (score, diff) in [(old, -1), (new, 1)] {
             let Some(score) = score else { continue };
             let (last, others) = views.split_last().expect("a difference is in some view");
-            others
-                .iter()
-                .for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
+            others.iter().for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
             out(Said::Row(*last, member.clone(), score), diff);
         }
     }

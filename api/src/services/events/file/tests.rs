@@ -48,32 +48,19 @@ fn a_file_becomes_records_that_the_codec_takes() {
     let records = file.to_records();
     let kinds: Vec<&str> = records.iter().map(|r| r.body.kind()).collect();
     assert_eq!(kinds[0], "event.configured");
-    assert_eq!(
-        kinds.iter().filter(|k| **k == "judgement_type.published").count(),
-        VERDICTS.len()
-    );
-    let Body::EventConfigured(e) = &records[0].body else {
-        panic!()
-    };
+    assert_eq!(kinds.iter().filter(|k| **k == "judgement_type.published").count(), VERDICTS.len());
+    let Body::EventConfigured(e) = &records[0].body else { panic!() };
     assert_eq!(
         (e.start_at, e.duration_ms, e.freeze_duration_ms, e.penalty_ms),
-        (
-            Some(1_773_475_200_000),
-            Some(18_000_000),
-            Some(3_600_000),
-            Some(1_200_000)
-        )
+        (Some(1_773_475_200_000), Some(18_000_000), Some(3_600_000), Some(1_200_000))
     );
-    let problems: Vec<(&str, i64)> = records
-        .iter()
-        .filter_map(|r| {
-            if let Body::ProblemPublished(p) = &r.body {
-                Some((p.label.as_str(), p.ordinal))
-            } else {
-                None
-            }
-        })
-        .collect();
+    let problems: Vec<(&str, i64)> =
+        records
+            .iter()
+            .filter_map(|r| {
+                if let Body::ProblemPublished(p) = &r.body { Some((p.label.as_str(), p.ordinal)) } else { None }
+            })
+            .collect();
     assert_eq!(problems, [("A", 0), ("p2", 1)]);
     for r in &records {
         assert_eq!(codec::decode(&codec::encode(r)).unwrap(), *r);
@@ -84,12 +71,7 @@ fn a_file_becomes_records_that_the_codec_takes() {
 #[test]
 fn ids_follow_content() {
     let ids = |text: &str| -> Vec<Id> {
-        EventFile::from_toml(text)
-            .unwrap()
-            .to_records()
-            .into_iter()
-            .map(|r| r.id)
-            .collect()
+        EventFile::from_toml(text).unwrap().to_records().into_iter().map(|r| r.id).collect()
     };
     let first = ids(FILE);
     assert_eq!(first, ids(FILE));
@@ -117,47 +99,17 @@ fn toml_and_json_say_the_same() {
 #[test]
 fn every_error_names_its_field() {
     for (from, to, field, says) in [
-        (
-            "name = \"Spring Contest\"",
-            "nmae = \"x\"",
-            "event.nmae",
-            "did you mean `name`",
-        ),
+        ("name = \"Spring Contest\"", "nmae = \"x\"", "event.nmae", "did you mean `name`"),
         ("name = \"Spring Contest\"", "", "event.name", "missing"),
         ("duration = \"5h\"", "duration = \"5hours\"", "event.duration", "5h"),
         ("duration = \"5h\"", "duration = \"30m\"", "event.freeze", "longer"),
         ("duration = \"5h\"", "", "event.freeze", "missing"),
         ("penalty = \"20m\"", "penalty = 20", "event.penalty", "20m"),
-        (
-            "start_at = 2026-03-14T09:00:00+01:00",
-            "start_at = \"soon\"",
-            "event.start_at",
-            "RFC 3339",
-        ),
-        (
-            "start_at = 2026-03-14T09:00:00+01:00",
-            "start_at = 2026-03-14",
-            "event.start_at",
-            "RFC 3339",
-        ),
-        (
-            "main_group = \"all\"",
-            "main_group = \"al\"",
-            "event.main_group",
-            "does not have",
-        ),
-        (
-            "groups = [\"all\"]",
-            "groups = [\"none\"]",
-            "team[0].groups",
-            "does not have",
-        ),
-        (
-            "organization = \"u1\"",
-            "organization = \"u2\"",
-            "team[0].organization",
-            "does not have",
-        ),
+        ("start_at = 2026-03-14T09:00:00+01:00", "start_at = \"soon\"", "event.start_at", "RFC 3339"),
+        ("start_at = 2026-03-14T09:00:00+01:00", "start_at = 2026-03-14", "event.start_at", "RFC 3339"),
+        ("main_group = \"all\"", "main_group = \"al\"", "event.main_group", "does not have"),
+        ("groups = [\"all\"]", "groups = [\"none\"]", "team[0].groups", "does not have"),
+        ("organization = \"u1\"", "organization = \"u2\"", "team[0].organization", "does not have"),
         ("id = \"p2\"", "id = \"p1\"", "problem[1].id", "twice"),
         ("id = \"t2\"", "id = \"\"", "team[1].id", "empty"),
         ("id = \"spring\"", "id = \"\"", "event.id", "empty"),
@@ -175,10 +127,7 @@ fn every_error_names_its_field() {
         }
     }
     for text in ["[event", "event = 1 2", "\u{0}"] {
-        assert!(
-            matches!(EventFile::from_toml(text), Err(EventFileError::Syntax(_))),
-            "{text}"
-        );
+        assert!(matches!(EventFile::from_toml(text), Err(EventFileError::Syntax(_))), "{text}");
     }
     for text in ["", "{", "{} {}"] {
         assert!(EventFile::from_json(text.as_bytes()).is_err(), "{text}");
