@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use gravity_events::{Position, Topic};
 
+pub mod embedded;
 mod error;
 pub mod kafka;
+pub mod partitioner;
 
 pub use error::LogError;
 

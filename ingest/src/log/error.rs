@@ -52,6 +52,48 @@ pub enum LogError {
         /// What is there.
         first: u64,
     },
+    /// Nothing that old is kept in a folder of segments.
+    #[error("{path}: {wanted} is gone, the first kept is {first}", path = .path.display())]
+    Dropped {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: u64,
+        /// What is there.
+        first: u64,
+    },
+    /// An offset after the end: the log has lost its end, or is another one.
+    #[error(
+        "{topic}/{partition}: offset {wanted} is past the end, {next}: the log was replaced or cut; restore it from a backup as new as its readers"
+    )]
+    Beyond {
+        /// Topic.
+        topic: Topic,
+        /// Partition.
+        partition: u32,
+        /// What was asked for.
+        wanted: u64,
+        /// The next offset to be written.
+        next: u64,
+    },
+    /// An fsync failed: what the disk holds is not known until the file is opened anew.
+    #[error("{path}: an earlier fsync failed, so nothing more is written to it: check the disk, then restart", path = .path.display())]
+    Poisoned {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The number of partitions of a topic cannot change.
+    #[error(
+        "{topic} has {stored} partitions, {configured} are configured: set {stored}, or copy the records into a new log"
+    )]
+    Partitions {
+        /// Topic.
+        topic: Topic,
+        /// As the log was created.
+        stored: u32,
+        /// As is configured now.
+        configured: u32,
+    },
     /// The topic has no such partition.
     #[error("{topic} has {partitions} partitions, not partition {partition}")]
     NoPartition {

@@ -107,7 +107,7 @@ fn keys_go_where_our_own_partitioner_says() {
     for (key, position) in keys.iter().zip(append(&log, records)) {
         assert_eq!(
             position.partition,
-            gravity_ingest::log::kafka::partitioner::partition(key.as_bytes(), 3),
+            gravity_ingest::log::partitioner::partition_of(key.as_bytes(), 3),
             "{key}"
         );
     }
