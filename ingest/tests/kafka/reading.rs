@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::executor::block_on;
 use gravity_events::Topic;
 use gravity_ingest::log::kafka::KafkaOptions;
-use gravity_ingest::log::{Limit, Log, LogError};
+use gravity_ingest::log::{Limit, Log, LogError, Produce};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -34,13 +35,23 @@ fn reads_go_on_where_they_stopped_within_their_limits() {
     assert_eq!(texts(&read(6, 0, 0)), ["0006"]);
     assert_eq!(read(7, 1000, 1 << 20).len(), 43);
     assert_eq!(read(50, 10, 10), []);
-    assert_eq!(read(99, 10, 10), []);
     // What comes later is found by a consumer that has seen the end.
     append(&log, vec![at(Topic::Usage, 1, "later")]);
     assert_eq!(texts(&read(48, 1, 1000)), ["0048"]);
     append(&log, vec![at(Topic::Usage, 1, "last")]);
     assert_eq!(texts(&read(49, 10, 1000)), ["0049", "later", "last"]);
-    assert!(matches!(log.read(Topic::Usage, 7, 0, LIMIT), Err(LogError::NoPartition { partitions: 3, .. })));
+    assert!(matches!(
+        log.read(Topic::Usage, 1, 99, LIMIT),
+        Err(LogError::Beyond {
+            wanted: 99,
+            next: 52,
+            ..
+        })
+    ));
+    assert!(matches!(
+        log.read(Topic::Usage, 7, 0, LIMIT),
+        Err(LogError::NoPartition { partitions: 3, .. })
+    ));
 }
 
 #[test]
@@ -136,17 +147,50 @@ fn an_offset_that_retention_dropped_is_gone_and_never_replaced() {
 }
 
 #[test]
-fn a_tail_whose_next_offset_is_dropped_while_it_follows_says_so() {
+fn a_tail_that_retention_overtakes_says_so() {
     let log = KafkaServer::shared().log();
-    append(&log, (0..10).map(|i| at(Topic::Usage, 0, &i.to_string())).collect());
-    // Paused by never polling: the first fetch is answered only after the records are gone.
-    let mut tail = log.tail(vec![bound(Topic::Usage, 0, 10), bound(Topic::Usage, 1, 0)]).unwrap();
-    append(&log, (10..20).map(|i| at(Topic::Usage, 0, &i.to_string())).collect());
-    assert_eq!(poll_until(&mut *tail, 10).len(), 10);
-    append(&log, vec![at(Topic::Usage, 1, "other")]);
-    assert_eq!(texts(&poll_until(&mut *tail, 1)), ["other"]);
-    let past_the_end = log.tail(vec![bound(Topic::Usage, 0, 21)]).map(|_| ()).unwrap_err();
-    assert!(past_the_end.to_string().contains("ends at offset 20, before the 21"), "{past_the_end}");
+    // More than a tail fetches ahead.
+    let large = Bytes::from(vec![b'x'; 3 << 20]);
+    append(
+        &log,
+        (0..20)
+            .map(|_| Produce {
+                value: large.clone(),
+                ..at(Topic::Usage, 0, "")
+            })
+            .collect(),
+    );
+    let mut tail = log.tail(vec![bound(Topic::Usage, 0, 0)]).unwrap();
+    let mut next = 0;
+    let mut poll = || -> Result<(), LogError> {
+        for e in tail.poll(Limit { records: 1, bytes: 1 }, LONG)? {
+            assert_eq!(e.position.offset, next);
+            next += 1;
+        }
+        Ok(())
+    };
+    poll().unwrap();
+    drop_before(log.options(), Topic::Usage, 0, 20);
+    let end = loop {
+        if let Err(e) = poll() {
+            break e;
+        }
+    };
+    assert!(
+        matches!(end, LogError::Gone { wanted, first: 20, .. } if wanted == next && next < 20),
+        "{end} after {next}"
+    );
+}
+
+#[test]
+fn a_tail_does_not_begin_past_the_end() {
+    let log = KafkaServer::shared().log();
+    append(&log, vec![at(Topic::Usage, 0, "only")]);
+    let beyond = log.tail(vec![bound(Topic::Usage, 0, 2)]).map(|_| ());
+    assert!(
+        matches!(beyond, Err(LogError::Beyond { wanted: 2, next: 1, .. })),
+        "{beyond:?}"
+    );
 }
 
 #[test]

@@ -14,13 +14,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
+use super::super::partitioner::partition_of;
 use super::super::{Bound, LogError, OutputEpoch, Outputs, Produce};
 use super::KafkaOptions;
 use super::binding::{self, Binding};
 use super::holds::{Holds, offsets};
 use super::link::{Context, Link, code, is_passing};
+use super::marker;
 use super::read::{Readers, watermarks};
-use super::{marker, partitioner};
 
 /// Epochs go into one transaction up to this many bytes of records (one epoch is never split).
 const TRANSACTION_BYTES: usize = 16 << 20;
@@ -110,7 +111,7 @@ impl KafkaOutputs {
             .asking("read_uncommitted")
             .create_with_context(Context::new(link))
             .map_err(|e| link.error("creating a client", &e))?;
-        let partition = partitioner::partition(pipeline.as_bytes(), options.partitions(Topic::Epochs));
+        let partition = partition_of(pipeline.as_bytes(), options.partitions(Topic::Epochs));
         let (_, taken_over_at) = watermarks(options, link, &unstable, Topic::Epochs, partition)?;
         Ok(KafkaOutputs {
             options: options.clone(),
@@ -207,7 +208,7 @@ impl KafkaOutputs {
                 self.send(record.topic, partition, &record.key, &record.value)?;
             }
             for ((topic, partition), records) in written {
-                let (key, value) = marker::closed(&self.pipeline, epoch.epoch, topic, partition, records);
+                let (key, value) = marker::closed(&self.pipeline, epoch, topic, partition, records);
                 self.send(topic, partition, &key, &value)?;
             }
             let value = binding::encode(&self.pipeline, epoch);
@@ -226,7 +227,9 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record.partition.unwrap_or_else(|| partitioner::partition(&record.key, partitions))
+        record
+            .partition
+            .unwrap_or_else(|| partition_of(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {
