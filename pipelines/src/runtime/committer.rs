@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
@@ -11,7 +11,7 @@ use gravity_events::publish::Refused;
 use gravity_ingest::log::Bound;
 
 use super::clock::wall_ms;
-use super::definition::{Change, Committed, Definition};
+use super::definition::{Change, Committed, Definition, Touch};
 use super::folds::Block;
 use super::journal::frame::{Reason, store_bounds};
 use super::journal::{Frame, Journal};
@@ -19,7 +19,8 @@ use super::sequencer::InFlight;
 use super::supervisor::SharedStatus;
 use super::versions::{Diff, Versions};
 use super::worker::{Message, RefusedRow};
-use super::{PipelineError, failpoint, metrics};
+use super::failpoint::Failpoints;
+use super::{PipelineError, metrics};
 
 /// The sequencer opened an epoch.
 #[derive(Clone, Debug)]
@@ -30,8 +31,10 @@ pub struct Begin {
     pub now_ms: i64,
     /// What it is bound to.
     pub bound: Vec<Bound>,
-    /// Events that got their owner in it.
-    pub claims: Arc<Vec<(Id, Id)>>,
+    /// What expiry goes by, see [`Frame`].
+    pub trusted_ms: i64,
+    /// Whether the next base is that of this epoch.
+    pub last_of_base: bool,
     /// How many records it has.
     pub records: usize,
     /// When the log took its oldest record.
@@ -40,6 +43,7 @@ pub struct Begin {
 
 struct Pending<D: Definition> {
     begin: Option<(Begin, Instant)>,
+    claims: Vec<(Id, Id)>,
     blocks: Vec<Block>,
     identities: Vec<(u8, Bytes)>,
     refused: Vec<RefusedRow>,
@@ -50,7 +54,14 @@ type Row<D> = ((<D as Definition>::Key, <D as Definition>::Value), u64, i64);
 
 impl<D: Definition> Default for Pending<D> {
     fn default() -> Self {
-        Pending { begin: None, blocks: Vec::new(), identities: Vec::new(), refused: Vec::new(), outputs: Vec::new() }
+        Pending {
+            begin: None,
+            claims: Vec::new(),
+            blocks: Vec::new(),
+            identities: Vec::new(),
+            refused: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 }
 
@@ -60,6 +71,8 @@ pub struct Finished<D: Definition> {
     pub committed: Arc<Committed<D>>,
     /// Dead letters.
     pub dead_letters: Vec<RefusedRow>,
+    /// Whether the next base is that of this epoch.
+    pub last_of_base: bool,
 }
 
 /// The committer's parts.
@@ -78,6 +91,8 @@ pub struct Committer<D: Definition> {
     /// Per worker: everything before this epoch is done (u64::MAX: everything).
     done_before: Vec<u64>,
     committed: u64,
+    genesis: u64,
+    failpoints: Failpoints,
 }
 
 /// How to make a [`Committer`].
@@ -98,6 +113,10 @@ pub struct Parts<D: Definition> {
     pub gated: bool,
     /// Number of workers.
     pub workers: usize,
+    /// See [`Frame`].
+    pub genesis: u64,
+    /// For tests.
+    pub failpoints: Failpoints,
 }
 
 /// What the last run left, for the first epoch of this one.
@@ -106,16 +125,30 @@ pub struct Restored<S> {
     pub epoch: u64,
     /// Its clock.
     pub now_ms: i64,
+    /// What expiry goes by, see [`Frame`].
+    pub trusted_ms: i64,
+    /// See [`Frame`].
+    pub genesis: u64,
     /// What it was bound to.
     pub bound: Vec<Bound>,
     /// Versions and digests of the parts.
     pub versions: BTreeMap<S, (u64, u64)>,
 }
 
+/// The views as they are after a start.
+pub struct Hydrated<D: Definition> {
+    /// The last epoch: one more than restored when this build computes other views than the last one showed.
+    pub last: u64,
+    /// The frame of that epoch, durable: the difference to what was shown.
+    pub changed: Option<Frame>,
+    /// The whole output, for serving.
+    pub snapshot: Arc<Committed<D>>,
+}
+
 impl<D: Definition> Committer<D> {
     /// Puts it together.
     pub fn new(parts: Parts<D>) -> Committer<D> {
-        let Parts { definition, journal, from_all, to_outputs, in_flight, status, gated, workers } = parts;
+        let Parts { definition, journal, from_all, to_outputs, in_flight, status, gated, workers, .. } = parts;
         Committer {
             definition,
             journal,
@@ -124,25 +157,31 @@ impl<D: Definition> Committer<D> {
             in_flight,
             status,
             gated,
-            versions: Versions::default(),
+            versions: Versions::new(parts.genesis),
             pending: BTreeMap::new(),
             done_before: vec![0; workers],
             committed: 0,
+            genesis: parts.genesis,
+            failpoints: parts.failpoints,
         }
     }
 
-    /// Waits until the views have been computed from the restored folds, and publishes them as they were. Returns the
-    /// last epoch: one more than restored when this build computes other views than the last one showed.
-    pub fn hydrate(&mut self, restored: Restored<D::Scope>) -> Result<u64, PipelineError> {
+    /// Waits until the views have been computed from the restored folds. Nothing is shown yet. `exactly`: this build must
+    /// compute what was shown, because epochs after these are to be run again.
+    pub fn hydrate(&mut self, restored: Restored<D::Scope>, exactly: bool) -> Result<Hydrated<D>, PipelineError> {
         while self.done_before.iter().any(|e| *e <= restored.epoch) {
             let Ok(message) = self.from_all.recv() else { return Err(self.gone()) };
             self.take(message)?;
         }
-        let Restored { mut epoch, now_ms, bound, versions: known } = restored;
+        let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, .. } = restored;
         let pending = self.pending.remove(&epoch).unwrap_or_default();
         let diffs = self.diffs(pending.outputs)?;
         let changed = self.versions.restore(&*self.definition, &diffs, known);
+        let mut written = None;
         if !changed.is_empty() {
+            if exactly {
+                return Err(PipelineError::OtherBuild { pipeline: self.definition.name() });
+            }
             epoch += 1;
             tracing::warn!(
                 pipeline = self.definition.name(),
@@ -150,34 +189,50 @@ impl<D: Definition> Committer<D> {
                 parts = changed.len(),
                 "this build computes other views; publishing the difference as an epoch of its own"
             );
+            let concerned = self.concerned(&diffs, &changed);
             let frame = Frame {
                 epoch,
                 now_ms,
+                trusted_ms,
+                genesis: self.genesis,
                 reason: Reason::BuildChanged,
                 bound: store_bounds(&bound),
                 claims: Vec::new(),
                 blocks: Vec::new(),
                 identities: Vec::new(),
                 refused: Vec::new(),
-                outputs: diffs
-                    .iter()
+                outputs: concerned
                     .map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into)))
                     .collect(),
                 versions: self.encode_versions(&changed)?,
             };
             self.write(&frame)?;
+            written = Some(frame);
         }
         self.committed = epoch;
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = self.versions.all();
-        let committed =
+        let snapshot =
             Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
-        self.definition.publish(committed.clone());
-        self.status.committed(&committed, 0, 0, Duration::ZERO);
-        if !changed.is_empty() {
-            self.hand_on(committed, Vec::new())?;
-        }
-        Ok(epoch)
+        Ok(Hydrated { last: epoch, changed: written, snapshot })
+    }
+
+    /// The rows of the parts that changed.
+    fn concerned<'a>(
+        &'a self,
+        diffs: &'a [Diff<D>],
+        changed: &'a [(D::Scope, u64, u64)],
+    ) -> impl Iterator<Item = &'a Diff<D>> + 'a {
+        let mut touches = Vec::new();
+        diffs.iter().filter(move |d| {
+            if let Some(new) = &d.new {
+                self.definition.touches(&d.key, new, &mut touches);
+            }
+            touches.drain(..).any(|t| {
+                let (Touch::One(scope) | Touch::Related(scope)) = t;
+                changed.binary_search_by(|(s, ..)| s.cmp(&scope)).is_ok()
+            })
+        })
     }
 
     /// Commits epochs until the pipeline is closed or fails.
@@ -204,8 +259,13 @@ impl<D: Definition> Committer<D> {
         }
     }
 
+    /// Why nobody listens any more: what a thread said before it ended, where it said something.
     fn gone(&self) -> PipelineError {
-        PipelineError::Start { pipeline: self.definition.name(), what: "its threads are gone".into() }
+        let why = self.from_all.try_iter().find_map(|m| match m {
+            Message::Fatal(error) => Some(error),
+            _ => None,
+        });
+        why.unwrap_or(PipelineError::Gone { pipeline: self.definition.name() })
     }
 
     fn take(&mut self, message: Message) -> Result<(), PipelineError> {
@@ -214,6 +274,7 @@ impl<D: Definition> Committer<D> {
                 let epoch = begin.epoch;
                 self.pending.entry(epoch).or_default().begin = Some((begin, Instant::now()));
             }
+            Message::Claims(epoch, claims) => self.pending.entry(epoch).or_default().claims = claims,
             Message::Rows(epoch, blocks) => self.pending.entry(epoch).or_default().blocks.extend(blocks),
             Message::Ids(epoch, shard, packed) => {
                 self.pending.entry(epoch).or_default().identities.push((shard, packed.into()))
@@ -232,8 +293,8 @@ impl<D: Definition> Committer<D> {
             Message::Fatal(error) => return Err(error),
             Message::Merged(epoch, bytes) => {
                 self.journal.drop_before(epoch + 1)?;
-                self.status.merged(epoch, bytes);
-                failpoint::pass("merge.after_drop")?;
+                self.status.merged(epoch, bytes, self.journal.bytes());
+                self.failpoints.pass("merge.after_drop")?;
             }
             Message::SequencerEnded(how) => how?,
         }
@@ -241,7 +302,7 @@ impl<D: Definition> Committer<D> {
     }
 
     fn commit(&mut self, epoch: u64, pending: Pending<D>) -> Result<(), PipelineError> {
-        let Pending { begin, mut blocks, mut identities, mut refused, outputs } = pending;
+        let Pending { begin, claims, mut blocks, mut identities, mut refused, outputs } = pending;
         let (begin, opened_at) = begin.expect("an epoch is announced before any worker has it");
         debug_assert_eq!(epoch, self.committed + 1, "epochs are dense");
         // Which worker was faster must not show in the frame.
@@ -253,9 +314,11 @@ impl<D: Definition> Committer<D> {
         let frame = Frame {
             epoch,
             now_ms: begin.now_ms,
+            trusted_ms: begin.trusted_ms,
+            genesis: self.genesis,
             reason: Reason::Records,
             bound: store_bounds(&begin.bound),
-            claims: begin.claims.to_vec(),
+            claims,
             blocks,
             identities,
             refused,
@@ -268,6 +331,9 @@ impl<D: Definition> Committer<D> {
             versions: self.encode_versions(&versions)?,
         };
         self.write(&frame)?;
+        if begin.last_of_base {
+            self.status.base_ends();
+        }
         self.committed = epoch;
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = versions.into_iter().map(|(s, v, _)| (s, v)).collect();
@@ -284,26 +350,23 @@ impl<D: Definition> Committer<D> {
         if !self.gated {
             self.definition.publish(committed.clone());
         }
-        failpoint::pass("commit.after_publish")?;
+        self.failpoints.pass("commit.after_publish")?;
         self.observe(&begin, opened_at, &frame.refused, &committed);
         let dead_letters = frame.refused.into_iter().filter(|r| r.raw.is_some()).collect();
-        self.hand_on(committed, dead_letters)?;
+        let finished = Finished { committed, dead_letters, last_of_base: begin.last_of_base };
+        self.to_outputs.send(finished).map_err(|_| self.gone())?;
         self.in_flight.committed(epoch);
         Ok(())
     }
 
-    fn hand_on(&self, committed: Arc<Committed<D>>, dead_letters: Vec<RefusedRow>) -> Result<(), PipelineError> {
-        self.to_outputs.send(Finished { committed, dead_letters }).map_err(|_| self.gone())
-    }
-
     fn write(&mut self, frame: &Frame) -> Result<(), PipelineError> {
         let _timer = metrics::COMMIT_DURATION.with_label_values(&[self.definition.name()]).start_timer();
-        failpoint::pass("commit.before_append")?;
-        self.journal.append(frame)?;
-        failpoint::pass("commit.after_append")?;
+        self.failpoints.pass("commit.before_append")?;
+        let bytes = self.journal.append(frame)?;
+        self.failpoints.pass("commit.after_append")?;
         self.journal.sync()?;
-        failpoint::pass("commit.after_sync")?;
-        self.status.journal_bytes(self.journal.bytes());
+        self.failpoints.pass("commit.after_sync")?;
+        self.status.frame_written(bytes, self.journal.bytes());
         Ok(())
     }
 

@@ -1,11 +1,24 @@
 //! The dedupe fold: every record counts once (invariant 6).
+//!
+//! Identities accepted since the last base are in memory, in the tables here, and in the journal's frames. Older ones
+//! are on disk, in [runs](run) that all workers share; of a run only its filter and its fences are in memory. A merge
+//! moves identities from the one to the other: the sequencer marks an epoch, every worker puts its table aside after it,
+//! and drops that table once the runs hold all up to that epoch.
+
+pub mod claims;
+mod filter;
+pub mod run;
+pub mod runs;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use gravity_events::Identity;
+use gravity_ingest::log::LogError;
 
 use super::row::SHARDS;
+use runs::{RunSet, Runs};
 
 /// Days that an identity is kept after acceptance.
 pub const KEPT_DAYS: u16 = 32;
@@ -13,10 +26,10 @@ pub const KEPT_DAYS: u16 = 32;
 /// Day of acceptance of a backfilled record: kept as long as its event or tenant lives.
 pub const FOREVER: u16 = u16::MAX;
 
-/// Bytes of one identity in a frame or base: id, data hash, day of acceptance, little endian.
+/// Bytes of one identity in a frame or run: id, data hash, day of acceptance, little endian.
 pub const PACKED_BYTES: usize = 26;
 
-/// The shard of an identity. Stored in bases, so it never changes.
+/// The shard of an identity. Stored in frames, so it never changes.
 pub fn shard_of_identity(id: u128) -> u8 {
     (id % u128::from(SHARDS)) as u8
 }
@@ -24,7 +37,7 @@ pub fn shard_of_identity(id: u128) -> u8 {
 /// What an identity says of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Never seen: it counts.
+    /// Never seen, or so long ago that it is forgotten: it counts.
     New,
     /// Same identity, same data: dropped and counted.
     Duplicate,
@@ -34,9 +47,9 @@ pub enum Verdict {
 
 /// Identities are uniform already; hashing them again would only cost time.
 #[derive(Default)]
-pub struct TakeLow(u64);
+pub struct TakeHigh(u64);
 
-impl Hasher for TakeLow {
+impl Hasher for TakeHigh {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -44,59 +57,85 @@ impl Hasher for TakeLow {
         debug_assert!(false, "only u128 keys are hashed");
     }
     fn write_u128(&mut self, n: u128) {
-        // The low 6 bits choose the shard, so a shard's table must not use them alone.
+        // The low 6 bits choose the shard, so a worker's table must not use them.
         self.0 = (n >> 64) as u64;
     }
 }
 
-/// The identities of one worker.
+type Table = HashMap<u128, (u64, u16), BuildHasherDefault<TakeHigh>>;
+
+/// The identities of one worker: its tables, and the runs that it shares.
 #[derive(Default)]
 pub struct Identities {
-    seen: HashMap<u128, (u64, u16), BuildHasherDefault<TakeLow>>,
-    swept_day: u16,
+    current: Table,
+    /// Identities up to an epoch that a merge is moving into the runs.
+    aside: Option<(u64, Table)>,
+    runs: Arc<RunSet>,
+    shared: Arc<Runs>,
 }
 
 impl Identities {
-    /// An empty table with room for `n`.
-    pub fn with_capacity(n: usize) -> Identities {
-        Identities { seen: HashMap::with_capacity_and_hasher(n, Default::default()), swept_day: 0 }
+    /// With nothing in memory but the runs, and room for `n`.
+    pub fn with_capacity(n: usize, shared: Arc<Runs>) -> Identities {
+        Identities {
+            current: HashMap::with_capacity_and_hasher(n, Default::default()),
+            aside: None,
+            runs: shared.get(),
+            shared,
+        }
     }
 
-    /// Checks a record's identity and remembers it when it is new.
-    pub fn admit(&mut self, identity: Identity, day: u16) -> Verdict {
-        match self.seen.entry(identity.id) {
-            std::collections::hash_map::Entry::Occupied(e) if e.get().0 == identity.data => Verdict::Duplicate,
-            std::collections::hash_map::Entry::Occupied(_) => Verdict::Conflict,
-            std::collections::hash_map::Entry::Vacant(e) => {
-                e.insert((identity.data, day));
-                Verdict::New
+    /// Loads packed identities of a frame.
+    pub fn load(&mut self, packed: &[u8]) {
+        self.current.extend(unpack(packed).map(|(id, data, day)| (id, (data, day))));
+    }
+
+    /// Looks whether a merge has finished. To be called at the start of an epoch.
+    pub fn refresh(&mut self) {
+        let runs = self.shared.get();
+        if runs.upto != self.runs.upto {
+            self.runs = runs;
+            if self.aside.as_ref().is_some_and(|(upto, _)| *upto <= self.runs.upto) {
+                self.aside = None;
             }
         }
     }
 
-    /// Loads packed identities.
-    pub fn load(&mut self, packed: &[u8]) {
-        for (id, data, day) in unpack(packed) {
-            self.seen.insert(id, (data, day));
+    /// What an identity says of a record on day `today`. The error: a run cannot be read.
+    pub fn look(&self, identity: Identity, today: u16) -> Result<Verdict, LogError> {
+        let found = match self.current.get(&identity.id) {
+            Some(found) => Some(*found),
+            None => match self.aside.as_ref().and_then(|(_, t)| t.get(&identity.id)) {
+                Some(found) => Some(*found),
+                None => self.runs.get(identity.id)?,
+            },
+        };
+        Ok(match found.filter(|(_, day)| is_kept(*day, today)) {
+            None => Verdict::New,
+            Some((data, _)) if data == identity.data => Verdict::Duplicate,
+            Some(_) => Verdict::Conflict,
+        })
+    }
+
+    /// Remembers a new identity, accepted on `day`.
+    pub fn insert(&mut self, identity: Identity, day: u16) {
+        self.current.insert(identity.id, (identity.data, day));
+    }
+
+    /// Puts the table aside after epoch `upto`, for a merge up to there.
+    pub fn put_aside(&mut self, upto: u64) {
+        self.refresh();
+        if let Some((_, older)) = self.aside.take() {
+            // Its merge came to nothing. The newer entries hold.
+            let newer = std::mem::replace(&mut self.current, older);
+            self.current.extend(newer);
         }
+        self.aside = Some((upto, std::mem::take(&mut self.current)));
     }
 
-    /// Forgets identities accepted more than [`KEPT_DAYS`] before `today`; works at most once a day.
-    pub fn sweep(&mut self, today: u16) {
-        if self.swept_day != today {
-            self.swept_day = today;
-            self.seen.retain(|_, (_, day)| is_kept(*day, today));
-        }
-    }
-
-    /// How many are remembered.
-    pub fn len(&self) -> usize {
-        self.seen.len()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+    /// How many are in memory.
+    pub fn in_memory(&self) -> usize {
+        self.current.len() + self.aside.as_ref().map_or(0, |(_, t)| t.len())
     }
 }
 
@@ -105,9 +144,9 @@ pub fn is_kept(day: u16, today: u16) -> bool {
     day == FOREVER || today <= day.saturating_add(KEPT_DAYS)
 }
 
-/// The day of a time, for [`Identities::admit`].
+/// The day of a time.
 pub fn day_of(now_ms: i64) -> u16 {
-    u16::try_from(now_ms.div_euclid(86_400_000)).unwrap_or(FOREVER - 1).min(FOREVER - 1)
+    u16::try_from(now_ms.max(0) / 86_400_000).unwrap_or(FOREVER - 1).min(FOREVER - 1)
 }
 
 /// Appends one identity in packed form.
@@ -139,19 +178,29 @@ mod tests {
     fn counts_once_refuses_conflicts_and_forgets_in_time() {
         let mut t = Identities::default();
         let a = Identity { id: 1 << 100, data: 5 };
-        assert_eq!(t.admit(a, 100), Verdict::New);
-        assert_eq!(t.admit(a, 101), Verdict::Duplicate);
-        assert_eq!(t.admit(Identity { data: 6, ..a }, 101), Verdict::Conflict);
-        assert_eq!(t.admit(a, 101), Verdict::Duplicate, "a conflict changes nothing");
-        assert_eq!(t.admit(Identity { id: 9, data: 9 }, FOREVER), Verdict::New);
+        let look = |t: &Identities, i: Identity, today| t.look(i, today).unwrap();
+        assert_eq!(look(&t, a, 100), Verdict::New);
+        t.insert(a, 100);
+        assert_eq!(look(&t, a, 101), Verdict::Duplicate);
+        assert_eq!(look(&t, Identity { data: 6, ..a }, 101), Verdict::Conflict);
+        t.insert(Identity { id: 9, data: 9 }, FOREVER);
         let mut packed = Vec::new();
         pack(&mut packed, a, 100);
-        let mut other = Identities::with_capacity(1);
+        let mut other = Identities::default();
         other.load(&packed);
-        assert_eq!(other.admit(a, 101), Verdict::Duplicate);
-        t.sweep(100 + KEPT_DAYS);
-        assert_eq!(t.len(), 2);
-        t.sweep(101 + KEPT_DAYS);
-        assert_eq!(t.len(), 1, "the backfilled one stays");
+        assert_eq!(look(&other, a, 101), Verdict::Duplicate);
+        assert_eq!(look(&t, a, 100 + KEPT_DAYS), Verdict::Duplicate);
+        assert_eq!(look(&t, a, 101 + KEPT_DAYS), Verdict::New, "forgotten");
+        assert_eq!(look(&t, Identity { id: 9, data: 9 }, FOREVER - 1), Verdict::Duplicate, "the backfilled one stays");
+        t.put_aside(7);
+        assert_eq!(look(&t, a, 101), Verdict::Duplicate, "what is put aside is still known");
+        t.put_aside(8);
+        assert_eq!((look(&t, a, 101), t.in_memory()), (Verdict::Duplicate, 2));
+    }
+
+    #[test]
+    fn days_of_strange_clocks() {
+        assert_eq!([day_of(i64::MIN), day_of(-1), day_of(0), day_of(86_400_000)], [0, 0, 0, 1]);
+        assert_eq!(day_of(i64::MAX), FOREVER - 1);
     }
 }

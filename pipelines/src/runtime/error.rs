@@ -56,6 +56,51 @@ pub enum PipelineError {
         /// Its panic message.
         what: String,
     },
+    /// Another thread panicked.
+    #[error("the {thread} of {pipeline} panicked: {what}. Please report this")]
+    Panic {
+        /// Which pipeline.
+        pipeline: &'static str,
+        /// Which thread.
+        thread: &'static str,
+        /// Its panic message.
+        what: String,
+    },
+    /// The out topics know epochs that the journal does not, and cannot be asked for what they were bound to.
+    #[error(
+        "{pipeline}: the out topics hold epochs up to {published}, the journal only up to {epoch}: it was replaced by an \
+         older one. Restore the newest journal, or move it away to rebuild it from the log under new epochs"
+    )]
+    Behind {
+        /// Which pipeline.
+        pipeline: &'static str,
+        /// Last epoch of the out topics.
+        published: u64,
+        /// Last epoch of the journal.
+        epoch: u64,
+    },
+    /// The out topics lack epochs that the journal has dropped.
+    #[error(
+        "{pipeline}: the out topics hold epochs up to {published}, and the journal begins with {first}: the log was \
+         replaced by an older one. Restore the newest log"
+    )]
+    OutputsLost {
+        /// Which pipeline.
+        pipeline: &'static str,
+        /// Last epoch of the out topics.
+        published: u64,
+        /// First epoch of the journal.
+        first: u64,
+    },
+    /// Epochs are to be run again exactly, and this build computes other views.
+    #[error(
+        "{pipeline}: the journal lacks epochs that the out topics hold, and this build computes other views than the one \
+         that wrote them: start that build once, then this one"
+    )]
+    OtherBuild {
+        /// Which pipeline.
+        pipeline: &'static str,
+    },
     /// A thread could not be started.
     #[error("cannot start the threads of {pipeline}: {what}")]
     Start {
@@ -64,7 +109,31 @@ pub enum PipelineError {
         /// Why.
         what: String,
     },
+    /// A thread ended without a word.
+    #[error("a thread of {pipeline} ended")]
+    Gone {
+        /// Which pipeline.
+        pipeline: &'static str,
+    },
     /// A failpoint of a test.
     #[error("failpoint {0}")]
     Failpoint(&'static str),
+}
+
+/// Runs what a thread of a pipeline does; a panic becomes an error, so that the supervisor hears of it.
+pub fn guarded<T>(
+    pipeline: &'static str,
+    thread: &'static str,
+    work: impl FnOnce() -> Result<T, PipelineError>,
+) -> Result<T, PipelineError> {
+    // What a panic leaves half done is dropped with the thread; the pipeline starts anew from its journal.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(PipelineError::Panic { pipeline, thread, what: panic_message(&*panic) })
+    })
+}
+
+/// What a panic said.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
 }

@@ -1,7 +1,8 @@
 //! The output writer: out topics, derived from committed epochs, in order, each whole epoch exactly once.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use base64::Engine;
 use bytes::Bytes;
@@ -9,17 +10,19 @@ use crossbeam_channel::{Receiver, Sender};
 use gravity_events::body::RecordRefused;
 use gravity_events::{Body, Record, Topic};
 use gravity_ingest::log::{OutputEpoch, Outputs, Produce};
-use gravity_ingest::segment::SyncMode;
 use sha2::{Digest, Sha256};
 
 use super::committer::{Finished, code};
 use super::definition::{Change, Committed, Definition};
 use super::journal::frame::load_bounds;
-use super::journal::merge::merge;
+use super::PipelineError;
+use super::error::guarded;
+use super::failpoint::Failpoints;
+use super::journal::merge::Merger;
 use super::journal::{Frame, FramesReader};
+use super::sequencer::InFlight;
 use super::supervisor::SharedStatus;
 use super::worker::{Message, RefusedRow};
-use super::{PipelineError, failpoint};
 
 /// Bytes of a refused record that are kept (contracts.md, "Topics").
 pub const DEAD_LETTER_BYTES: usize = 512 << 10;
@@ -38,62 +41,95 @@ pub struct Writer<D: Definition> {
     pub to_committer: Sender<Message>,
     /// Whether serving hears of epochs from here.
     pub gated: bool,
-    /// For merges.
-    pub frames: FramesReader,
-    /// The pipeline's folder.
-    pub dir: PathBuf,
+    /// Merges up to epochs that are published.
+    pub merger: Merger,
     /// See [`super::Options`].
     pub merge_bytes: u64,
-    /// How merges sync.
-    pub sync: SyncMode,
+    /// Tells the sequencer to end the base to come.
+    pub merge_wanted: Arc<AtomicBool>,
+    /// Backpressure.
+    pub in_flight: Arc<InFlight>,
     /// Sizes and epochs.
     pub status: Arc<SharedStatus>,
+    /// Set when the pipeline failed: what is queued is left to the next start.
+    pub aborted: Arc<AtomicBool>,
+    /// For tests.
+    pub failpoints: Failpoints,
+}
+
+/// What is with the next base.
+enum Merging {
+    /// It is not wanted yet.
+    No,
+    /// The sequencer was told to end it.
+    Wanted,
+    /// It is being written; the epoch.
+    Going(u64, JoinHandle<()>),
 }
 
 impl<D: Definition> Writer<D> {
     /// Runs until the committer is gone.
     pub fn run(mut self) {
-        if let Err(e) = self.write_all() {
+        let mut merging = Merging::No;
+        let ended = guarded(self.definition.name(), "output writer", || self.write_all(&mut merging));
+        if let Err(e) = ended {
             let _ = self.to_committer.send(Message::Fatal(e));
+        }
+        // Two merges of one folder would take each other's files away, so this one ends before another run begins.
+        self.merger.ending.store(true, Ordering::Release);
+        if let Merging::Going(_, thread) = merging {
+            let _ = thread.join();
         }
     }
 
-    fn write_all(&mut self) -> Result<(), PipelineError> {
-        let mut merging: Option<std::thread::JoinHandle<Result<(), PipelineError>>> = None;
+    fn write_all(&mut self, merging: &mut Merging) -> Result<(), PipelineError> {
         while let Ok(first) = self.from_committer.recv() {
             let mut epochs = vec![first];
             epochs.extend(self.from_committer.try_iter().take(EPOCHS_AT_ONCE - 1));
-            failpoint::pass("outputs.before_publish")?;
+            if self.aborted.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            self.failpoints.pass("outputs.before_publish")?;
             let whole: Vec<_> =
                 epochs.iter().map(|f| output_epoch(&*self.definition, &f.committed, &f.dead_letters)).collect();
             self.outputs.publish(&whole)?;
-            failpoint::pass("outputs.after_publish")?;
-            let last = epochs.last().expect("there is a first").committed.epoch;
+            self.failpoints.pass("outputs.after_publish")?;
+            self.in_flight.published(epochs.last().expect("there is a first").committed.epoch);
+            let base = epochs.iter().find(|f| f.last_of_base).map(|f| f.committed.epoch);
             if self.gated {
                 for f in epochs {
                     self.definition.publish(f.committed);
                 }
             }
-            if merging.as_ref().is_some_and(|m| m.is_finished())
-                && let Some(done) = merging.take()
-            {
-                done.join().unwrap_or(Ok(()))?;
-            }
-            if merging.is_none() && self.status.wants_merge(self.merge_bytes) {
-                merging = Some(self.merge_up_to(last)?);
-            }
+            self.go_on_merging(merging, base)?;
         }
-        merging.map_or(Ok(()), |m| m.join().unwrap_or(Ok(())))
+        Ok(())
     }
 
-    fn merge_up_to(&self, upto: u64) -> Result<std::thread::JoinHandle<Result<(), PipelineError>>, PipelineError> {
-        let (dir, frames, sync, done) = (self.dir.clone(), self.frames.clone(), self.sync, self.to_committer.clone());
-        let name = self.definition.name();
+    /// `base`: the epoch of the base to come, when it has just been published.
+    fn go_on_merging(&self, merging: &mut Merging, base: Option<u64>) -> Result<(), PipelineError> {
+        match (&*merging, base) {
+            (Merging::Wanted, Some(upto)) => *merging = Merging::Going(upto, self.merge_up_to(upto)?),
+            // The committer drops the frames, and then the sizes are right again.
+            (Merging::Going(upto, _), _) if self.status.base_epoch() >= Some(*upto) => *merging = Merging::No,
+            _ => {}
+        }
+        if matches!(merging, Merging::No) && self.status.wants_merge(self.merge_bytes) {
+            self.merge_wanted.store(true, Ordering::Release);
+            *merging = Merging::Wanted;
+        }
+        Ok(())
+    }
+
+    fn merge_up_to(&self, upto: u64) -> Result<JoinHandle<()>, PipelineError> {
+        let (merger, done, name) = (self.merger.clone(), self.to_committer.clone(), self.definition.name());
         let work = move || {
-            if let Some(merged) = merge(&dir, name, &frames, upto, sync)? {
-                let _ = done.send(Message::Merged(merged.epoch, merged.bytes));
-            }
-            Ok(())
+            let message = match guarded(name, "merge", || merger.merge(upto)) {
+                Ok(Some(merged)) => Message::Merged(merged.epoch, merged.bytes),
+                Ok(None) => return,
+                Err(e) => Message::Fatal(e),
+            };
+            let _ = done.send(message);
         };
         std::thread::Builder::new()
             .name(format!("{name}-merge"))
@@ -102,20 +138,34 @@ impl<D: Definition> Writer<D> {
     }
 }
 
-/// Publishes the frames that the topics lack, before a restarted pipeline goes on.
+/// Publishes the frames that the topics lack, before a restarted pipeline goes on. `published`: the last epoch that they
+/// hold. Frames are dropped only after their outputs are published, so none of these can be gone, unless the topics are
+/// older than the journal.
 pub fn catch_up<D: Definition>(
     definition: &D,
     outputs: &mut dyn Outputs,
+    published: u64,
     frames: &FramesReader,
 ) -> Result<(), PipelineError> {
-    let published = outputs.last_epoch()?.unwrap_or(0);
+    let first = frames.first_epoch();
+    if published + 1 < first {
+        return Err(PipelineError::OutputsLost { pipeline: definition.name(), published, first });
+    }
     for frame in frames.after(published) {
-        let frame = frame?;
-        let dead_letters: Vec<_> = frame.refused.iter().filter(|r| r.raw.is_some()).cloned().collect();
-        let committed = from_frame(definition, frame)?;
-        outputs.publish(&[output_epoch(definition, &committed, &dead_letters)])?;
+        publish_frame(definition, outputs, frame?)?;
     }
     Ok(())
+}
+
+/// Publishes the epoch of a frame.
+pub fn publish_frame<D: Definition>(
+    definition: &D,
+    outputs: &mut dyn Outputs,
+    frame: Frame,
+) -> Result<(), PipelineError> {
+    let dead_letters: Vec<_> = frame.refused.iter().filter(|r| r.raw.is_some()).cloned().collect();
+    let committed = from_frame(definition, frame)?;
+    Ok(outputs.publish(&[output_epoch(definition, &committed, &dead_letters)])?)
 }
 
 /// The epoch that a frame tells of.

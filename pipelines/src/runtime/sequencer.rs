@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use gravity_events::{Body, Id, Topic};
 use gravity_ingest::log::{Bound, Entry, Limit, Log, Tail};
 use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
 
 use super::clock::Clock;
+use super::PipelineError;
 use super::committer::Begin;
+use super::dedupe::claims::Candidates;
+use super::error::guarded;
+use super::failpoint::Failpoints;
 use super::worker::{Command, EpochInput, Message};
-use super::{PipelineError, failpoint};
 
 /// Epochs that may be between the sequencer and their frame.
 const EPOCHS_IN_FLIGHT: u64 = 3;
@@ -22,8 +24,12 @@ const EPOCHS_IN_FLIGHT: u64 = 3;
 const FLOOR: Duration = Duration::from_millis(5);
 /// Waiting for records ends now and then, to look around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// Bytes of records per row of an epoch's cap: larger records make smaller epochs.
+const BYTES_PER_ROW: usize = 1_024;
+/// Rows that wait for the out topics, in row caps; slow topics hold the pipeline back.
+const CAPS_UNPUBLISHED: usize = 4;
 
-/// What is between the sequencer and the committer.
+/// What is between the sequencer, the committer and the out topics.
 #[derive(Default)]
 pub struct InFlight {
     state: Mutex<State>,
@@ -37,6 +43,8 @@ struct State {
     rows: BTreeMap<u64, usize>,
     bounds: BTreeMap<u64, Vec<Bound>>,
     durable: Vec<Bound>,
+    /// Rows of epochs that the out topics lack.
+    unpublished: BTreeMap<u64, usize>,
     closed: bool,
 }
 
@@ -55,7 +63,9 @@ impl InFlight {
                 return None;
             }
             let rows: usize = s.rows.values().sum();
-            if s.opened - s.committed < EPOCHS_IN_FLIGHT && rows < 2 * cap {
+            let unpublished: usize = s.unpublished.values().sum();
+            let room = rows < 2 * cap && unpublished < CAPS_UNPUBLISHED * cap;
+            if s.opened - s.committed < EPOCHS_IN_FLIGHT && room {
                 return Some(cap);
             }
             self.freed.wait(&mut s);
@@ -66,6 +76,7 @@ impl InFlight {
         let mut s = self.state.lock();
         s.opened = epoch;
         s.rows.insert(epoch, rows);
+        s.unpublished.insert(epoch, rows);
         s.bounds.insert(epoch, bound);
     }
 
@@ -87,10 +98,28 @@ impl InFlight {
         self.freed.notify_all();
     }
 
+    /// The out topics have epochs up to this one.
+    pub fn published(&self, epoch: u64) {
+        self.state.lock().unpublished.retain(|e, _| *e > epoch);
+        self.freed.notify_all();
+    }
+
     /// Ends waiting for slots.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.freed.notify_all();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// Waits a little for records; less when it is closed meanwhile.
+    fn pause(&self) {
+        let mut s = self.state.lock();
+        if !s.closed {
+            self.freed.wait_for(&mut s, FLOOR);
+        }
     }
 }
 
@@ -116,6 +145,8 @@ impl Script {
 
 /// The sequencer's parts.
 pub struct Sequencer {
+    /// The pipeline.
+    pub pipeline: &'static str,
     /// The log, for scripted epochs.
     pub log: Arc<dyn Log>,
     /// Follows the input topics from the bound offsets.
@@ -126,8 +157,6 @@ pub struct Sequencer {
     pub epoch: u64,
     /// Records at most in an epoch.
     pub row_cap: usize,
-    /// Owners of events, to find new ones.
-    pub owners: std::collections::HashMap<Id, Id>,
     /// To the workers.
     pub workers: Vec<(Sender<Command>, SyncActivator)>,
     /// To the committer.
@@ -136,18 +165,26 @@ pub struct Sequencer {
     pub in_flight: Arc<InFlight>,
     /// The clock.
     pub clock: Clock,
+    /// The clock of the last epoch whose clock was not in doubt.
+    pub trusted_ms: i64,
+    /// Set by who wants a merge: the next epoch is the last one of the base to come.
+    pub merge_wanted: Arc<AtomicBool>,
     /// Set to end.
     pub stop: Arc<AtomicBool>,
     /// Epochs to cut before cutting freely.
     pub script: Script,
     /// The name under which retention is held back.
     pub holder: String,
+    /// Told how to wake the tail.
+    pub register_waker: Box<dyn Fn(Arc<dyn Fn() + Send + Sync>) + Send>,
+    /// For tests.
+    pub failpoints: Failpoints,
 }
 
 impl Sequencer {
     /// Runs until stopped or the log fails; then closes the workers.
     pub fn run(mut self) {
-        let ended = self.cut_epochs();
+        let ended = guarded(self.pipeline, "sequencer", || self.cut_epochs());
         for (commands, activator) in &self.workers {
             let _ = commands.send(Command::Close);
             let _ = activator.activate();
@@ -161,7 +198,7 @@ impl Sequencer {
         let mut held: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
             let Some(rows) = self.in_flight.slot(self.row_cap) else { return Ok(()) };
-            let limit = Limit { records: rows, bytes: rows * 1_024 };
+            let limit = Limit { records: rows, bytes: rows.saturating_mul(BYTES_PER_ROW) };
             let mut entries = self.tail.poll(limit, LOOK_AROUND)?;
             if held.is_none_or(|t| t.elapsed() >= LOOK_AROUND) {
                 // One epoch in flight may not be durable yet, and its records would be read again after a crash.
@@ -174,18 +211,24 @@ impl Sequencer {
             // Under load the last epoch took longer than the floor, and nothing waits here.
             if let Some(wait) = last_cut.and_then(|t| FLOOR.checked_sub(t.elapsed())) {
                 let until = Instant::now() + wait;
-                while entries.len() < rows {
+                let mut bytes = size(&entries);
+                while entries.len() < rows && bytes < limit.bytes {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         break;
                     }
-                    let room = Limit { records: rows - entries.len(), ..limit };
-                    entries.extend(self.tail.poll(room, left)?);
+                    let room = Limit { records: rows - entries.len(), bytes: limit.bytes - bytes };
+                    let more = self.tail.poll(room, left)?;
+                    bytes += size(&more);
+                    entries.extend(more);
                 }
                 entries.sort_by_key(|e| e.position.topic);
             }
             last_cut = Some(Instant::now());
             let now_ms = self.clock.now_ms();
+            if !self.clock.in_doubt() {
+                self.trusted_ms = now_ms;
+            }
             self.cut(entries, now_ms)?;
         }
         Ok(())
@@ -206,7 +249,7 @@ impl Sequencer {
                 };
                 let mut next = at.offset;
                 while next < end {
-                    if self.stop.load(Ordering::Acquire) {
+                    if self.stop.load(Ordering::Acquire) || self.in_flight.is_closed() {
                         return Ok(());
                     }
                     let read = self.log.read(
@@ -219,7 +262,7 @@ impl Sequencer {
                         Some(last) => next = last.position.offset + 1,
                         // A log with holes (aborted transactions) may end short of the bound.
                         None if self.log.range(at.topic, at.partition)?.1 >= end => next = end,
-                        None => std::thread::park_timeout(Duration::from_millis(5)),
+                        None => self.in_flight.pause(),
                     }
                     entries.extend(read.into_iter().filter(|e| e.position.offset < end));
                 }
@@ -228,20 +271,24 @@ impl Sequencer {
                 return Ok(());
             }
             let now_ms = now_ms.unwrap_or_else(|| self.clock.now_ms());
-            self.cut(entries, now_ms)?;
-            for b in &mut self.bound {
-                let of = |u: &&Bound| (u.topic, u.partition) == (b.topic, b.partition);
-                b.offset = until.iter().find(of).map_or(b.offset, |u| u.offset.max(b.offset));
-            }
+            // A binding does not say whether its clock was in doubt; it hardly ever is.
+            self.trusted_ms = now_ms;
+            self.cut_at(entries, now_ms, &until)?;
         }
         self.tail = self.log.tail(self.bound.clone())?;
+        (self.register_waker)(self.tail.waker());
         Ok(())
     }
 
     fn cut(&mut self, entries: Vec<Entry>, now_ms: i64) -> Result<(), PipelineError> {
+        self.cut_at(entries, now_ms, &[])
+    }
+
+    /// Cuts an epoch of these records, bound to at least `until`.
+    fn cut_at(&mut self, entries: Vec<Entry>, now_ms: i64, until: &[Bound]) -> Result<(), PipelineError> {
         self.epoch += 1;
-        let epoch = self.epoch;
-        let claims = Arc::new(self.claims(&entries));
+        let (epoch, trusted_ms) = (self.epoch, self.trusted_ms);
+        let candidates = Arc::new(Candidates::among(&entries));
         let mut oldest_ms = i64::MAX;
         for e in &entries {
             oldest_ms = oldest_ms.min(e.appended_at_ms);
@@ -250,13 +297,19 @@ impl Sequencer {
             debug_assert!(bound.offset <= e.position.offset, "offsets never go back");
             bound.offset = e.position.offset + 1;
         }
-        failpoint::pass("sequencer.before_send")?;
+        for b in &mut self.bound {
+            let of = |u: &&Bound| (u.topic, u.partition) == (b.topic, b.partition);
+            b.offset = until.iter().find(of).map_or(b.offset, |u| u.offset.max(b.offset));
+        }
+        self.failpoints.pass("sequencer.before_send")?;
+        let last_of_base = self.merge_wanted.swap(false, Ordering::AcqRel);
         self.in_flight.open(epoch, entries.len(), self.bound.clone());
         let begin = Begin {
             epoch,
             now_ms,
+            trusted_ms,
             bound: self.bound.clone(),
-            claims: claims.clone(),
+            last_of_base,
             records: entries.len(),
             oldest_ms,
         };
@@ -266,33 +319,15 @@ impl Sequencer {
         let mut entries = entries.into_iter();
         for (commands, activator) in &self.workers {
             let entries = entries.by_ref().take(share).collect();
-            let _ = commands.send(Command::Epoch(EpochInput { epoch, now_ms, claims: claims.clone(), entries }));
+            let candidates = candidates.clone();
+            let input = EpochInput { epoch, now_ms, trusted_ms, candidates, last_of_base, entries };
+            let _ = commands.send(Command::Epoch(input));
             let _ = activator.activate();
         }
         Ok(())
     }
-
-    /// The first `event.configured` of an event claims its id for its tenant (contracts.md, glossary).
-    fn claims(&mut self, entries: &[Entry]) -> Vec<(Id, Id)> {
-        let mut candidates: Vec<&Entry> = entries
-            .iter()
-            .filter(|e| e.position.topic == Topic::Reference && contains(&e.value, b"\"event.configured\""))
-            .collect();
-        candidates.sort_by_key(|e| e.position);
-        let mut claims = Vec::new();
-        for entry in candidates {
-            let Ok(record) = gravity_events::codec::decode(&entry.value) else { continue };
-            if let (Body::EventConfigured(_), Some(event)) = (&record.body, record.event)
-                && !self.owners.contains_key(&event)
-            {
-                self.owners.insert(event.clone(), record.tenant.clone());
-                claims.push((event, record.tenant));
-            }
-        }
-        claims
-    }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|w| w == needle)
+fn size(entries: &[Entry]) -> usize {
+    entries.iter().map(|e| e.key.len() + e.value.len()).sum()
 }

@@ -6,17 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{bounded, unbounded};
-use gravity_ingest::log::{Bound, Log};
+use crossbeam_channel::{Receiver, bounded, unbounded};
+use gravity_ingest::log::{Bound, Log, Outputs};
 use gravity_ingest::segment::SyncMode;
 use parking_lot::{Condvar, Mutex};
+use timely::scheduling::SyncActivator;
 
 use super::clock::Clock;
-use super::committer::{self, Committer};
+use super::committer::{self, Committer, Restored};
+use super::dedupe::PACKED_BYTES;
+use super::dedupe::runs::Runs;
 use super::definition::{Committed, Definition};
-use super::journal::merge::MERGE_BYTES;
+use super::error::guarded;
+use super::failpoint::Failpoints;
+use super::journal::merge::{MERGE_BYTES, Merger};
+use super::journal::{Journal, base, is_begun};
+use super::recovery::Recovered;
 use super::sequencer::{InFlight, Script, Sequencer};
-use super::worker::{self, Seed, Shared, ToCommitter};
+use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs, recovery};
 
 /// How a pipeline runs.
@@ -34,6 +41,8 @@ pub struct Options {
     pub sync: SyncMode,
     /// Epochs to cut exactly so before cutting freely, for tests.
     pub script: Script,
+    /// For tests.
+    pub failpoints: Failpoints,
 }
 
 impl Options {
@@ -46,6 +55,7 @@ impl Options {
             merge_bytes: MERGE_BYTES,
             sync: SyncMode::Fsync,
             script: Script::default(),
+            failpoints: Failpoints::of_process(),
         }
     }
 }
@@ -96,8 +106,17 @@ pub struct PipelineStatus {
 
 /// The status, shared by the threads of a pipeline.
 pub struct SharedStatus {
-    inner: Mutex<(PipelineStatus, Instant)>,
+    inner: Mutex<Inner>,
     changed: Condvar,
+}
+
+struct Inner {
+    status: PipelineStatus,
+    /// When the last epoch was committed.
+    last: Instant,
+    /// Bytes of frames since the base, and up to the end of the base to come.
+    since_base: u64,
+    in_next_base: u64,
 }
 
 impl SharedStatus {
@@ -117,18 +136,28 @@ impl SharedStatus {
             base_bytes: 0,
             base_epoch: None,
         };
-        SharedStatus { inner: Mutex::new((status, Instant::now())), changed: Condvar::new() }
+        let inner = Inner { status, last: Instant::now(), since_base: 0, in_next_base: 0 };
+        SharedStatus { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
     fn set(&self, change: impl FnOnce(&mut PipelineStatus)) {
-        change(&mut self.inner.lock().0);
+        change(&mut self.inner.lock().status);
         self.changed.notify_all();
+    }
+
+    /// The journal was read.
+    fn recovered(&self, base: Option<(u64, u64)>, frame_bytes: u64, journal_bytes: u64) {
+        let mut inner = self.inner.lock();
+        (inner.since_base, inner.in_next_base) = (frame_bytes, 0);
+        let s = &mut inner.status;
+        (s.base_epoch, s.base_bytes) = (base.map(|b| b.0), base.map_or(0, |b| b.1));
+        s.journal_bytes = journal_bytes;
     }
 
     /// An epoch is durable.
     pub fn committed<D: Definition>(&self, c: &Committed<D>, records: u64, refused: u64, took: Duration) {
         let mut inner = self.inner.lock();
-        let (s, last) = &mut *inner;
+        let Inner { status: s, last, .. } = &mut *inner;
         let passed = last.elapsed().as_secs_f64().max(1e-3);
         *last = Instant::now();
         let weight = (passed / 10.0).min(1.0);
@@ -140,20 +169,36 @@ impl SharedStatus {
         s.refused += refused;
     }
 
-    /// The journal has this size now.
-    pub fn journal_bytes(&self, bytes: u64) {
-        self.inner.lock().0.journal_bytes = bytes;
+    /// A frame of this size was written; the journal has this size now.
+    pub fn frame_written(&self, bytes: u64, journal_bytes: u64) {
+        let mut inner = self.inner.lock();
+        inner.since_base += bytes;
+        inner.status.journal_bytes = journal_bytes;
     }
 
-    /// A new base is in place.
-    pub fn merged(&self, epoch: u64, bytes: u64) {
-        self.set(|s| (s.base_epoch, s.base_bytes) = (Some(epoch), bytes));
+    /// The last frame is the last one of the base to come.
+    pub fn base_ends(&self) {
+        let mut inner = self.inner.lock();
+        inner.in_next_base = inner.since_base;
     }
 
-    /// Whether the frames have outgrown the base.
+    /// A new base is in place, and the frames before it are dropped.
+    pub fn merged(&self, epoch: u64, bytes: u64, journal_bytes: u64) {
+        let mut inner = self.inner.lock();
+        inner.since_base -= std::mem::take(&mut inner.in_next_base);
+        let s = &mut inner.status;
+        (s.base_epoch, s.base_bytes, s.journal_bytes) = (Some(epoch), bytes, journal_bytes);
+    }
+
+    /// The epoch of the base.
+    pub fn base_epoch(&self) -> Option<u64> {
+        self.inner.lock().status.base_epoch
+    }
+
+    /// Whether the frames after the base have outgrown it.
     pub fn wants_merge(&self, least: u64) -> bool {
-        let s = &self.inner.lock().0;
-        s.journal_bytes > least.max(s.base_bytes / 2)
+        let inner = self.inner.lock();
+        inner.since_base > least.max(inner.status.base_bytes / 2)
     }
 }
 
@@ -185,14 +230,14 @@ impl Runtime {
 
     /// What it is doing.
     pub fn status(&self) -> PipelineStatus {
-        self.status.inner.lock().0.clone()
+        self.status.inner.lock().status.clone()
     }
 
     /// Waits until it is running, or the time is over; says whether it is.
     pub fn wait_running(&self, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
         let mut s = self.status.inner.lock();
-        while s.0.state != PipelineState::Running {
+        while s.status.state != PipelineState::Running {
             if self.status.changed.wait_until(&mut s, until).timed_out() {
                 return false;
             }
@@ -202,13 +247,24 @@ impl Runtime {
 
     /// Drains what was begun, commits it, and ends.
     pub fn stop(mut self) {
+        self.ask_to_stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    fn ask_to_stop(&self) {
         self.stop.asked.store(true, Ordering::Release);
         if let Some(wake) = self.stop.waker.lock().as_ref() {
             wake();
         }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    }
+}
+
+/// Ends as by [`Runtime::stop`], without waiting for it.
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.ask_to_stop();
     }
 }
 
@@ -226,7 +282,7 @@ fn supervise<D: Definition>(
     let mut back_off = FIRST_BACK_OFF;
     loop {
         let began = Instant::now();
-        let result = run_once(definition, log, options, status, stop);
+        let result = guarded(name, "supervisor", || run_once(definition, log, options, status, stop));
         if stop.asked.load(Ordering::Acquire) {
             if let Err(error) = result {
                 tracing::error!(pipeline = name, %error, "the pipeline failed while it was stopping");
@@ -252,6 +308,51 @@ fn supervise<D: Definition>(
     }
 }
 
+/// What a fresh start of a pipeline goes on from.
+struct Begun<D: Definition> {
+    recovered: Recovered<D>,
+    outputs: Box<dyn Outputs>,
+    /// Epochs that the out topics hold and the journal lacks, to be run again exactly.
+    redo: Vec<(u64, i64, Vec<Bound>)>,
+}
+
+/// Reads the journal and brings it and the out topics to the same epoch.
+fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -> Result<Begun<D>, PipelineError> {
+    let (name, dir) = (definition.name(), &options.dir);
+    let mut outputs = log.outputs(name)?;
+    let published = outputs.last_epoch()?.unwrap_or(0);
+    let bindings = |outputs: &mut dyn Outputs, after: u64| -> Result<Option<Vec<_>>, PipelineError> {
+        let bindings = outputs.bindings_after(after)?;
+        let dense = bindings.iter().map(|b| b.0).eq(after + 1..=published);
+        Ok(dense.then_some(bindings))
+    };
+    // A new journal beside old out topics (it was moved away, or lost) runs their epochs again, where they can be asked
+    // for their bindings. Else it goes on after them: an epoch or version that was shown is never shown as another one.
+    let new = base::newest(dir)?.is_none() && !is_begun(dir)?;
+    let genesis = if new && bindings(&mut *outputs, 0)?.is_none() { published } else { 0 };
+    let recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    let epoch = recovered.restored.epoch;
+    if genesis > 0 {
+        tracing::warn!(pipeline = name, epoch, "a new journal: epochs and versions go on after those of the out topics");
+    }
+    outputs::catch_up(&**definition, &mut *outputs, published, &recovered.journal.reader())?;
+    let redo = if published > epoch {
+        bindings(&mut *outputs, epoch)?.ok_or(PipelineError::Behind { pipeline: name, published, epoch })?
+    } else {
+        Vec::new()
+    };
+    Ok(Begun { recovered, outputs, redo })
+}
+
+/// The threads of a running pipeline beside the workers, and how to end them.
+struct Threads {
+    sequencer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    in_flight: Arc<InFlight>,
+    aborted: Arc<AtomicBool>,
+    ending: Arc<AtomicBool>,
+}
+
 fn run_once<D: Definition>(
     definition: &Arc<D>,
     log: &Arc<dyn Log>,
@@ -263,109 +364,180 @@ fn run_once<D: Definition>(
     let workers = options.workers.max(1);
     status.set(|s| s.state = PipelineState::Starting);
     let began = Instant::now();
-    let recovered = recovery::recover(&**definition, &options.dir, &**log, options.sync)?;
-    let recovery::Recovered { journal, restored, blocks, identities, claims, base } = recovered;
-    let rows: usize = blocks.iter().map(|b| b.rows.len()).sum();
+    let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
+    let Recovered { mut journal, restored, blocks, identities, runs, claims, base, frame_bytes } = recovered;
     tracing::info!(
         pipeline = name,
         epoch = restored.epoch,
-        row_bytes = rows,
-        identity_bytes = identities.iter().map(|i| i.1.len()).sum::<usize>(),
+        row_bytes = blocks.iter().map(|b| b.rows.len()).sum::<usize>(),
+        identities = runs.len() + identities.iter().map(|i| i.1.len() / PACKED_BYTES).sum::<usize>() as u64,
         ms = began.elapsed().as_millis() as u64,
         "journal read"
     );
-    status.set(|s| (s.base_epoch, s.journal_bytes) = (base, journal.bytes()));
-    let mut outputs = log.outputs(name)?;
-    outputs::catch_up(&**definition, &mut *outputs, &journal.reader())?;
-    let redo = outputs.bindings_after(restored.epoch)?;
-    let gated = outputs.gates_visibility();
-
+    if let Some((epoch, _)) = base {
+        // A crash may have come between the rename of the base and this.
+        journal.drop_before(epoch + 1)?;
+    }
+    status.recovered(base, frame_bytes, journal.bytes());
+    let runs = Arc::new(Runs::new(runs));
     let (to_committer, from_all) = unbounded();
-    let (to_outputs, from_committer) = bounded(64);
-    let in_flight = Arc::new(InFlight::new(restored.epoch, restored.bound.clone()));
-    let (frames, start, now_ms, bound) = (journal.reader(), restored.epoch, restored.now_ms, restored.bound.clone());
-    let mut committer = Committer::new(committer::Parts {
-        definition: definition.clone(),
-        journal,
-        from_all,
-        to_outputs,
-        in_flight: in_flight.clone(),
-        status: status.clone(),
-        gated,
-        workers,
-    });
+    let mut threads = Threads {
+        sequencer: None,
+        writer: None,
+        in_flight: Arc::new(InFlight::new(restored.epoch, restored.bound.clone())),
+        aborted: Arc::default(),
+        ending: Arc::default(),
+    };
     let (commands, seeds) = deal(workers, definition.folds(), blocks, identities);
     let (activators, from_workers) = unbounded();
-    let aborted = Arc::new(AtomicBool::new(false));
     let shared = Shared {
         definition: definition.clone(),
         seeds: std::sync::Mutex::new(seeds),
         out: ToCommitter(to_committer.clone()),
         activators,
-        start,
-        claims: Arc::new(claims.clone()),
-        aborted: aborted.clone(),
+        start: restored.epoch,
+        claims: Arc::new(claims),
+        runs: runs.clone(),
+        aborted: threads.aborted.clone(),
     };
     let cannot_start = |what: String| PipelineError::Start { pipeline: name, what };
     let guards = timely::execute(worker::config(workers), move |w| worker::run(w, &shared)).map_err(cannot_start)?;
-    let ended = (|| {
-        let mut wake: Vec<_> = from_workers.iter().take(workers).collect();
-        wake.sort_by_key(|w| w.0);
-        let last = committer.hydrate(restored)?;
-        in_flight.committed(last);
-        let writer = outputs::Writer {
-            definition: definition.clone(),
+    let ended = guarded(name, "committer", || {
+        let started = Started {
+            definition,
+            log,
+            options,
+            status,
+            stop,
+            journal,
             outputs,
-            from_committer,
-            to_committer: to_committer.clone(),
-            gated,
-            frames,
-            dir: options.dir.clone(),
-            sync: options.sync,
-            merge_bytes: options.merge_bytes,
-            status: status.clone(),
+            redo,
+            runs,
+            commands,
+            from_workers,
+            from_all,
+            to_committer,
+            began,
         };
-        let writer = spawn(name, "outputs", move || writer.run())?;
-        let tail = log.tail(bound.clone())?;
-        *stop.waker.lock() = Some(tail.waker());
-        let sequencer = Sequencer {
-            log: log.clone(),
-            tail,
-            bound,
-            epoch: last,
-            row_cap: options.row_cap,
-            owners: claims,
-            workers: commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
-            committer: to_committer.clone(),
-            in_flight: in_flight.clone(),
-            clock: Clock::new(now_ms),
-            stop: stop.asked.clone(),
-            script: if redo.is_empty() { options.script.clone() } else { Script::from(redo) },
-            holder: format!("pipeline-{name}"),
-        };
-        let sequencer = spawn(name, "sequencer", move || sequencer.run())?;
-        status.set(|s| s.state = PipelineState::Running);
-        tracing::info!(pipeline = name, epoch = last, ms = began.elapsed().as_millis() as u64, "running");
-        let ended = committer.run();
-        // The sequencer may be waiting for a slot or for records.
-        in_flight.close();
-        if let Some(wake) = stop.waker.lock().take() {
-            wake();
-        }
-        let _ = sequencer.join();
-        drop(committer);
-        let _ = writer.join();
-        ended
-    })();
-    if ended.is_err() {
-        aborted.store(true, Ordering::Release);
+        started.run(restored, &mut threads)
+    });
+    // However it ended, every thread ends: the sequencer may be waiting for a slot or for records, the writer for epochs.
+    threads.ending.store(true, Ordering::Release);
+    threads.aborted.store(ended.is_err(), Ordering::Release);
+    threads.in_flight.close();
+    if let Some(wake) = stop.waker.lock().take() {
+        wake();
     }
-    drop(to_committer);
+    for thread in [threads.sequencer, threads.writer].into_iter().flatten() {
+        let _ = thread.join();
+    }
     // Workers end by themselves once closed or aborted; they look at least once a second.
     for guard in guards.join() {
         let _ = guard;
     }
     ended
+}
+
+/// A pipeline whose workers run, on the thread that commits.
+struct Started<'a, D: Definition> {
+    definition: &'a Arc<D>,
+    log: &'a Arc<dyn Log>,
+    options: &'a Options,
+    status: &'a Arc<SharedStatus>,
+    stop: &'a Arc<Stop>,
+    journal: Journal,
+    outputs: Box<dyn Outputs>,
+    redo: Vec<(u64, i64, Vec<Bound>)>,
+    runs: Arc<Runs>,
+    commands: Commands,
+    from_workers: Receiver<(usize, SyncActivator)>,
+    from_all: Receiver<Message>,
+    to_committer: crossbeam_channel::Sender<Message>,
+    began: Instant,
+}
+
+impl<D: Definition> Started<'_, D> {
+    /// Hydrates the views, starts the other threads and commits until the pipeline ends.
+    fn run(mut self, restored: Restored<D::Scope>, threads: &mut Threads) -> Result<(), PipelineError> {
+        let (definition, options, status) = (self.definition, self.options, self.status);
+        let name = definition.name();
+        let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
+        let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
+        let (to_outputs, from_committer) = bounded(64);
+        let mut committer = Committer::new(committer::Parts {
+            definition: definition.clone(),
+            journal: self.journal,
+            from_all: self.from_all,
+            to_outputs,
+            in_flight: threads.in_flight.clone(),
+            status: status.clone(),
+            gated,
+            workers: self.commands.len(),
+            genesis: restored.genesis,
+            failpoints: options.failpoints.clone(),
+        });
+        let hydrated = committer.hydrate(restored, !self.redo.is_empty())?;
+        let last = hydrated.last;
+        if let Some(frame) = hydrated.changed {
+            outputs::publish_frame(&**definition, &mut *self.outputs, frame)?;
+        }
+        status.committed(&hydrated.snapshot, 0, 0, Duration::ZERO);
+        definition.publish(hydrated.snapshot);
+        threads.in_flight.committed(last);
+        let merge_wanted = Arc::<AtomicBool>::default();
+        let writer = outputs::Writer {
+            definition: definition.clone(),
+            outputs: self.outputs,
+            from_committer,
+            to_committer: self.to_committer.clone(),
+            gated,
+            merger: Merger {
+                dir: options.dir.clone(),
+                pipeline: name,
+                frames,
+                runs: self.runs,
+                sync: options.sync,
+                ending: threads.ending.clone(),
+                failpoints: options.failpoints.clone(),
+            },
+            merge_bytes: options.merge_bytes,
+            merge_wanted: merge_wanted.clone(),
+            in_flight: threads.in_flight.clone(),
+            status: status.clone(),
+            aborted: threads.aborted.clone(),
+            failpoints: options.failpoints.clone(),
+        };
+        threads.writer = Some(spawn(name, "outputs", move || writer.run())?);
+        // Hydrated: every worker has registered.
+        let mut wake: Vec<_> = self.from_workers.try_iter().take(self.commands.len()).collect();
+        wake.sort_by_key(|w| w.0);
+        let tail = self.log.tail(bound.clone())?;
+        *self.stop.waker.lock() = Some(tail.waker());
+        let stop = self.stop.clone();
+        let sequencer = Sequencer {
+            pipeline: name,
+            log: self.log.clone(),
+            tail,
+            bound,
+            epoch: last,
+            row_cap: options.row_cap,
+            workers: self.commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
+            committer: self.to_committer,
+            in_flight: threads.in_flight.clone(),
+            clock: Clock::new(now_ms),
+            trusted_ms,
+            merge_wanted,
+            stop: stop.asked.clone(),
+            script: if self.redo.is_empty() { options.script.clone() } else { Script::from(self.redo) },
+            holder: format!("pipeline-{name}"),
+            register_waker: Box::new(move |waker| *stop.waker.lock() = Some(waker)),
+            failpoints: options.failpoints.clone(),
+        };
+        threads.sequencer = Some(spawn(name, "sequencer", move || sequencer.run())?);
+        status.set(|s| s.state = PipelineState::Running);
+        tracing::info!(pipeline = name, epoch = last, ms = self.began.elapsed().as_millis() as u64, "running");
+        committer.run()
+    }
 }
 
 fn spawn(

@@ -12,12 +12,17 @@ pub struct Versions<D: Definition> {
     parts: BTreeMap<D::Scope, Part>,
     /// Hash of each output row by the hash of its key, to take it out of the digests again.
     rows: HashMap<u128, u64>,
+    /// The version before a new part's first one: 0, unless the journal was made anew. No part can have had more versions
+    /// than there were epochs, so none is shown twice.
+    genesis: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Part {
     version: u64,
     digest: u64,
+    /// Rows have touched all that is related to it.
+    leads: bool,
 }
 
 /// An output row that changed, with what it was.
@@ -34,13 +39,12 @@ pub struct Diff<D: Definition> {
     pub new_bytes: Option<Vec<u8>>,
 }
 
-impl<D: Definition> Default for Versions<D> {
-    fn default() -> Self {
-        Versions { parts: BTreeMap::new(), rows: HashMap::new() }
-    }
-}
-
 impl<D: Definition> Versions<D> {
+    /// None yet.
+    pub fn new(genesis: u64) -> Versions<D> {
+        Versions { parts: BTreeMap::new(), rows: HashMap::new(), genesis }
+    }
+
     /// Takes in what changed; returns the parts whose version moved, with version and digest.
     pub fn apply(&mut self, definition: &D, diffs: &[Diff<D>]) -> Vec<(D::Scope, u64, u64)> {
         let mut moved: BTreeSet<D::Scope> = BTreeSet::new();
@@ -69,7 +73,9 @@ impl<D: Definition> Versions<D> {
                             .take_while(|s| definition.related(&scope, s));
                         moved.extend(related.cloned());
                     }
-                    let part = self.parts.entry(scope.clone()).or_default();
+                    let new = Part { version: self.genesis, ..Part::default() };
+                    let part = self.parts.entry(scope.clone()).or_insert(new);
+                    part.leads |= all;
                     part.digest = if add { part.digest.wrapping_add(hash) } else { part.digest.wrapping_sub(hash) };
                     moved.insert(scope);
                 }
@@ -96,15 +102,18 @@ impl<D: Definition> Versions<D> {
             self.parts.entry(scope.clone()).or_default();
         }
         let mut changed: BTreeSet<D::Scope> = BTreeSet::new();
+        let mut leading = Vec::new();
         for (scope, part) in &mut self.parts {
-            let (version, digest) = known.get(scope).copied().unwrap_or_default();
+            let before = known.get(scope).copied();
+            let (version, digest) = before.unwrap_or((self.genesis, 0));
             part.version = version;
-            if part.digest != digest || version == 0 {
+            if part.digest != digest || before.is_none() {
                 changed.insert(scope.clone());
+                leading.extend(part.leads.then(|| scope.clone()));
             }
         }
-        // What is told of a part also tells of those related to it.
-        for scope in changed.clone() {
+        // What is told of such a part also tells of those related to it.
+        for scope in leading {
             changed.extend(
                 self.parts
                     .range(scope.clone()..)

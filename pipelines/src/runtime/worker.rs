@@ -22,8 +22,12 @@ use timely::dataflow::operators::{Capability, Operator, Probe};
 use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 use timely::scheduling::SyncActivator;
 
-use super::dedupe::{FOREVER, Identities, Verdict, day_of, pack, shard_of_identity};
+use super::dedupe::claims::Candidates;
+use super::dedupe::runs::Runs;
+use super::dedupe::{FOREVER, Identities, PACKED_BYTES, Verdict, day_of, pack, shard_of_identity};
+use super::PipelineError;
 use super::definition::{Definition, Facts};
+use super::error::panic_message;
 use super::folds::{Block, Folds};
 use super::row::FoldRow;
 
@@ -46,14 +50,20 @@ pub struct EpochInput {
     pub epoch: u64,
     /// Its clock.
     pub now_ms: i64,
-    /// Events that got their owner in this epoch: (event, tenant).
-    pub claims: Arc<Vec<(Id, Id)>>,
+    /// What expiry goes by.
+    pub trusted_ms: i64,
+    /// Records that may claim an event.
+    pub candidates: Arc<Candidates>,
+    /// Whether identities up to this epoch go into the next base.
+    pub last_of_base: bool,
     /// Records, undecoded.
     pub entries: Vec<Entry>,
 }
 
 /// What workers tell the committer. A worker's messages about an epoch come before its frontier passes the epoch.
 pub enum Message {
+    /// Events that got their owner: (event, tenant).
+    Claims(u64, Vec<(Id, Id)>),
     /// Changed fold rows.
     Rows(u64, Vec<Block>),
     /// New identities: epoch, shard, packed.
@@ -68,12 +78,12 @@ pub enum Message {
     Failed(usize, String),
     /// The sequencer opened an epoch.
     Begin(super::committer::Begin),
-    /// Another thread of the pipeline failed.
-    Fatal(super::PipelineError),
+    /// Another thread of the pipeline, or an operator, failed.
+    Fatal(PipelineError),
     /// A new base holds everything up to this epoch; its size.
     Merged(u64, u64),
     /// The sequencer failed or ended.
-    SequencerEnded(Result<(), super::PipelineError>),
+    SequencerEnded(Result<(), PipelineError>),
 }
 
 /// A record that does not count.
@@ -116,6 +126,8 @@ struct Decoded {
     event: Option<Id>,
     time_ms: Option<i64>,
     backfill: bool,
+    /// Whether it is an `event.configured`.
+    configures: bool,
     raw: Bytes,
     rows: SmallVec<[(u8, FoldRow); 1]>,
 }
@@ -126,7 +138,7 @@ pub struct Seed {
     pub commands: Receiver<Command>,
     /// Fold rows that it owns, by fold.
     pub blocks: Vec<Vec<Block>>,
-    /// Packed identities that it owns, by shard.
+    /// Packed identities that it owns, of the frames after the base.
     pub identities: Vec<Bytes>,
 }
 
@@ -144,13 +156,19 @@ pub struct Shared<D: Definition> {
     pub start: u64,
     /// Owners of events.
     pub claims: Arc<HashMap<Id, Id>>,
+    /// Older identities.
+    pub runs: Arc<Runs>,
     /// Set when the pipeline is to be torn down without finishing.
     pub aborted: Arc<AtomicBool>,
 }
 
 struct EpochInfo {
     now_ms: i64,
-    claims: Arc<Vec<(Id, Id)>>,
+    trusted_ms: i64,
+    candidates: Arc<Candidates>,
+    /// Whether this worker has said what it knows of them.
+    said: bool,
+    last_of_base: bool,
 }
 
 type Infos = Rc<RefCell<BTreeMap<u64, EpochInfo>>>;
@@ -166,14 +184,14 @@ pub fn config(threads: usize) -> timely::Config {
 /// Runs one worker until it is closed, aborted or fails.
 pub fn run<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) {
     let index = worker.index();
-    let ended = catch_unwind(AssertUnwindSafe(|| work(worker, shared)));
-    if let Err(panic) = ended {
-        let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        shared.out.send(Message::Failed(index, what.unwrap_or("a panic without a message").to_owned()));
-    }
-    for dataflow in worker.installed_dataflows() {
-        worker.drop_dataflow(dataflow);
-    }
+    let failed = |panic: Box<dyn Any + Send>| shared.out.send(Message::Failed(index, panic_message(&*panic)));
+    catch_unwind(AssertUnwindSafe(|| work(worker, shared))).unwrap_or_else(failed);
+    let drop_all = || {
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+    };
+    catch_unwind(AssertUnwindSafe(drop_all)).unwrap_or_else(failed);
 }
 
 fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) {
@@ -246,7 +264,9 @@ fn read<'s, D: Definition>(
             match commands.try_recv() {
                 Ok(Command::Epoch(input)) => {
                     let epoch = input.epoch;
-                    infos.borrow_mut().insert(epoch, EpochInfo { now_ms: input.now_ms, claims: input.claims });
+                    let EpochInput { now_ms, trusted_ms, candidates, last_of_base, .. } = input;
+                    let info = EpochInfo { now_ms, trusted_ms, candidates, said: false, last_of_base };
+                    infos.borrow_mut().insert(epoch, info);
                     live.downgrade(&epoch);
                     let mut refused = Vec::new();
                     let mut session = output.session(&*live);
@@ -292,6 +312,7 @@ fn decode<D: Definition>(definition: &D, entry: &Entry) -> Result<Decoded, Refus
         event: record.event,
         time_ms: record.time_ms,
         backfill: record.backfill,
+        configures: matches!(record.body, gravity_events::Body::EventConfigured(_)),
         raw: entry.value.clone(),
         rows: facts.rows,
     })
@@ -304,24 +325,28 @@ fn admit<'s, D: Definition>(
     infos: Infos,
     loaded: Vec<Bytes>,
 ) -> Vec<StreamVec<'s, u64, FoldRow>> {
-    let mut builder = OperatorBuilder::new("Dedupe".to_owned(), decoded.scope());
+    let scope = decoded.scope();
+    let mut builder = OperatorBuilder::new("Dedupe".to_owned(), scope);
     let mut input =
         builder.new_input(decoded, Exchange::new(|d: &Decoded| u64::from(shard_of_identity(d.identity.id))));
     let (outputs, streams): (Vec<_>, Vec<_>) = (0..shared.definition.folds()).map(|_| builder.new_output()).unzip();
     let mut outputs: Vec<OutputBuilder<u64, timely::container::CapacityContainerBuilder<Vec<FoldRow>>>> =
         outputs.into_iter().map(OutputBuilder::from).collect();
     let out = shared.out.clone();
-    let start = shared.start;
+    let (start, runs) = (shared.start, shared.runs.clone());
     let mut owners: HashMap<Id, Id> = (*shared.claims).clone();
+    let waker = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let (index, peers) = (scope.worker().index(), scope.worker().peers());
     builder.build(move |caps| {
         drop(caps);
-        let mut identities =
-            Identities::with_capacity(loaded.iter().map(|b| b.len() / super::dedupe::PACKED_BYTES).sum());
+        let mut identities = Identities::with_capacity(loaded.iter().map(|b| b.len() / PACKED_BYTES).sum(), runs);
         for packed in loaded {
             identities.load(&packed);
         }
         let mut waiting: BTreeMap<u64, (Vec<Capability<u64>>, Vec<Decoded>)> = BTreeMap::new();
         let ports = outputs.len();
+        let owns = move |id: u128| usize::from(shard_of_identity(id)) % peers == index;
+        let mut failed = false;
         move |frontiers| {
             input.for_each_stamp(|cap, data| {
                 let caps: Option<Vec<_>> = (0..ports).map(|p| cap.retain_least(p)).collect();
@@ -331,64 +356,150 @@ fn admit<'s, D: Definition>(
                 }
             });
             // Epochs without a record of ours still bring claims, so go by the epochs, not by what waits.
-            loop {
-                let Some(epoch) = infos.borrow().keys().next().copied() else { break };
+            while !failed {
+                let mut infos = infos.borrow_mut();
+                let Some(mut info) = infos.first_entry() else { break };
+                let epoch = *info.key();
                 if frontiers[0].less_equal(&epoch) {
                     break;
                 }
                 debug_assert!(epoch > start);
-                let info = infos.borrow_mut().remove(&epoch).expect("it was the first");
-                owners.extend(info.claims.iter().cloned());
-                let Some((caps, rows)) = waiting.remove(&epoch) else { continue };
-                let mut sessions: Vec<_> = outputs.iter_mut().map(OutputBuilder::activate).collect();
-                let mut sessions: Vec<_> = sessions.iter_mut().zip(&caps).map(|(o, cap)| o.session(cap)).collect();
-                judge(epoch, info.now_ms, rows, &mut identities, &owners, &out, |fold, row| {
-                    sessions[usize::from(fold)].give(row)
-                });
+                identities.refresh();
+                let mut step = || -> Result<bool, PipelineError> {
+                    let rows = waiting.get_mut(&epoch).map_or(&mut [][..], |w| &mut w.1[..]);
+                    rows.sort_unstable_by_key(|d| d.position);
+                    let info = info.get_mut();
+                    if !claim(epoch, info, rows, &identities, &mut owners, &out, owns, || waker.clone())? {
+                        return Ok(false);
+                    }
+                    if let Some((caps, rows)) = waiting.remove(&epoch) {
+                        let mut sessions: Vec<_> = outputs.iter_mut().map(OutputBuilder::activate).collect();
+                        let mut sessions: Vec<_> =
+                            sessions.iter_mut().zip(&caps).map(|(o, cap)| o.session(cap)).collect();
+                        judge(epoch, info, rows, &mut identities, &owners, &out, |fold, row| {
+                            sessions[usize::from(fold)].give(row)
+                        })?;
+                    }
+                    if info.last_of_base {
+                        identities.put_aside(epoch);
+                    }
+                    Ok(true)
+                };
+                match step() {
+                    Ok(true) => {
+                        info.remove();
+                    }
+                    Ok(false) => break,
+                    Err(error) => {
+                        // The committer hears of it before it hears that the epoch is done, and commits nothing more.
+                        failed = true;
+                        out.send(Message::Fatal(error));
+                    }
+                }
             }
         }
     });
     streams
 }
 
+/// Settles who owns the events that are claimed in an epoch, once all workers have said which claims are good. False:
+/// not yet; `waiting` will be activated. `rows`: this worker's records of the epoch, in log order.
+#[allow(clippy::too_many_arguments)] // the state of one operator
+fn claim(
+    epoch: u64,
+    info: &mut EpochInfo,
+    rows: &[Decoded],
+    identities: &Identities,
+    owners: &mut HashMap<Id, Id>,
+    out: &ToCommitter,
+    owns: impl Fn(u128) -> bool,
+    waiting: impl FnOnce() -> SyncActivator,
+) -> Result<bool, PipelineError> {
+    let candidates = &*info.candidates;
+    if candidates.is_empty() {
+        return Ok(true);
+    }
+    let mut last = false;
+    if !std::mem::replace(&mut info.said, true) {
+        let today = day_of(info.trusted_ms);
+        for (n, candidate) in candidates.iter().enumerate().filter(|(_, c)| owns(c.identity.id)) {
+            let first = rows.iter().find(|r| r.identity.id == candidate.identity.id);
+            let good = match first.filter(|r| r.position == candidate.position) {
+                Some(row) => {
+                    out_of_time(row, info.now_ms).is_none()
+                        && identities.look(candidate.identity, today)? == Verdict::New
+                }
+                None => false,
+            };
+            last |= candidates.say(n, good);
+        }
+    }
+    let Some(good) = candidates.settled(waiting) else { return Ok(false) };
+    let mut claims = Vec::new();
+    for candidate in good {
+        if !owners.contains_key(&candidate.event) {
+            owners.insert(candidate.event.clone(), candidate.tenant.clone());
+            claims.push((candidate.event.clone(), candidate.tenant.clone()));
+        }
+    }
+    if last && !claims.is_empty() {
+        out.send(Message::Claims(epoch, claims));
+    }
+    Ok(true)
+}
+
+/// Whether a record is too old or too far ahead to count: code and detail.
+fn out_of_time(record: &Decoded, now_ms: i64) -> Option<(&'static str, &'static str)> {
+    match record.time_ms.filter(|_| !record.backfill)? {
+        t if t < now_ms.saturating_sub(OLDEST_MS) => {
+            Some(("too_late", "`time` is more than 32 days ago: import it as a backfill"))
+        }
+        t if t > now_ms.saturating_add(AHEAD_MS) => {
+            Some(("too_early", "`time` is more than 5 minutes ahead: check the sender's clock"))
+        }
+        _ => None,
+    }
+}
+
 /// Judges the records of one epoch, in log order.
 fn judge(
     epoch: u64,
-    now_ms: i64,
-    mut rows: Vec<Decoded>,
+    info: &EpochInfo,
+    rows: Vec<Decoded>,
     identities: &mut Identities,
     owners: &HashMap<Id, Id>,
     out: &ToCommitter,
     mut give: impl FnMut(u8, FoldRow),
-) {
-    rows.sort_unstable_by_key(|d| d.position);
-    let today = day_of(now_ms);
-    identities.sweep(today);
+) -> Result<(), PipelineError> {
+    let (accepted, today) = (day_of(info.now_ms), day_of(info.trusted_ms));
     let mut ids: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     let mut refused = Vec::new();
     for record in rows {
-        let Decoded { identity, position, tenant, event, time_ms, backfill, raw, rows } = record;
+        let untimely = out_of_time(&record, info.now_ms);
+        let Decoded { identity, position, tenant, event, backfill, configures, raw, rows, .. } = record;
         let mut refuse =
             |code: &str, detail: String, raw| refused.push(RefusedRow { position, code: code.into(), detail, raw });
-        if let Some(owner) = event.as_ref().and_then(|e| owners.get(e)).filter(|o| **o != tenant) {
-            let _ = owner; // naming the owner would tell one tenant about another
+        let owner = event.as_ref().and_then(|e| owners.get(e));
+        if owner.is_some_and(|o| *o != tenant) {
+            // Naming the owner would tell one tenant about another.
             let event = event.as_deref().unwrap_or_default();
             refuse("wrong_tenant", format!("event `{event}` does not belong to tenant `{tenant}`"), Some(raw));
             continue;
         }
-        if let Some(time_ms) = time_ms.filter(|_| !backfill) {
-            if time_ms < now_ms - OLDEST_MS {
-                refuse("too_late", "`time` is more than 32 days ago: import it as a backfill".into(), Some(raw));
-                continue;
-            }
-            if time_ms > now_ms + AHEAD_MS {
-                refuse("too_early", "`time` is more than 5 minutes ahead: check the sender's clock".into(), Some(raw));
-                continue;
-            }
+        if let Some((code, detail)) = untimely {
+            refuse(code, detail.into(), Some(raw));
+            continue;
         }
-        let day = if backfill { FOREVER } else { today };
-        match identities.admit(identity, day) {
+        let day = if backfill { FOREVER } else { accepted };
+        match identities.look(identity, today)? {
+            // Its identity was that of another record of this epoch, which did not count, so that it could not claim.
+            Verdict::New if configures && owner.is_none() => refuse(
+                "conflict",
+                "another record of this identity (tenant, source, id) came with it: give each its own".into(),
+                Some(raw),
+            ),
             Verdict::New => {
+                identities.insert(identity, day);
                 pack(ids.entry(shard_of_identity(identity.id)).or_default(), identity, day);
                 for (fold, row) in rows {
                     give(fold, row);
@@ -410,4 +521,5 @@ fn judge(
     if !refused.is_empty() {
         out.send(Message::Refused(epoch, refused));
     }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The base: all fold rows and identities as they stood after one epoch, in a folder of its own.
+//! The base: all fold rows as they stood after one epoch, in a folder of its own, and the names of the runs that hold
+//! the identities.
 //!
 //! A base is written beside the old one and takes its place by one rename; whatever a crash leaves behind of an
 //! unfinished one is removed at the next start.
@@ -13,6 +14,7 @@ use gravity_ingest::segment::{SegmentOptions, Segments, SyncMode};
 use serde::{Deserialize, Serialize};
 
 use super::super::PipelineError;
+use super::super::dedupe::run::RunName;
 use super::super::folds::Block;
 use super::FORMAT;
 
@@ -25,21 +27,25 @@ pub struct Header {
     pub epoch: u64,
     /// That epoch's clock.
     pub now_ms: i64,
+    /// What expiry goes by, see [`super::Frame`].
+    pub trusted_ms: i64,
+    /// See [`super::Frame`].
+    pub genesis: u64,
     /// What it was bound to.
     pub bound: Vec<(u8, u32, u64)>,
     /// Owners of events.
     pub claims: Vec<(Id, Id)>,
     /// Versions of all scopes: scope, version, digest.
     pub versions: Vec<(Bytes, u64, u64)>,
+    /// Runs of identities, oldest first.
+    pub runs: Vec<RunName>,
 }
 
-/// One item of a base, after the header. Sorted by (fold, shard, key), then identities by shard.
+/// One item of a base, after the header. Sorted by (fold, shard, key).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Item {
     /// Fold rows, sorted by key within and across the blocks of a shard.
     Rows(Block),
-    /// Packed identities of a shard.
-    Identities(u8, Bytes),
     /// The last item: how many there were before it.
     End(u64),
 }
@@ -72,7 +78,6 @@ impl Writer {
         sync: SyncMode,
     ) -> Result<Writer, PipelineError> {
         let root = root(dir);
-        fs::create_dir_all(&root).map_err(io("create", &root))?;
         let unfinished = root.join(format!("{:020}.unfinished", header.epoch));
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).map_err(io("remove", &unfinished))?;
@@ -131,7 +136,7 @@ impl Finished {
     }
 }
 
-/// Removes every base but that of `keep`, and what crashes left behind.
+/// Removes the bases before that of `keep`, and what crashes left behind.
 pub fn clean(dir: &Path, keep: Option<u64>) -> Result<(), PipelineError> {
     let root = root(dir);
     if !root.exists() {
@@ -139,7 +144,7 @@ pub fn clean(dir: &Path, keep: Option<u64>) -> Result<(), PipelineError> {
     }
     for entry in fs::read_dir(&root).map_err(io("read", &root))? {
         let path = entry.map_err(io("read", &root))?.path();
-        if epoch_of(&path) != keep || keep.is_none() {
+        if epoch_of(&path).is_none_or(|e| Some(e) < keep) {
             fs::remove_dir_all(&path).map_err(io("remove", &path))?;
         }
     }
@@ -163,12 +168,15 @@ pub fn newest(dir: &Path) -> Result<Option<u64>, PipelineError> {
     Ok(newest)
 }
 
-/// Reads the base of `epoch`: the header, then items in order. The last item (`End`) is checked, not given out.
+/// The header of a base, its size, and its items.
+pub type Read<I> = (Header, u64, I);
+
+/// Reads the base of `epoch`: header and size, then items in order. The last item (`End`) is checked, not given out.
 pub fn read(
     dir: &Path,
     pipeline: &'static str,
     epoch: u64,
-) -> Result<(Header, impl Iterator<Item = Result<Item, PipelineError>>), PipelineError> {
+) -> Result<Read<impl Iterator<Item = Result<Item, PipelineError>>>, PipelineError> {
     let path = root(dir).join(format!("{epoch:020}"));
     let (segments, repair) =
         Segments::open(&path, SegmentOptions { segment_bytes: SEGMENT_BYTES, sync: SyncMode::None })?;
@@ -176,7 +184,7 @@ pub fn read(
     if repair.is_some() {
         return Err(broken("its last file is cut, although it was complete once"));
     }
-    let reader = segments.reader();
+    let (reader, bytes) = (segments.reader(), segments.bytes());
     let mut next = 0;
     let mut ready: std::vec::IntoIter<Bytes> = Vec::new().into_iter();
     let mut ended = false;
@@ -232,7 +240,7 @@ pub fn read(
             }
         }
     });
-    Ok((header, items))
+    Ok((header, bytes, items))
 }
 
 fn decode<T: for<'a> Deserialize<'a>>(pipeline: &'static str, payload: &[u8]) -> Result<T, PipelineError> {

@@ -26,6 +26,10 @@ pub struct Frame {
     pub epoch: u64,
     /// Its clock.
     pub now_ms: i64,
+    /// What expiry goes by: the clock of the last epoch whose clock was not in doubt.
+    pub trusted_ms: i64,
+    /// The epoch before the first one of this journal: 0, unless it was made anew beside older out topics.
+    pub genesis: u64,
     /// Why it exists.
     pub reason: Reason,
     /// First offsets that are not in it: (topic code, partition, offset).
@@ -36,7 +40,7 @@ pub struct Frame {
     pub blocks: Vec<Block>,
     /// New identities, packed, by shard.
     pub identities: Vec<(u8, Bytes)>,
-    /// Records that did not count, with their bytes (cut at 512 KiB) where they are dead letters.
+    /// Records that did not count, with their bytes where they are dead letters.
     pub refused: Vec<RefusedRow>,
     /// Output rows that changed: key, and value unless gone.
     pub outputs: Vec<(Bytes, Option<Bytes>)>,
@@ -63,6 +67,15 @@ impl Frame {
         postcard::to_extend(self, vec![FORMAT])
     }
 
+    /// About how many bytes it has.
+    pub fn size(&self) -> u64 {
+        let blocks: usize = self.blocks.iter().map(|b| b.rows.len()).sum();
+        let identities: usize = self.identities.iter().map(|(_, packed)| packed.len()).sum();
+        let refused: usize = self.refused.iter().map(|r| 32 + r.raw.as_ref().map_or(0, Bytes::len)).sum();
+        let outputs: usize = self.outputs.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum();
+        (blocks + identities + refused + outputs) as u64
+    }
+
     /// Reads a payload back.
     pub fn decode(pipeline: &'static str, payload: &[u8]) -> Result<Frame, PipelineError> {
         match payload.split_first() {
@@ -83,6 +96,8 @@ mod tests {
         let frame = Frame {
             epoch: 3,
             now_ms: 5,
+            trusted_ms: 4,
+            genesis: 0,
             reason: Reason::Records,
             bound: vec![(1, 0, 9)],
             claims: vec![("e".into(), "t".into())],

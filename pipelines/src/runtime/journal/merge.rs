@@ -1,16 +1,20 @@
 //! The background merge: base + frames = new base, so that a restart reads little and frames can be dropped.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gravity_events::Id;
 use gravity_ingest::segment::SyncMode;
 
-use super::super::dedupe::{self, day_of, is_kept};
+use super::super::PipelineError;
+use super::super::dedupe::runs::{self, Runs};
+use super::super::dedupe::{day_of, unpack};
+use super::super::failpoint::Failpoints;
 use super::super::folds::Block;
 use super::super::row::{Stored, Unpack, pack};
-use super::super::{PipelineError, failpoint};
 use super::FramesReader;
 use super::base::{self, Header, Item, Writer};
 
@@ -29,33 +33,59 @@ pub struct Merged {
     pub bytes: u64,
 }
 
-/// Writes the base of epoch `upto` from the newest base and the frames after it. Rows are merged as sorted streams, so
-/// their memory follows the frames, not the base; identities (26 bytes each) pass through memory.
-pub fn merge(
-    dir: &Path,
-    pipeline: &'static str,
-    frames: &FramesReader,
-    upto: u64,
-    sync: SyncMode,
-) -> Result<Option<Merged>, PipelineError> {
+/// What merges of a pipeline need.
+#[derive(Clone)]
+pub struct Merger {
+    /// The pipeline's folder.
+    pub dir: PathBuf,
+    /// Its name.
+    pub pipeline: &'static str,
+    /// Its frames.
+    pub frames: FramesReader,
+    /// Its runs of identities, which every merge replaces.
+    pub runs: Arc<Runs>,
+    /// How bases are synced.
+    pub sync: SyncMode,
+    /// Set when the pipeline ends: a merge that is under way is given up, and leaves nothing that counts.
+    pub ending: Arc<AtomicBool>,
+    /// For tests.
+    pub failpoints: Failpoints,
+}
+
+impl Merger {
+    /// Writes the base of epoch `upto` from the newest base and the frames after it. Rows and identities are merged as
+    /// sorted streams, so memory follows the frames, not the base. None: there is such a base already, or the pipeline
+    /// ends.
+    pub fn merge(&self, upto: u64) -> Result<Option<Merged>, PipelineError> {
+        merge(self, upto)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+}
+
+fn merge(merger: &Merger, upto: u64) -> Result<Option<Merged>, PipelineError> {
+    let Merger { dir, pipeline, frames, sync, failpoints, .. } = merger;
+    let (dir, pipeline, sync) = (dir.as_path(), *pipeline, *sync);
     let old = base::newest(dir)?;
     if old.is_some_and(|e| e >= upto) {
         return Ok(None);
     }
     let (mut header, items) = match old {
         Some(epoch) => {
-            let (h, i) = base::read(dir, pipeline, epoch)?;
+            let (h, _, i) = base::read(dir, pipeline, epoch)?;
             (h, Some(i))
         }
-        None => (Header::default(), None),
+        None => (Header { epoch: frames.first_epoch().saturating_sub(1), ..Header::default() }, None),
     };
     let mut claims: BTreeMap<Id, Id> = header.claims.drain(..).collect();
     let mut versions: BTreeMap<Bytes, (u64, u64)> = header.versions.drain(..).map(|(s, v, d)| (s, (v, d))).collect();
     let mut rows: BTreeMap<(u8, u8), Rows> = BTreeMap::new();
-    let mut identities: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-    for frame in frames.after(old.unwrap_or(0)) {
+    let mut identities = Vec::new();
+    for frame in frames.after(header.epoch) {
         let frame = frame?;
-        if frame.epoch > upto {
+        if frame.epoch > upto || merger.is_ending() {
             break;
         }
         for block in frame.blocks {
@@ -65,12 +95,16 @@ pub fn merge(
                 shard.insert(key.into(), stored);
             }
         }
-        for (shard, packed) in frame.identities {
-            identities.entry(shard).or_default().extend_from_slice(&packed);
+        for (_, packed) in frame.identities {
+            identities.extend(unpack(&packed));
         }
         claims.extend(frame.claims);
         versions.extend(frame.versions.into_iter().map(|(s, v, d)| (s, (v, d))));
         (header.epoch, header.now_ms, header.bound) = (frame.epoch, frame.now_ms, frame.bound);
+        (header.trusted_ms, header.genesis) = (frame.trusted_ms, frame.genesis);
+    }
+    if merger.is_ending() {
+        return Ok(None);
     }
     if header.epoch != upto {
         return Err(PipelineError::Journal {
@@ -80,12 +114,19 @@ pub fn merge(
     }
     header.claims = claims.into_iter().collect();
     header.versions = versions.into_iter().map(|(s, (v, d))| (s, v, d)).collect();
-    let today = day_of(header.now_ms);
+    failpoints.pass("merge.before_identities")?;
+    let today = day_of(header.trusted_ms);
+    let go_on = || !merger.is_ending();
+    let fsync = sync == SyncMode::Fsync;
+    let Some(runs) = merger.runs.get().merged(dir, identities, upto, today, fsync, &go_on)? else { return Ok(None) };
+    header.runs = runs.names();
     let mut out = Sorted { writer: Writer::create(dir, pipeline, &header, sync)?, block: None };
     let mut rows: VecDeque<_> =
         rows.into_iter().flat_map(|(at, m)| m.into_iter().map(move |(k, s)| (at, k, s))).collect();
-    let mut kept: BTreeMap<u8, Vec<Bytes>> = BTreeMap::new();
     for item in items.into_iter().flatten() {
+        if merger.is_ending() {
+            return Ok(None);
+        }
         match item? {
             Item::Rows(block) => {
                 let at = (block.fold, block.shard);
@@ -104,40 +145,19 @@ pub fn merge(
                     }
                 }
             }
-            Item::Identities(shard, packed) => {
-                kept.entry(shard).or_default().push(packed);
-            }
             Item::End(_) => {}
         }
     }
     for (at, key, stored) in rows {
         out.push(at, &key, &stored)?;
     }
-    let mut writer = out.finish()?;
-    for shard in 0..super::super::row::SHARDS {
-        let old = kept.remove(&shard).unwrap_or_default();
-        let new = identities.remove(&shard).map(Bytes::from);
-        let mut packed = Vec::new();
-        for chunk in old.iter().chain(new.iter()) {
-            for entry in chunk.chunks_exact(dedupe::PACKED_BYTES) {
-                let day = u16::from_le_bytes([entry[24], entry[25]]);
-                if is_kept(day, today) {
-                    packed.extend_from_slice(entry);
-                    if packed.len() >= BLOCK_BYTES {
-                        writer.push(&Item::Identities(shard, Bytes::from(std::mem::take(&mut packed))))?;
-                    }
-                }
-            }
-        }
-        if !packed.is_empty() {
-            writer.push(&Item::Identities(shard, packed.into()))?;
-        }
-    }
-    let finished = writer.finish()?;
+    let finished = out.finish()?.finish()?;
     let bytes = finished.bytes;
-    failpoint::pass("merge.before_rename")?;
+    failpoints.pass("merge.before_rename")?;
     let epoch = finished.rename()?;
-    failpoint::pass("merge.after_rename")?;
+    merger.runs.replace(runs);
+    failpoints.pass("merge.after_rename")?;
+    runs::clean(dir, &header.runs)?;
     base::clean(dir, Some(epoch))?;
     Ok(Some(Merged { epoch, bytes }))
 }
