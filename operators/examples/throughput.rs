@@ -1,4 +1,5 @@
-//! What a judgement costs: 25,000 teams hand in 20 problems each, then every submission is judged, 20,000 an epoch.
+//! What a judgement costs: 25,000 teams hand in 20 problems each, then every submission is judged, 20,000 an epoch,
+//! and then 2,000 again, one an epoch.
 //!
 //! `cargo run --release -p gravity-operators --example throughput [workers]`
 
@@ -24,13 +25,18 @@ const TEAMS: u64 = 25_000;
 const PROBLEMS: u64 = 20;
 const ATTEMPTS: u64 = TEAMS * PROBLEMS;
 const EPOCH: u64 = 20_000;
+const SINGLE: u64 = 2_000;
 
 fn main() {
     let workers = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(2);
     let barrier = Arc::new(Barrier::new(workers));
     let guards = timely::execute(Run::workers(workers).config(), move |worker| {
         let (reference, submissions, judgements) = (InputSession::new(), InputSession::new(), InputSession::new());
-        let mut inputs = Inputs { reference, submissions, judgements };
+        let mut inputs = Inputs {
+            reference,
+            submissions,
+            judgements,
+        };
         let probe = ProbeHandle::new();
         let left = Rc::new(Cell::new(0));
         let counter = left.clone();
@@ -40,15 +46,24 @@ fn main() {
                 judgements: inputs.judgements.to_collection(scope),
                 ..board_facts(inputs.reference.to_collection(scope))
             };
-            icpc(facts).changes.inspect(move |_| counter.set(counter.get() + 1)).probe_with(&probe);
+            icpc(facts)
+                .changes
+                .inspect(move |_| counter.set(counter.get() + 1))
+                .probe_with(&probe);
         });
         let event = EventKey::new("arena", "finals");
-        for (name, rows) in [("reference", TEAMS), ("submissions", ATTEMPTS), ("judgements", ATTEMPTS)] {
-            let epochs = rows.div_ceil(EPOCH);
+        for (name, rows, epoch) in [
+            ("reference", TEAMS, EPOCH),
+            ("submissions", ATTEMPTS, EPOCH),
+            ("judgements", ATTEMPTS, EPOCH),
+            ("single", SINGLE, 1),
+        ] {
+            let epochs = rows.div_ceil(epoch);
             let mine = |n: &u64| n % worker.peers() as u64 == worker.index() as u64;
-            let of_epoch = |e: u64| (e * EPOCH..rows.min((e + 1) * EPOCH)).filter(mine);
-            let feed: Vec<Vec<Row>> =
-                (0..epochs).map(|e| of_epoch(e).flat_map(|n| rows_of(name, &event, n)).collect()).collect();
+            let of_epoch = |e: u64| (e * epoch..rows.min((e + 1) * epoch)).filter(mine);
+            let feed: Vec<Vec<Row>> = (0..epochs)
+                .map(|e| of_epoch(e).flat_map(|n| rows_of(name, &event, n)).collect())
+                .collect();
             barrier.wait();
             let (start, cpu, before) = (Instant::now(), cpu_us(), left.get());
             for rows in feed {
@@ -106,25 +121,53 @@ fn rows_of(phase: &str, event: &EventKey, n: u64) -> Vec<Row> {
     match phase {
         "reference" => reference_facts(event, n).into_iter().map(Row::Reference).collect(),
         "submissions" => vec![Row::Submission(submission(event, n))],
-        _ => vec![Row::Judgement(judgement(event, n))],
+        "judgements" => vec![Row::Judgement(judgement(event, n))],
+        // Once more, with another verdict: one an epoch.
+        _ => {
+            let first = judgement(event, n);
+            let (end_ms, judgement_type) = (first.end_ms.map(|ms| ms + 1), Some("TLE".into()));
+            vec![Row::Judgement(Judgement {
+                judgement: format!("again-{n}").into(),
+                end_ms,
+                judgement_type,
+                ..first
+            })]
+        }
     }
 }
 
 fn reference_facts(event: &EventKey, n: u64) -> Vec<Fact> {
-    let team = TeamRegistered { team: team(n), name: format!("Team {n}"), ..Default::default() };
+    let team = TeamRegistered {
+        team: team(n),
+        name: format!("Team {n}"),
+        ..Default::default()
+    };
     let mut facts = vec![Fact::Team(event.clone(), team)];
     if n < PROBLEMS {
-        let problem =
-            ProblemPublished { problem: problem(n), label: n.to_string(), ordinal: n as i64, ..Default::default() };
+        let problem = ProblemPublished {
+            problem: problem(n),
+            label: n.to_string(),
+            ordinal: n as i64,
+            ..Default::default()
+        };
         facts.push(Fact::Problem(event.clone(), problem));
     }
     if n == 0 {
         let minutes = |m: i64| Some(m * 60_000);
         let (duration_ms, freeze_duration_ms) = (minutes(300), minutes(60));
-        let config = EventConfigured { name: "Finals".into(), duration_ms, freeze_duration_ms, ..Default::default() };
+        let config = EventConfigured {
+            name: "Finals".into(),
+            duration_ms,
+            freeze_duration_ms,
+            ..Default::default()
+        };
         facts.push(Fact::Config(event.clone(), config));
         for (id, solved) in [("AC", true), ("WA", false)] {
-            let t = JudgementTypePublished { judgement_type: id.into(), solved: Some(solved), ..Default::default() };
+            let t = JudgementTypePublished {
+                judgement_type: id.into(),
+                solved: Some(solved),
+                ..Default::default()
+            };
             facts.push(Fact::JudgementType(event.clone(), t));
         }
     }
@@ -159,7 +202,7 @@ fn judgement(event: &EventKey, n: u64) -> Judgement {
         event: event.clone(),
         judgement: format!("j{n}").into(),
         submission: format!("s{n}").into(),
-        judgement_type: Some(if n % 3 == 0 { "WA" } else { "AC" }.into()),
+        judgement_type: Some(if n.is_multiple_of(3) { "WA" } else { "AC" }.into()),
         start_ms: at,
         end_ms: at,
         current: true,
@@ -171,5 +214,10 @@ fn judgement(event: &EventKey, n: u64) -> Judgement {
 fn cpu_us() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() * 10_000.0
+    fields
+        .skip(11)
+        .take(2)
+        .filter_map(|t| t.parse::<f64>().ok())
+        .sum::<f64>()
+        * 10_000.0
 }
