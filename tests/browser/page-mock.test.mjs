@@ -69,9 +69,12 @@ before(async () => {
 });
 after(() => browser?.close());
 afterEach(async () => {
+  const { noted } = opened ?? {};
   await opened?.close();
   await mock?.close();
   opened = undefined;
+  // Lost connections are console errors of the browser's own; an uncaught one is always the page's.
+  assert.deepEqual(noted?.uncaught ?? [], []);
 });
 
 describe('25,000 rows', () => {
@@ -121,6 +124,22 @@ describe('25,000 rows', () => {
     clearInterval(timer);
     assert.ok(Date.now() - begun > 3900, 'three refreshes are at least two pauses');
     for (const { query } of mock.requests.slice(from)) assert.ok(Number(query.at) > 0);
+    await agrees(page);
+  });
+
+  test('scrolling on while the board moves brings rows without delay', async () => {
+    await start({ teams: 5000 });
+    const page = await open();
+    const timer = setInterval(() => mock.act('step', 10), 60);
+    try {
+      for (const index of [1000, 1400, 2000, 1000, 4000]) {
+        await scrollTo(page, index);
+        const before = mock.board.version;
+        await until('the board has moved', () => mock.board.version > before + 2);
+      }
+    } finally {
+      clearInterval(timer);
+    }
     await agrees(page);
   });
 
@@ -517,6 +536,6 @@ describe('readers', () => {
     const page = await open();
     mock.act('step', 10);
     await agrees(page);
-    assert.deepEqual(opened.noted, { errors: [], foreign: [] });
+    assert.deepEqual(opened.noted, { errors: [], uncaught: [], foreign: [] });
   });
 });

@@ -83,6 +83,9 @@ test('phases of an event', () => {
   assert.deepEqual(phase({ state: started }, 9_000_000), { phase: 'running', label: 'Running', clock: '2:30:00', clockLabel: 'of 5:00:00', elapsed: 0.5, freezeFrom: 0.8 });
   assert.equal(phase({ state: started, frozen: true }, 15_000_000).phase, 'frozen');
   assert.equal(phase({ state: started, frozen: true }, 19_000_000).phase, 'over');
+  const replay = phase({ state: started, rows: [{ last_scored_at_ms: start + 3_600_000 }, { last_scored_at_ms: 0 }, { last_scored_at_ms: start + 1 }] }, 1e10);
+  assert.deepEqual([replay.phase, replay.clock, replay.clockLabel, replay.elapsed], ['running', '1:00:00', 'at the last solve', 0.2]);
+  assert.equal(phase({ state: started, rows: [] }, 1e10).phase, 'over');
   assert.equal(phase({ state: { ...started, ended_at: '2025-03-01T15:00:00Z' } }, 1e9).phase, 'ended');
   assert.equal(phase({ state: { ...started, ended_at: '2025-03-01T15:00:00Z', finalized_at: '2025-03-01T16:00:00Z' } }, 1e9).phase, 'final');
   assert.equal(format.freezeText({ state: started, frozen: true }), 'Frozen since 4:00:00: results of later submissions are shown as pending');
