@@ -354,9 +354,10 @@ test('announcements are rare, and then the latest', async () => {
 });
 
 test('what is said of your team', () => {
-  const answer = (rank, score, penalty) => ({ row: { team: '7', name: 'Foxes', rank, score, penalty }, above: [{ team: '1', name: 'Otters', score: 5, penalty: 100 }], below: [{ team: '2', name: 'Cats', score: 4, penalty: 260 }] });
+  const answer = (rank, score, penalty) => ({ row: { team: '7', name: 'Foxes', rank, score, penalty }, above: [{ team: '1', name: 'Otters', rank: 11, score: 5, penalty: 100 }], below: [{ team: '2', name: 'Cats', score: 4, penalty: 260 }] });
   assert.equal(standing(answer(12, 4, 220), { byTime: true }), '12th · 1 solved behind Otters · 40 penalty ahead of Cats');
-  assert.equal(standing(answer(12, 5, 100), { byTime: true }), '12th · level with Otters · 1 solved ahead of Cats');
+  assert.equal(standing(answer(12, 5, 100), { byTime: true }), '12th · behind Otters by the last solve · 1 solved ahead of Cats');
+  assert.equal(standing(answer(11, 5, 100), { byTime: true }), '11th · level with Otters · 1 solved ahead of Cats');
   assert.equal(changeText(answer(12, 4, 220), answer(9, 5, 300)), 'Your team Foxes: rank 9, up 3, score 5.');
   assert.equal(changeText(answer(9, 4, 220), answer(10, 4, 220)), 'Your team Foxes: rank 10, down 1.');
   assert.equal(changeText(answer(9, 4, 220), answer(9, 4, 240)), null);
