@@ -87,6 +87,14 @@ const at = (text) => {
   return Number.isFinite(ms) ? ms : null;
 };
 
+const REPLAY_AFTER_MS = 3_600_000;
+
+// Contest time of the newest solve among `rows`, or null.
+function lastSolve(rows, startedAt, duration) {
+  const times = (rows ?? []).map((row) => row.last_scored_at_ms - startedAt).filter((ms) => ms > 0 && ms <= duration);
+  return times.length > 0 ? Math.max(...times) : null;
+}
+
 /**
  * Where an event stands at `nowMs` (the server's clock): `{phase, label, clock, clockLabel, elapsed, freezeFrom}`.
  * phase: before, running, frozen, over, ended, final. `elapsed` and `freezeFrom` are shares of the duration, or null.
@@ -112,7 +120,14 @@ export function eventPhase(board, nowMs) {
     return { phase: 'before', label: left > 0 ? 'Starts in' : 'Starts soon', clock, clockLabel: 'until start', elapsed: 0, freezeFrom };
   }
   const gone = Math.max(0, nowMs - startedAt);
-  if (duration !== null && gone >= duration) return { ...done('over', 'Time is up') };
+  if (duration !== null && gone >= duration) {
+    // A recording or a simulation carries times of its own: then the newest solve in sight is all that is known.
+    const last = gone >= duration + REPLAY_AFTER_MS ? lastSolve(board.rows, startedAt, duration) : null;
+    if (last === null) return done('over', 'Time is up');
+    const phase = board.frozen ? 'frozen' : 'running';
+    const label = board.frozen ? 'Frozen' : 'Running';
+    return { phase, label, clock: contestTime(last), clockLabel: 'at the last solve', elapsed: share(last), freezeFrom };
+  }
   return {
     phase: board.frozen ? 'frozen' : 'running',
     label: board.frozen ? 'Frozen' : 'Running',

@@ -12,7 +12,9 @@ const note = document.getElementById('note');
 
 function item(event) {
   // The list may carry the times at its top level or as the board does, under `state`.
-  const phase = eventPhase({ ...event, state: event.state ?? event }, clock.now());
+  let phase = eventPhase({ ...event, state: event.state ?? event }, clock.now());
+  // Without the rows nothing is known of a recording's time; it has not ended, that is all.
+  if (phase.phase === 'over') phase = { ...phase, phase: event.frozen ? 'frozen' : 'running', label: event.frozen ? 'Frozen' : 'Running', clock: '' };
   const state = make('span', { class: 'state', 'data-phase': phase.phase }, make('span', { class: 'state-dot', 'aria-hidden': 'true' }), phase.label);
   const teams = Number.isFinite(event.total_rows) ? make('span', { class: 'muted' }, plural(event.total_rows, 'team', 'teams')) : null;
   return make(

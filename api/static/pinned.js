@@ -86,14 +86,17 @@ export function standing(answer, columns) {
   const parts = [];
   parts.push(Number.isFinite(row.rank) ? ordinal(row.rank) : 'Not ranked');
   const next = above.at(-1);
-  if (next) parts.push(distance(gap(row, next, word), 'behind', next));
+  if (next) parts.push(distance(gap(row, next, word), 'behind', row, next));
   const chaser = below[0];
-  if (chaser) parts.push(distance(gap(chaser, row, word), 'ahead of', chaser));
+  if (chaser) parts.push(distance(gap(chaser, row, word), 'ahead of', row, chaser));
   return parts.join(' · ');
 }
 
-function distance(by, side, other) {
-  return by === 'level' ? `level with ${other.name ?? other.team}` : `${by} ${side} ${other.name ?? other.team}`;
+function distance(by, side, row, other) {
+  const name = other.name ?? other.team;
+  if (by !== 'level') return `${by} ${side} ${name}`;
+  // Same score and penalty, other ranks: the earlier last solve decides.
+  return row.rank === other.rank ? `level with ${name}` : `${side} ${name} by the last solve`;
 }
 
 /** What is said aloud when the pinned team's answer changes; null when nothing that matters did. */

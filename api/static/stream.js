@@ -15,7 +15,7 @@ export class BoardStream {
    * `url()` gives the address to open. `on` = {snapshot, delta, you, status}; status is 'connecting', 'live' or
    * 'reconnecting'. A handler that throws has been given a frame that cannot be applied: the stream starts afresh.
    */
-  constructor(url, on, { EventSourceClass = globalThis.EventSource, later = (f, ms) => setTimeout(f, ms), cancel = clearTimeout, random = Math.random } = {}) {
+  constructor(url, on, { EventSourceClass = globalThis.EventSource, later = (f, ms) => setTimeout(f, ms), cancel = (timer) => clearTimeout(timer), random = Math.random } = {}) {
     this.url = url;
     this.on = on;
     this.EventSourceClass = EventSourceClass;

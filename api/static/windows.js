@@ -23,7 +23,7 @@ export class Windows {
    * `fetchPage({from, limit, at, signal})` -> page or an error with `status`; `onRows()` after rows came;
    * `busy()` is true while replacing rows would disturb (the reader scrolls): a refresh then waits.
    */
-  constructor({ fetchPage, onRows, busy = () => false, now = () => performance.now(), later = (f, ms) => setTimeout(f, ms), cancel = clearTimeout, random = Math.random }) {
+  constructor({ fetchPage, onRows, busy = () => false, now = () => performance.now(), later = (f, ms) => setTimeout(f, ms), cancel = (timer) => clearTimeout(timer), random = Math.random }) {
     Object.assign(this, { fetchPage, onRows, busy, now, later, cancel, random });
   }
 

@@ -8,15 +8,15 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS });
 }
 
-/** A page that notes console errors, page errors and requests to other hosts. `options`: of a browser context. */
+/** A page that notes console errors, uncaught errors and requests to other hosts. `options`: of a browser context. */
 export async function openPage(browser, base, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  const noted = { errors: [], foreign: [] };
+  const noted = { errors: [], uncaught: [], foreign: [] };
   page.on('console', (message) => {
     if (message.type() === 'error') noted.errors.push(message.text());
   });
-  page.on('pageerror', (error) => noted.errors.push(String(error)));
+  page.on('pageerror', (error) => noted.uncaught.push(String(error)));
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== new URL(base).origin) noted.foreign.push(request.url());
   });

@@ -1,78 +1,11 @@
-// The board page at the mock server: 25,000 rows, losses, restarts, nonsense, and who reads it how.
+// The board page at the mock server: 25,000 rows, losses, restarts, nonsense.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { after, afterEach, before, describe, test } from 'node:test';
-import { launch, openPage, shownRows, until } from './browser.mjs';
+import { describe, test } from 'node:test';
+import { shownRows, until } from './browser.mjs';
 import { MockServer } from './mock.mjs';
+import { agrees, base, blank, connection, hooks, inSight, mock, open, opened, replace, rowElements, rows, scrollTo, start, TEAMS } from './mock-page.mjs';
 
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const TEAMS = 25_000;
-let browser;
-let mock;
-let base;
-let opened;
-
-async function start(options = {}) {
-  mock = new MockServer({ teams: TEAMS, ...options });
-  base = await mock.listen();
-}
-
-async function open(query = '', options = {}) {
-  opened = await openPage(browser, base, options);
-  const { page } = opened;
-  await page.goto(`${base}/events/mock${query}`);
-  await until('rows are shown', async () => (await shownRows(page)).length > 0);
-  await until('the page is live', () => connection(page, 'live'));
-  return page;
-}
-
-const connection = (page, state) => page.evaluate((wanted) => document.querySelector('#connection').dataset.state === wanted, state);
-const rowElements = (page) => page.evaluate(() => document.querySelectorAll('[role=row]').length);
-const rows = (from, limit, division = '') => mock.board.page(division, from, limit).rows;
-
-// The rows that are really in sight, below the head and above the scroller's lower edge.
-const inSight = (page) =>
-  page.evaluate(() => {
-    const head = document.querySelector('.head').getBoundingClientRect().bottom;
-    const { bottom } = document.querySelector('#scroller').getBoundingClientRect();
-    return [...document.querySelectorAll('.body .row')]
-      .map((row) => ({ team: row.dataset.team, index: Number(row.getAttribute('aria-rowindex')) - 2, box: row.getBoundingClientRect() }))
-      .filter(({ box }) => box.top >= head - 1 && box.bottom <= bottom + 1)
-      .sort((a, b) => a.index - b.index)
-      .map(({ team, index, box }) => ({ team, index, top: box.top }));
-  });
-
-async function scrollTo(page, index) {
-  await page.evaluate((to) => {
-    const scroller = document.querySelector('#scroller');
-    scroller.scrollTop = to * document.querySelector('.body .row').offsetHeight;
-  }, index);
-  await until(`row ${index} is loaded`, async () => (await shownRows(page)).some((row) => row.index === index));
-}
-
-async function agrees(page, what = 'the rows in sight are those of the newest version', ms = 10_000) {
-  await until(what, async () => {
-    const shown = await shownRows(page);
-    const seen = await inSight(page);
-    if (seen.length === 0 || seen.some(({ team }) => team === undefined)) return false;
-    const truth = rows(seen[0].index, seen.length);
-    return seen.every(({ team, index }, i) => {
-      const row = truth[i];
-      const one = shown.find((candidate) => candidate.index === index);
-      return team === row.team && one?.rank === row.rank.toLocaleString('en') && one.score === String(row.score) && one.penalty === row.penalty.toLocaleString('en');
-    });
-  }, ms);
-}
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  await opened?.close();
-  await mock?.close();
-  opened = undefined;
-});
+hooks();
 
 describe('25,000 rows', () => {
   test('few are in the document, wherever one scrolls, and all can be reached', async () => {
@@ -121,6 +54,22 @@ describe('25,000 rows', () => {
     clearInterval(timer);
     assert.ok(Date.now() - begun > 3900, 'three refreshes are at least two pauses');
     for (const { query } of mock.requests.slice(from)) assert.ok(Number(query.at) > 0);
+    await agrees(page);
+  });
+
+  test('scrolling on while the board moves brings rows without delay', async () => {
+    await start({ teams: 5000 });
+    const page = await open();
+    const timer = setInterval(() => mock.act('step', 10), 60);
+    try {
+      for (const index of [1000, 1400, 2000, 1000, 4000]) {
+        await scrollTo(page, index);
+        const before = mock.board.version;
+        await until('the board has moved', () => mock.board.version > before + 2);
+      }
+    } finally {
+      clearInterval(timer);
+    }
     await agrees(page);
   });
 
@@ -249,11 +198,10 @@ describe('losses', () => {
     assert.match(await page.textContent('#connection-text'), /^Stale since \d\d:\d\d:\d\d$/);
     assert.ok((await shownRows(page)).length > 10, 'the last rows stay');
     mock.board.step(20, 60);
-    mock.server = new MockServer({ teams: 1 }).server;
     const again = new MockServer({ teams: 1 });
     again.board = mock.board;
     await again.listen(port);
-    mock = again;
+    replace(again);
     await until('it is live', () => connection(page, 'live'), 20_000);
     await agrees(page);
   });
@@ -327,8 +275,7 @@ describe('the event', () => {
 
   test('the clock follows the server, not the reader’s machine', async () => {
     await start({ teams: 50 });
-    opened = await openPage(browser, base);
-    const { page } = opened;
+    const page = await blank();
     await page.addInitScript(() => {
       const real = Date.now;
       Date.now = () => real() + 3_600_000;
@@ -360,7 +307,7 @@ describe('the event', () => {
 
   test('a board without teams says so', async () => {
     await start({ teams: 0 });
-    opened = await openPage(browser, base);
+    await blank();
     await opened.page.goto(`${base}/events/mock`);
     await until('it is said', async () => (await opened.page.textContent('#notice-text')) === 'No teams on this board yet.');
   });
@@ -371,152 +318,5 @@ describe('the event', () => {
     await until('the odd name is shown', async () => (await shownRows(page)).some(({ name }) => name === '<img src=x onerror=alert(1)>') || page.evaluate(() => document.querySelector('#scroller').scrollBy(0, 300)));
     assert.equal(await page.evaluate(() => document.querySelectorAll('#grid img').length), 0);
     assert.deepEqual(opened.noted.errors, []);
-  });
-});
-
-describe('readers', () => {
-  async function violations(page) {
-    // Bypassing the policy would weaken what is tested; axe comes in through the debugger instead.
-    await page.evaluate(await (await import('node:fs/promises')).readFile(AXE, 'utf8'));
-    return page.evaluate(async () => {
-      const { violations: found } = await globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
-      return found.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any.map((one) => one.message).join('; ')}`).join(' | ')}`);
-    });
-  }
-
-  for (const [what, options] of [
-    ['light', { colorScheme: 'light' }],
-    ['dark', { colorScheme: 'dark' }],
-    ['a narrow light screen', { colorScheme: 'light', viewport: { width: 360, height: 740 } }],
-    ['a narrow dark screen', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
-  ]) {
-    test(`axe finds nothing: ${what}, frozen, with a pinned team`, async () => {
-      await start({ teams: 400 });
-      mock.board.freeze(true);
-      mock.board.step(60, 20);
-      const { team } = rows(3, 1)[0];
-      const page = await open(`?team=${team}`, { ...options, reducedMotion: 'reduce' });
-      await until('the panel shows', () => page.evaluate(() => document.querySelector('#pinned-rows .mine') !== null));
-      assert.deepEqual(await violations(page), []);
-      await page.click('#help-button');
-      assert.deepEqual(await violations(page), []);
-      await page.keyboard.press('Escape');
-      await page.focus('#search');
-      await page.keyboard.type('a');
-      await page.locator('#match-list li').first().waitFor();
-      assert.deepEqual(await violations(page), []);
-    });
-  }
-
-  test('roles, indices and names of the grid', async () => {
-    await start();
-    const page = await open();
-    await scrollTo(page, 1000);
-    const found = await page.evaluate(() => {
-      const row = document.querySelector('.body .row[aria-rowindex="1002"]');
-      return {
-        rowcount: document.querySelector('[role=grid]').getAttribute('aria-rowcount'),
-        colcount: document.querySelector('[role=grid]').getAttribute('aria-colcount'),
-        heads: document.querySelectorAll('[role=columnheader]').length,
-        cells: row.querySelectorAll('[role=gridcell], [role=rowheader]').length,
-        pin: row.querySelector('.pin').getAttribute('aria-label'),
-        name: row.querySelector('.name').textContent,
-        live: document.querySelector('#announcer').getAttribute('aria-live'),
-      };
-    });
-    assert.deepEqual({ ...found, pin: undefined, name: undefined }, { rowcount: '25001', colcount: '16', heads: 16, cells: 16, live: 'polite', pin: undefined, name: undefined });
-    assert.equal(found.pin, `My team: ${found.name}`);
-  });
-
-  test('a first solve has a star, not only a colour', async () => {
-    await start({ teams: 60 });
-    const page = await open();
-    const stars = await page.evaluate(() => [...document.querySelectorAll('.body .cell.first')].map((cell) => [getComputedStyle(cell, '::after').content, cell.querySelector('.sr').textContent]));
-    assert.ok(stars.length > 0);
-    for (const [content, label] of stars) {
-      assert.match(content, /★/);
-      assert.match(label, /, first to solve$/);
-    }
-  });
-
-  test('rows glide to a new rank, but not for those who want no motion', async () => {
-    for (const reducedMotion of ['no-preference', 'reduce']) {
-      await start({ teams: 300 });
-      const page = await open('', { reducedMotion });
-      await page.evaluate(() => {
-        globalThis.glides = 0;
-        const real = Element.prototype.animate;
-        Element.prototype.animate = function (...given) {
-          globalThis.glides += 1;
-          return real.apply(this, given);
-        };
-      });
-      mock.act('solve', rows(9, 1)[0].team, true);
-      await agrees(page);
-      const glides = await page.evaluate(() => globalThis.glides);
-      assert.equal(glides > 0, reducedMotion === 'no-preference', `${glides} glides`);
-      await opened.close();
-      await mock.close();
-    }
-    await start({ teams: 1 });
-  });
-
-  test('at 360 px nothing is cut off and the problems are a strip', async () => {
-    await start();
-    const page = await open('', { viewport: { width: 360, height: 740 } });
-    const layout = await page.evaluate(() => {
-      const cell = document.querySelector('.body .cell[data-kind=solved]');
-      return {
-        page: document.documentElement.scrollWidth,
-        scroller: document.querySelector('#scroller').scrollWidth - document.querySelector('#scroller').clientWidth,
-        label: getComputedStyle(cell, '::before').content,
-        last: document.querySelector('.body .row .cell:last-child').getBoundingClientRect().right,
-      };
-    });
-    assert.equal(layout.page, 360);
-    assert.equal(layout.scroller, 0);
-    assert.match(layout.label, /^"[A-L]"/);
-    assert.ok(layout.last <= 360, `${layout.last}`);
-    await scrollTo(page, 20_000);
-    await agrees(page);
-    assert.ok((await rowElements(page)) < 200);
-  });
-
-  test('in forced colours, states differ by their borders', async () => {
-    await start({ teams: 300 });
-    mock.board.freeze(true);
-    mock.board.step(200, 40);
-    const page = await open('', { forcedColors: 'active' });
-    const style = (kind) => page.evaluate((one) => getComputedStyle(document.querySelector(`.body .cell[data-kind="${one}"]`)).borderTopStyle, kind);
-    assert.deepEqual([await style('solved'), await style('pending'), await style('tried'), await style('empty')], ['solid', 'dashed', 'dotted', 'none']);
-  });
-
-  test('single keys can be switched off, and stay off', async () => {
-    await start({ teams: 50 });
-    const page = await open();
-    await page.keyboard.press('?');
-    await page.uncheck('#keys-on');
-    await page.keyboard.press('Escape');
-    await page.reload();
-    await until('rows are shown', async () => (await shownRows(page)).length > 0);
-    await page.keyboard.press('?');
-    await page.keyboard.press('/');
-    assert.equal(await page.isVisible('#help'), false);
-    assert.notEqual(await page.evaluate(() => document.activeElement.id), 'search');
-  });
-
-  test('a page that works under the policy has no inline script, style or data address', async () => {
-    await start({ teams: 50 });
-    for (const path of ['/', '/events/mock']) {
-      const answer = await fetch(base + path);
-      assert.equal(answer.headers.get('content-security-policy'), "default-src 'self'");
-      const html = await answer.text();
-      assert.doesNotMatch(html, /\sstyle=|<style|\son\w+=|javascript:|data:|https?:\/\//);
-      for (const [, script] of html.matchAll(/<script[^>]*>([^<]*)<\/script>/g)) assert.equal(script, '');
-    }
-    const page = await open();
-    mock.act('step', 10);
-    await agrees(page);
-    assert.deepEqual(opened.noted, { errors: [], foreign: [] });
   });
 });

@@ -83,6 +83,9 @@ test('phases of an event', () => {
   assert.deepEqual(phase({ state: started }, 9_000_000), { phase: 'running', label: 'Running', clock: '2:30:00', clockLabel: 'of 5:00:00', elapsed: 0.5, freezeFrom: 0.8 });
   assert.equal(phase({ state: started, frozen: true }, 15_000_000).phase, 'frozen');
   assert.equal(phase({ state: started, frozen: true }, 19_000_000).phase, 'over');
+  const replay = phase({ state: started, rows: [{ last_scored_at_ms: start + 3_600_000 }, { last_scored_at_ms: 0 }, { last_scored_at_ms: start + 1 }] }, 1e10);
+  assert.deepEqual([replay.phase, replay.clock, replay.clockLabel, replay.elapsed], ['running', '1:00:00', 'at the last solve', 0.2]);
+  assert.equal(phase({ state: started, rows: [] }, 1e10).phase, 'over');
   assert.equal(phase({ state: { ...started, ended_at: '2025-03-01T15:00:00Z' } }, 1e9).phase, 'ended');
   assert.equal(phase({ state: { ...started, ended_at: '2025-03-01T15:00:00Z', finalized_at: '2025-03-01T16:00:00Z' } }, 1e9).phase, 'final');
   assert.equal(format.freezeText({ state: started, frozen: true }), 'Frozen since 4:00:00: results of later submissions are shown as pending');
@@ -351,9 +354,10 @@ test('announcements are rare, and then the latest', async () => {
 });
 
 test('what is said of your team', () => {
-  const answer = (rank, score, penalty) => ({ row: { team: '7', name: 'Foxes', rank, score, penalty }, above: [{ team: '1', name: 'Otters', score: 5, penalty: 100 }], below: [{ team: '2', name: 'Cats', score: 4, penalty: 260 }] });
+  const answer = (rank, score, penalty) => ({ row: { team: '7', name: 'Foxes', rank, score, penalty }, above: [{ team: '1', name: 'Otters', rank: 11, score: 5, penalty: 100 }], below: [{ team: '2', name: 'Cats', score: 4, penalty: 260 }] });
   assert.equal(standing(answer(12, 4, 220), { byTime: true }), '12th · 1 solved behind Otters · 40 penalty ahead of Cats');
-  assert.equal(standing(answer(12, 5, 100), { byTime: true }), '12th · level with Otters · 1 solved ahead of Cats');
+  assert.equal(standing(answer(12, 5, 100), { byTime: true }), '12th · behind Otters by the last solve · 1 solved ahead of Cats');
+  assert.equal(standing(answer(11, 5, 100), { byTime: true }), '11th · level with Otters · 1 solved ahead of Cats');
   assert.equal(changeText(answer(12, 4, 220), answer(9, 5, 300)), 'Your team Foxes: rank 9, up 3, score 5.');
   assert.equal(changeText(answer(9, 4, 220), answer(10, 4, 220)), 'Your team Foxes: rank 10, down 1.');
   assert.equal(changeText(answer(9, 4, 220), answer(9, 4, 240)), null);
