@@ -64,7 +64,8 @@ async fn folders_of_earlier_versions_show_what_they_showed() {
         }
         let dir = tempfile::tempdir().expect("a folder");
         tar(&["xzf", entry.to_str().expect("a path")], dir.path());
-        let expected: Value = serde_json::from_slice(&std::fs::read(dir.path().join("expected.json")).expect("kept")).expect("JSON");
+        let expected: Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("expected.json")).expect("kept")).expect("JSON");
         let server = Server::start(dir.path(), &[]).await;
         assert_eq!(boards(&server).await, expected, "{}", entry.display());
         server.ok(&["verify"]);

@@ -40,18 +40,8 @@ fn reads_go_on_where_they_stopped_within_their_limits() {
     assert_eq!(texts(&read(48, 1, 1000)), ["0048"]);
     append(&log, vec![at(Topic::Usage, 1, "last")]);
     assert_eq!(texts(&read(49, 10, 1000)), ["0049", "later", "last"]);
-    assert!(matches!(
-        log.read(Topic::Usage, 1, 99, LIMIT),
-        Err(LogError::Beyond {
-            wanted: 99,
-            next: 52,
-            ..
-        })
-    ));
-    assert!(matches!(
-        log.read(Topic::Usage, 7, 0, LIMIT),
-        Err(LogError::NoPartition { partitions: 3, .. })
-    ));
+    assert!(matches!(log.read(Topic::Usage, 1, 99, LIMIT), Err(LogError::Beyond { wanted: 99, next: 52, .. })));
+    assert!(matches!(log.read(Topic::Usage, 7, 0, LIMIT), Err(LogError::NoPartition { partitions: 3, .. })));
 }
 
 #[test]
@@ -151,15 +141,7 @@ fn a_tail_that_retention_overtakes_says_so() {
     let log = KafkaServer::shared().log();
     // More than a tail fetches ahead.
     let large = Bytes::from(vec![b'x'; 3 << 20]);
-    append(
-        &log,
-        (0..20)
-            .map(|_| Produce {
-                value: large.clone(),
-                ..at(Topic::Usage, 0, "")
-            })
-            .collect(),
-    );
+    append(&log, (0..20).map(|_| Produce { value: large.clone(), ..at(Topic::Usage, 0, "") }).collect());
     let mut tail = log.tail(vec![bound(Topic::Usage, 0, 0)]).unwrap();
     let mut next = 0;
     let mut poll = || -> Result<(), LogError> {
@@ -187,10 +169,7 @@ fn a_tail_does_not_begin_past_the_end() {
     let log = KafkaServer::shared().log();
     append(&log, vec![at(Topic::Usage, 0, "only")]);
     let beyond = log.tail(vec![bound(Topic::Usage, 0, 2)]).map(|_| ());
-    assert!(
-        matches!(beyond, Err(LogError::Beyond { wanted: 2, next: 1, .. })),
-        "{beyond:?}"
-    );
+    assert!(matches!(beyond, Err(LogError::Beyond { wanted: 2, next: 1, .. })), "{beyond:?}");
 }
 
 #[test]

@@ -48,15 +48,5 @@ fn another_number_of_partitions_is_refused_with_the_remedy() {
     KafkaLog::open(options.clone()).unwrap();
     options.partitions.insert(Topic::Burn, 5);
     let error = KafkaLog::open(options).map(|_| ()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            LogError::Partitions {
-                topic: Topic::Burn,
-                stored: 3,
-                configured: 5
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, LogError::Partitions { topic: Topic::Burn, stored: 3, configured: 5 }), "{error}");
 }

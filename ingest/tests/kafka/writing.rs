@@ -74,11 +74,7 @@ fn keys_go_where_our_own_partitioner_says() {
         (0..200).map(|i| "tenant/événement/équipe-".chars().cycle().take(i + 1).collect()).collect();
     let records = keys.iter().map(|k| record(Topic::Judgements, k, "v")).collect();
     for (key, position) in keys.iter().zip(append(&log, records)) {
-        assert_eq!(
-            position.partition,
-            gravity_ingest::log::partitioner::partition_of(key.as_bytes(), 3),
-            "{key}"
-        );
+        assert_eq!(position.partition, gravity_ingest::log::partitioner::partition_of(key.as_bytes(), 3), "{key}");
     }
 }
 

@@ -44,9 +44,5 @@ where
     let (rules, headers) = rules::rules(&facts);
     let (attempts, orphans) = attempts::attempts(facts.submissions, facts.judgements, facts.rejudgings);
     let scored = teams::teams(facts.teams, facts.organizations, rules, attempts, score);
-    BoardViews {
-        changes: scored.rows.concatenate([headers, scored.firsts]),
-        orphans,
-        errors: scored.errors,
-    }
+    BoardViews { changes: scored.rows.concatenate([headers, scored.firsts]), orphans, errors: scored.errors }
 }

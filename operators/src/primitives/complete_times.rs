@@ -34,16 +34,10 @@ where
         move |(input, frontier), output| {
             input.for_each_stamp(|capability, mut containers| {
                 let Some(capability) = capability.retain_least(output.output_index()) else {
-                    debug_assert!(
-                        containers.all(|c| c.is_empty()),
-                        "updates came without a time to answer at"
-                    );
+                    debug_assert!(containers.all(|c| c.is_empty()), "updates came without a time to answer at");
                     return;
                 };
-                waiting
-                    .entry(*capability.time())
-                    .or_default()
-                    .extend(containers.map(std::mem::take));
+                waiting.entry(*capability.time()).or_default().extend(containers.map(std::mem::take));
                 if held.as_ref().is_none_or(|h| capability.time() < h.time()) {
                     held = Some(capability);
                 }
@@ -110,30 +104,11 @@ mod tests {
 
     #[test]
     fn every_time_comes_once_complete_and_in_order() {
-        let script = vec![
-            vec![(0, 1), (2, 1), (3, 5)],
-            vec![(1, 7)],
-            vec![(0, 2)],
-            vec![],
-            vec![],
-            vec![(0, 3)],
-        ];
-        for run in [
-            Run::workers(1),
-            Run {
-                workers: 1,
-                in_flight: 4,
-            },
-        ] {
+        let script = vec![vec![(0, 1), (2, 1), (3, 5)], vec![(1, 7)], vec![(0, 2)], vec![], vec![], vec![(0, 3)]];
+        for run in [Run::workers(1), Run { workers: 1, in_flight: 4 }] {
             let said = run.drive(&script, sums);
-            let expected = [
-                vec![((0, 1), 1)],
-                vec![],
-                vec![((2, 10), 1)],
-                vec![((3, 5), 1)],
-                vec![],
-                vec![((5, 3), 1)],
-            ];
+            let expected =
+                [vec![((0, 1), 1)], vec![], vec![((2, 10), 1)], vec![((3, 5), 1)], vec![], vec![((5, 3), 1)]];
             assert_eq!(said, expected, "{run:?}");
         }
     }

@@ -65,9 +65,7 @@ where
         said.dedup();
         said
     };
-    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| {
-        merge_difference(&old, new, out)
-    })
+    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| merge_difference(&old, new, out))
 }
 
 /// Like [`reduce_total`] for a function with one result per key and its own idea of a difference: `compute` gives a
@@ -108,14 +106,8 @@ where
             slot.touched = false;
             slot.values.retain(|(_, n)| *n != 0);
             let empty = slot.values.is_empty();
-            let new = if empty {
-                S::default()
-            } else {
-                compute(&key, Group(&slot.values))
-            };
-            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| {
-                out.push((row, time, diff))
-            });
+            let new = if empty { S::default() } else { compute(&key, Group(&slot.values)) };
+            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| out.push((row, time, diff)));
             if empty {
                 groups.remove(&key);
             } else if memory == Memory::Keep {
@@ -123,13 +115,8 @@ where
             }
         }
     };
-    complete_times(
-        input.inner,
-        Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()),
-        name,
-        step,
-    )
-    .as_collection()
+    complete_times(input.inner, Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()), name, step)
+        .as_collection()
 }
 
 /// What the sorted `new` has more (+1) and less (-1) than the sorted `old`.
@@ -159,11 +146,7 @@ struct Slot<V, S> {
 
 impl<V, S: Default> Default for Slot<V, S> {
     fn default() -> Self {
-        Slot {
-            values: Vec::new(),
-            state: S::default(),
-            touched: false,
-        }
+        Slot { values: Vec::new(), state: S::default(), touched: false }
     }
 }
 
@@ -222,12 +205,7 @@ mod tests {
     /// Updates with multiplicities, negative ones too, that cancel in and between epochs.
     fn script(seed: u64) -> Vec<Epoch<Pair>> {
         let mut dice = Dice::new(seed);
-        let mut row = |_| {
-            (
-                (u128::from(dice.below(5)) << 60, dice.below(4)),
-                dice.below(5) as i64 - 2,
-            )
-        };
+        let mut row = |_| ((u128::from(dice.below(5)) << 60, dice.below(4)), dice.below(5) as i64 - 2);
         let mut epochs: Vec<Epoch<Pair>> = (0..40).map(|n| (0..n % 7).map(&mut row).collect()).collect();
         let all: Vec<_> = epochs.iter().flatten().map(|(row, diff)| (*row, -diff)).collect();
         epochs.push(all);
@@ -240,13 +218,7 @@ mod tests {
             let script = script(seed);
             let expected = Run::workers(1).drive(&script, theirs);
             assert!(expected.iter().flatten().count() > 40);
-            for run in [
-                Run::workers(1),
-                Run {
-                    workers: 3,
-                    in_flight: 5,
-                },
-            ] {
+            for run in [Run::workers(1), Run { workers: 3, in_flight: 5 }] {
                 for memory in [Memory::Keep, Memory::Recompute] {
                     let said = run.drive(&script, move |rows| ours(rows, memory));
                     // The general one has a row for a key whose values all count less than nothing; ours has too.

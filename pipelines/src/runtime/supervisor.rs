@@ -333,7 +333,11 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
     let recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
     let epoch = recovered.restored.epoch;
     if genesis > 0 {
-        tracing::warn!(pipeline = name, epoch, "a new journal: epochs and versions go on after those of the out topics");
+        tracing::warn!(
+            pipeline = name,
+            epoch,
+            "a new journal: epochs and versions go on after those of the out topics"
+        );
     }
     outputs::catch_up(&**definition, &mut *outputs, published, &recovered.journal.reader())?;
     let redo = if published > epoch {

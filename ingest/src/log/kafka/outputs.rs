@@ -227,9 +227,7 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record
-            .partition
-            .unwrap_or_else(|| partition_of(&record.key, partitions))
+        record.partition.unwrap_or_else(|| partition_of(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {

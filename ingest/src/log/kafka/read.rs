@@ -50,12 +50,7 @@ pub(super) fn entry(topic: Topic, message: &BorrowedMessage<'_>) -> Entry {
 
 /// An offset that the partition has not reached: it was deleted or cut off.
 pub(super) fn beyond(topic: Topic, partition: u32, wanted: u64, next: u64) -> LogError {
-    LogError::Beyond {
-        topic,
-        partition,
-        wanted,
-        next,
-    }
+    LogError::Beyond { topic, partition, wanted, next }
 }
 
 pub(super) fn size(entry: &Entry) -> usize {

@@ -62,11 +62,7 @@ pub(super) fn ensure(options: &KafkaOptions, link: &Arc<Link>, asker: &BaseConsu
         let configured = options.partitions(topic);
         if found != configured {
             // Adding partitions to a topic in use would move keys and break their order.
-            return Err(LogError::Partitions {
-                topic,
-                stored: found,
-                configured,
-            });
+            return Err(LogError::Partitions { topic, stored: found, configured });
         }
     }
     Ok(())

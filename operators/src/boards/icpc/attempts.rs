@@ -83,18 +83,14 @@ pub fn attempts<'s>(
     let ordinary = ordinary.container::<Vec<_>>().as_collection();
     let of_rejudgings = of_rejudgings.container::<Vec<_>>().as_collection();
     let waiting = of_rejudgings.clone().map(|j| judgement_fact(j, false, true));
-    let applied = rejudgings
-        .filter(|(_, state)| *state == RejudgingState::Applied)
-        .map(|(key, _)| key);
+    let applied = rejudgings.filter(|(_, state)| *state == RejudgingState::Applied).map(|(key, _)| key);
     let applied = of_rejudgings
         .flat_map(|j| j.rejudging.clone().map(|r| ((j.event.clone(), r), j)))
         .semijoin(applied)
         .map(|(_, j)| judgement_fact(j, true, false));
 
     let facts = submissions.concatenate([ordinary, waiting, applied]);
-    let said = reduce_total(facts, "IcpcAttempts", Memory::Recompute, |_, group, said| {
-        current_verdict(group, said)
-    });
+    let said = reduce_total(facts, "IcpcAttempts", Memory::Recompute, |_, group, said| current_verdict(group, said));
     let (attempts, orphans) = said.inner.ok_err(|(said, time, diff)| match said {
         Said::Attempt(team, attempt) => Ok(((team, attempt), time, diff)),
         Said::Orphans(event, n) => Err(((event, n), time, diff)),
@@ -111,20 +107,12 @@ fn submission_fact(s: Submission) -> Fact {
         (None, None) => When::Unknown,
     };
     let (team, problem) = (s.event.hash_of(&s.team), IdHash::from(&s.problem));
-    Fact::Submission {
-        team,
-        when,
-        submission: NaturalId(s.submission),
-        problem,
-    }
+    Fact::Submission { team, when, submission: NaturalId(s.submission), problem }
 }
 
 fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
-    let verdict = j
-        .judgement_type
-        .filter(|_| may_take_part && j.current)
-        .map(|v| IdHash::from(&v));
+    let verdict = j.judgement_type.filter(|_| may_take_part && j.current).map(|v| IdHash::from(&v));
     let fact = Fact::Judgement {
         takes_part: verdict.is_some(),
         start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
@@ -139,34 +127,16 @@ fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> 
 
 fn current_verdict(group: Group<'_, Fact>, said: &mut Vec<Said>) {
     match group.iter().next() {
-        Some(Fact::Submission {
-            team,
-            when,
-            submission,
-            problem,
-        }) => {
+        Some(Fact::Submission { team, when, submission, problem }) => {
             let verdict = match group.iter().next_back() {
                 Some(Fact::Judgement { verdict, .. }) => *verdict,
                 _ => None,
             };
-            let attempt = Attempt {
-                when: *when,
-                submission: submission.clone(),
-                problem: *problem,
-                verdict,
-            };
+            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict };
             said.push(Said::Attempt(*team, attempt));
         }
         Some(Fact::Judgement { event, .. }) => {
-            let orphan = |f: &&Fact| {
-                matches!(
-                    f,
-                    Fact::Judgement {
-                        counts_as_orphan: true,
-                        ..
-                    }
-                )
-            };
+            let orphan = |f: &&Fact| matches!(f, Fact::Judgement { counts_as_orphan: true, .. });
             said.push(Said::Orphans(event.clone(), group.iter().filter(orphan).count() as i64));
         }
         None => {}

@@ -105,65 +105,26 @@ where
         .clone()
         .flat_map(|((event, team), t)| t.organization.map(|o| (event.hash_of(&team), event, o)))
         .map(|(team, event, organization)| ((event, organization), team))
-        .join_map(organizations, |_, team, o| {
-            (*team, Fact::Organization(o.name.as_str().into()))
-        });
-    let teams = teams.map(|((event, team), t)| {
-        (
-            event.hash_of(&team),
-            Fact::Team(Box::new((event, TeamRegistered { team, ..t }))),
-        )
-    });
+        .join_map(organizations, |_, team, o| (*team, Fact::Organization(o.name.as_str().into())));
+    let teams = teams
+        .map(|((event, team), t)| (event.hash_of(&team), Fact::Team(Box::new((event, TeamRegistered { team, ..t })))));
     let attempts = attempts.map(|(team, attempt)| (team, Fact::Attempt(attempt)));
 
     let facts = attempts.concatenate([teams, rules, organizations]);
-    let said = reduce_states(
-        facts,
-        "IcpcTeams",
-        Memory::Keep,
-        move |_, group| score_group(&score, group),
-        differ,
-    );
+    let said = reduce_states(facts, "IcpcTeams", Memory::Keep, move |_, group| score_group(&score, group), differ);
     let (rows, others) = said.inner.ok_err(|(said, time, diff)| match said {
         Said::Row(view, member, score) => {
             let EventKey { tenant, event } = member.event.clone();
-            let key = BoardKey::Row {
-                tenant,
-                event,
-                team: member.team.clone(),
-            };
+            let key = BoardKey::Row { tenant, event, team: member.team.clone() };
             let row = Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row);
             Ok((((view, key), BoardValue::Row(row)), time, diff))
         }
         other => Err((other, time, diff)),
     });
     let (solves, errors) = others.container::<Vec<_>>().ok_err(|(said, time, diff)| match said {
-        Said::Solve(
-            view,
-            member,
-            Solve {
-                contest_time_ms,
-                submission,
-                problem,
-            },
-        ) => {
-            let key = FirstKey {
-                view,
-                problem,
-                event: member.event.clone(),
-            };
-            Ok((
-                (
-                    key,
-                    Candidate {
-                        contest_time_ms,
-                        submission,
-                        team: member.team.clone(),
-                    },
-                ),
-                time,
-                diff,
-            ))
+        Said::Solve(view, member, Solve { contest_time_ms, submission, problem }) => {
+            let key = FirstKey { view, problem, event: member.event.clone() };
+            Ok(((key, Candidate { contest_time_ms, submission, team: member.team.clone() }), time, diff))
         }
         Said::Error(member, message) => Err((Some((member.event.clone(), member.team.clone(), message)), time, diff)),
         Said::Row(..) => Err((None, time, diff)),
@@ -177,20 +138,9 @@ where
 }
 
 fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
-    let key = BoardKey::First {
-        tenant: event.tenant,
-        event: event.event,
-        problem,
-    };
+    let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
     let (team, submission) = (c.team, c.submission.0);
-    (
-        (view, key),
-        BoardValue::First(FirstSolve {
-            team,
-            submission,
-            contest_time_ms: c.contest_time_ms,
-        }),
-    )
+    ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
 }
 
 fn score_group<F>(score: &F, group: Group<'_, Fact>) -> State
@@ -210,14 +160,8 @@ where
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team {
-        registered,
-        organization,
-    };
-    let member = Rc::new(Member {
-        event: event.clone(),
-        team: registered.team.clone(),
-    });
+    let team = Team { registered, organization };
+    let member = Rc::new(Member { event: event.clone(), team: registered.team.clone() });
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => State::Scored(member, score),
         Err(panic) => State::Failed(member, message_of(&*panic)),
@@ -254,10 +198,7 @@ fn differ(old: State, new: &State, out: &mut dyn FnMut(Said, i64)) {
     };
     if old.message() != new.message() {
         for (state, diff) in [(&old, -1), (new, 1)] {
-            state
-                .message()
-                .into_iter()
-                .for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
+            state.message().into_iter().for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
         }
     }
     let old = old.into_score();
@@ -286,27 +227,19 @@ fn differ_in(
     out: &mut dyn FnMut(Said, i64),
 ) {
     merge_difference(solves_of(&old), solves_of(&new), &mut |solve, diff| {
-        views
-            .iter()
-            .for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
+        views.iter().for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
     });
     if old.as_ref().map(|s| &s.row) != new.as_ref().map(|s| &s.row) {
         for (score, diff) in [(old, -1), (new, 1)] {
             let Some(score) = score else { continue };
             let (last, others) = views.split_last().expect("a difference is in some view");
-            others
-                .iter()
-                .for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
+            others.iter().for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
             out(Said::Row(*last, member.clone(), score), diff);
         }
     }
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the scoring function panicked without a message")
-        .to_owned()
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the scoring function panicked without a message").to_owned()
 }
