@@ -8,11 +8,14 @@
 parts_say() { printf 'parts: %s\n' "$*" >&2; }
 parts_dirs() { mkdir -p "$GRAVITY_CACHE/run" "$GRAVITY_CACHE/log" "$GRAVITY_CACHE/data" "$GRAVITY_CACHE/tmp"; }
 
-# Whether a process runs. One that has ended and waits for init to notice does not.
+# Whether a process runs. One that has ended and waits for init to notice does not, once its last thread is gone: until
+# then the others hold its sockets.
 parts_runs() { # PID
-  local stat
+  local stat tasks
   { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
-  case "${stat##*) }" in Z* | X*) return 1 ;; esac
+  case "${stat##*) }" in Z* | X*) ;; *) return 0 ;; esac
+  tasks=("/proc/$1/task"/*)
+  [ ${#tasks[@]} -gt 1 ]
 }
 
 parts_pid() { # PIDFILE : prints the pid when that process runs

@@ -45,7 +45,10 @@ fn lines_with(brokers: &str, what: &str) -> usize {
 fn nothing_is_lost_and_the_client_waits_when_the_broker_is_killed_and_restarted() {
     logged();
     let server = KafkaServer::start();
-    let log = server.log();
+    // Ends the threads of a test that fails.
+    let mut options = server.options();
+    options.give_up_after = Some(Duration::from_secs(60));
+    let log = KafkaLog::open(options).unwrap();
     let stop = AtomicBool::new(false);
     let accepted = AtomicUsize::new(0);
     let published = AtomicUsize::new(0);
