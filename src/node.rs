@@ -15,7 +15,7 @@ use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
 use gravity_events::publish::{BoardsEpoch, BoardsSink};
 use gravity_ingest::log::Log;
-use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
 use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
 use gravity_ingest::segment::SyncMode;
 use gravity_pipelines::runtime::{Options, Runtime};
@@ -174,8 +174,11 @@ fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<d
                     options.partitions.insert(topic, partitions);
                 }
                 if topic.is_input() && topic != Topic::Reference {
-                    let days = config.log_retention_days.map(|d| Duration::from_secs(d * 86_400));
-                    options.retain(topic, days, config.log_retention_bytes);
+                    let age = config.log_retention_days.map(|d| Duration::from_secs(d * 86_400));
+                    let bytes = config.log_retention_bytes;
+                    if age.is_some() || bytes.is_some() {
+                        options.retention.insert(topic, Retention { age, bytes });
+                    }
                 }
             }
             Ok(Arc::new(EmbeddedLog::open(&dir.join("log"), options)?))

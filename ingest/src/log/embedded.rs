@@ -1,314 +1,261 @@
-//! The embedded log (first version).
+//! The log on local files: a folder of segments per partition, `<dir>/<topic>/<partition>`.
+//!
+//! - **Durable on return.** One thread commits what waits as a group (see [`committer`](self::committer)); there is no
+//!   timer and nothing to set.
+//! - **Bounded.** Appends wait while `queue_bytes` are waiting to be written; reads return what their limit says.
+//! - **Full disk.** Appends are refused while the disk has less free space than the reserve, or none; reads go on.
+//! - **Failed fsync.** The partition takes no more appends until the process starts again: what the disk holds is not
+//!   known before.
+//!
+//! Besides the partitions the folder holds `topics.json` (how many partitions each topic has) and `holds.json` (who still
+//! needs what). One process uses it at a time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::thread::JoinHandle;
 
-use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use gravity_events::{Body, Position, Record, Topic};
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use gravity_events::{Position, Topic};
+use parking_lot::Mutex;
 
-use super::{Appended, Bound, Entry, Limit, Log, LogError, OutputEpoch, Outputs, Produce, Tail};
-use crate::segment::{SegmentOptions, Segments, SegmentsReader, SyncMode};
+use super::partitioner::partition_of;
+use super::{Appended, Bound, Entry, Limit, Log, LogError, Outputs, Produce, Tail};
+use crate::segment::{Repair, SegmentOptions, SyncMode, disk};
 
-/// Options.
-#[derive(Clone, Debug)]
-pub struct EmbeddedOptions {
-    /// Partitions.
-    pub partitions: BTreeMap<Topic, u32>,
-    /// Sync.
-    pub sync: SyncMode,
-}
-impl Default for EmbeddedOptions {
-    fn default() -> Self {
-        let partitions = Topic::ALL.iter().map(|t| (*t, if *t == Topic::Reference { 1 } else { 2 })).collect();
-        EmbeddedOptions { partitions, sync: SyncMode::Fsync }
-    }
-}
-impl EmbeddedOptions {
-    /// Retention.
-    pub fn retain(&mut self, _: Topic, _: Option<Duration>, _: Option<u64>) {}
-}
+mod batch;
+mod committer;
+mod holds;
+mod options;
+mod outputs;
+mod partition;
+mod queue;
+mod retention;
+mod signal;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod wait;
 
-struct Partition {
-    reader: SegmentsReader,
-}
-struct Inner {
-    parts: BTreeMap<(Topic, u32), Partition>,
-    options: EmbeddedOptions,
-    signal: Mutex<u64>,
-    more: Condvar,
-}
-struct Request {
-    records: Vec<Produce>,
-    reply: oneshot::Sender<Result<Vec<Position>, LogError>>,
-}
-/// The log.
+pub use options::{EmbeddedOptions, Reserve, Retention};
+
+use holds::Holds;
+use partition::{Cursor, Partition, Room};
+use queue::Queue;
+use signal::Signal;
+
+/// The log on local files. See the [module](self).
 pub struct EmbeddedLog {
     inner: Arc<Inner>,
-    requests: Mutex<Option<Sender<Request>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    timer: Arc<retention::Timer>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    repairs: Vec<Repair>,
 }
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+
+/// What the log, its threads, its tails and its writers share.
+struct Inner {
+    dir: PathBuf,
+    options: EmbeddedOptions,
+    /// By topic, then partition.
+    partitions: Vec<Arc<Partition>>,
+    /// Where a topic's partitions begin in the list; by code.
+    starts: Vec<usize>,
+    queue: Arc<Queue>,
+    signal: Signal,
+    holds: Holds,
+    writers: Mutex<BTreeMap<String, Arc<outputs::Writers>>>,
 }
+
 impl EmbeddedLog {
-    /// Opens.
+    /// Opens the log in `dir`, or creates it. Torn tails are cut off (see [`repairs`](Self::repairs)); damage, a missing
+    /// partition, another number of partitions or a newer format is an error.
     pub fn open(dir: &Path, options: EmbeddedOptions) -> Result<EmbeddedLog, LogError> {
-        let mut writers = BTreeMap::new();
-        let mut parts = BTreeMap::new();
-        for (topic, n) in &options.partitions {
-            for p in 0..*n {
-                let d: PathBuf = dir.join(topic.name()).join(p.to_string());
-                let so = SegmentOptions { segment_bytes: 64 << 20, sync: options.sync };
-                let segments = if d.exists() {
-                    Segments::open(&d, so)?.0
-                } else {
-                    std::fs::create_dir_all(d.parent().unwrap_or(dir)).map_err(|source| LogError::Io {
-                        doing: "create",
-                        path: d.clone(),
-                        source,
-                    })?;
-                    Segments::create_at(&d, 0, so)?
-                };
-                parts.insert((*topic, p), Partition { reader: segments.reader() });
-                writers.insert((*topic, p), segments);
+        let sync = options.sync == SyncMode::Fsync;
+        disk::create_folder(dir, sync)?;
+        let topics = options::partitions_of(dir, &options)?;
+        let segments = SegmentOptions {
+            segment_bytes: options.segment_bytes,
+            sync: options.sync,
+        };
+        let (mut partitions, mut starts, mut repairs) = (Vec::new(), Vec::new(), Vec::new());
+        for (topic, count, stored) in &topics {
+            starts.push(partitions.len());
+            for number in 0..*count {
+                let (partition, repair) = Partition::open(dir, *topic, number, *stored, segments)?;
+                partitions.push(Arc::new(partition));
+                repairs.extend(repair);
             }
         }
-        let inner = Arc::new(Inner { parts, options, signal: Mutex::new(0), more: Condvar::new() });
-        let (tx, rx) = bounded(4096);
-        let i = inner.clone();
-        let thread = std::thread::spawn(move || commit(&i, writers, &rx));
-        Ok(EmbeddedLog { inner, requests: Mutex::new(Some(tx)), thread: Mutex::new(Some(thread)) })
-    }
-}
-fn commit(inner: &Inner, mut writers: BTreeMap<(Topic, u32), Segments>, rx: &Receiver<Request>) {
-    while let Ok(first) = rx.recv() {
-        let mut batch = vec![first];
-        let mut n = batch[0].records.len();
-        while n < 20_000
-            && let Ok(r) = rx.try_recv()
-        {
-            n += r.records.len();
-            batch.push(r);
+        starts.push(partitions.len());
+        let is_new = topics.iter().all(|(.., stored)| !stored);
+        options::fix_partitions(dir, options.sync, &topics)?;
+        let (holds, found) = Holds::open(dir, sync)?;
+        let inner = Arc::new(Inner {
+            dir: dir.into(),
+            queue: Arc::new(Queue::new(options.queue_bytes)),
+            options,
+            partitions,
+            starts,
+            signal: Signal::default(),
+            holds,
+            writers: Mutex::default(),
+        });
+        if !found && !is_new {
+            outputs::hold_anew(&inner)?;
         }
-        let at = now_ms();
-        let mut payloads: BTreeMap<(Topic, u32), (Vec<u8>, u32)> = BTreeMap::new();
-        let mut all = Vec::new();
-        for r in &batch {
-            let mut positions = Vec::new();
-            for p in &r.records {
-                let partition = p.partition.unwrap_or_else(|| {
-                    super::kafka::partitioner::partition(&p.key, inner.options.partitions[&p.topic])
-                });
-                let key = (p.topic, partition);
-                let e = payloads.entry(key).or_default();
-                let offset = writers[&key].next_seq() + u64::from(e.1);
-                e.0.extend_from_slice(&(p.key.len() as u32).to_le_bytes());
-                e.0.extend_from_slice(&p.key);
-                e.0.extend_from_slice(&(p.value.len() as u32).to_le_bytes());
-                e.0.extend_from_slice(&p.value);
-                e.0.extend_from_slice(&at.to_le_bytes());
-                e.1 += 1;
-                positions.push(Position { topic: p.topic, offset, partition });
-            }
-            all.push(positions);
-        }
-        let mut result = Ok(());
-        for (key, (payload, count)) in &payloads {
-            let w = writers.get_mut(key).expect("partition");
-            result = result.and_then(|()| w.append(w.next_seq(), *count, payload)).and_then(|()| w.sync());
-        }
-        *inner.signal.lock() += 1;
-        inner.more.notify_all();
-        let failed = result.err().map(|e| e.to_string());
-        for (r, p) in batch.into_iter().zip(all) {
-            let _ = r.reply.send(match &failed {
-                None => Ok(p),
-                Some(_) => Err(LogError::Closed),
-            });
-        }
+        inner.holds.save()?;
+        let timer = Arc::new(retention::Timer::default());
+        let threads = Mutex::new(Vec::new());
+        let log = EmbeddedLog {
+            inner,
+            timer,
+            threads,
+            repairs,
+        };
+        log.start()?;
+        Ok(log)
     }
-}
-fn read(inner: &Inner, topic: Topic, partition: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
-    let Some(part) = inner.parts.get(&(topic, partition)) else {
-        return Err(LogError::NoPartition { topic, partition, partitions: 0 });
-    };
-    if from >= part.reader.durable_seq() {
-        return Ok(Vec::new());
-    }
-    let mut out = Vec::new();
-    for f in part.reader.read_from(from, limit)? {
-        let mut b: Bytes = f.payload;
-        for n in 0..u64::from(f.count) {
-            let mut take = || {
-                let n = u32::from_le_bytes(b.split_to(4)[..].try_into().expect("4")) as usize;
-                b.split_to(n)
-            };
-            let key = take();
-            let value = take();
-            let appended_at_ms = i64::from_le_bytes(b.split_to(8)[..].try_into().expect("8"));
-            if f.first + n >= from && out.len() < limit.records {
-                out.push(Entry {
-                    position: Position { topic, offset: f.first + n, partition },
-                    key,
-                    value,
-                    appended_at_ms,
-                });
-            }
-        }
-    }
-    Ok(out)
-}
-impl Log for EmbeddedLog {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.inner.options.partitions[&topic]
-    }
-    fn append(&self, records: Vec<Produce>) -> Appended {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.requests.lock().as_ref().map(|s| s.send(Request { records, reply }));
-        Box::pin(async move {
-            if sent.is_none() {
-                return Err(LogError::Closed);
-            }
-            answer.await.unwrap_or(Err(LogError::Closed))
-        })
-    }
-    fn read(&self, topic: Topic, partition: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
-        read(&self.inner, topic, partition, from, limit)
-    }
-    fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
-        let r = &self.inner.parts[&(topic, partition)].reader;
-        Ok((r.first_seq(), r.durable_seq()))
-    }
-    fn tail(&self, from: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
-        Ok(Box::new(EmbeddedTail { inner: self.inner.clone(), at: from, woken: Arc::default(), seen: 0 }))
-    }
-    fn hold(&self, _: &str, _: &[Bound]) {}
-    fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError> {
-        let tx = self.requests.lock().clone().ok_or(LogError::Closed)?;
-        let mut done = None;
-        let mut partial = BTreeMap::new();
-        for ((topic, p), part) in &self.inner.parts {
-            if topic.is_input() || *topic == Topic::DeadLetter {
-                continue;
-            }
-            let end = part.reader.durable_seq();
-            let mut at = end;
-            let mut n = 0u64;
-            while at > 0 {
-                at -= 1;
-                let e = read(&self.inner, *topic, *p, at, Limit { records: 1, bytes: 1 << 20 })?;
-                if let Some(e) = e.first()
-                    && let Ok(Record { body: Body::EpochClosed(c), .. }) = gravity_events::codec::decode(&e.value)
-                {
-                    done = done.max(Some(c.epoch));
-                    break;
-                }
-                n += 1;
-            }
-            partial.insert((*topic, *p), n);
-        }
-        let _ = partial;
-        Ok(Box::new(EmbeddedOutputs { tx, done, pipeline: pipeline.to_owned() }))
-    }
-    fn close(&self) {
-        self.requests.lock().take();
-        if let Some(t) = self.thread.lock().take() {
-            let _ = t.join();
-        }
-    }
-}
-struct EmbeddedTail {
-    inner: Arc<Inner>,
-    at: Vec<Bound>,
-    woken: Arc<std::sync::atomic::AtomicBool>,
-    seen: u64,
-}
-impl Tail for EmbeddedTail {
-    fn poll(&mut self, limit: Limit, wait: Duration) -> Result<Vec<Entry>, LogError> {
-        let until = Instant::now() + wait;
-        loop {
-            self.seen = *self.inner.signal.lock();
-            let mut out = Vec::new();
-            for b in &mut self.at {
-                let room = Limit { records: limit.records - out.len(), bytes: limit.bytes };
-                if room.records == 0 {
-                    break;
-                }
-                let new = read(&self.inner, b.topic, b.partition, b.offset, room)?;
-                if let Some(l) = new.last() {
-                    b.offset = l.position.offset + 1;
-                }
-                out.extend(new);
-            }
-            if !out.is_empty() || self.woken.swap(false, std::sync::atomic::Ordering::AcqRel) {
-                return Ok(out);
-            }
-            let mut s = self.inner.signal.lock();
-            while *s == self.seen && !self.woken.load(std::sync::atomic::Ordering::Acquire) {
-                if self.inner.more.wait_until(&mut s, until).timed_out() {
-                    return Ok(out);
-                }
-            }
-        }
-    }
-    fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
-        let (i, w) = (self.inner.clone(), self.woken.clone());
-        Arc::new(move || {
-            w.store(true, std::sync::atomic::Ordering::Release);
-            let _g = i.signal.lock();
-            i.more.notify_all();
-        })
-    }
-}
-struct EmbeddedOutputs {
-    tx: Sender<Request>,
-    done: Option<u64>,
-    pipeline: String,
-}
-impl Outputs for EmbeddedOutputs {
-    fn last_epoch(&mut self) -> Result<Option<u64>, LogError> {
-        Ok(self.done)
-    }
-    fn publish(&mut self, epochs: &[OutputEpoch]) -> Result<(), LogError> {
-        for e in epochs {
-            if self.done.is_some_and(|d| d >= e.epoch) {
-                continue;
-            }
-            let mut records = e.records.clone();
-            let body = Body::EpochClosed(gravity_events::body::EpochClosed {
-                pipeline: self.pipeline.as_str().into(),
-                epoch: e.epoch,
-                records: records.len() as u64,
-            });
-            let r = Record {
-                id: format!("{}", e.epoch).into(),
-                source: "pipeline".into(),
-                tenant: "-".into(),
-                event: None,
-                subject: None,
-                time_ms: None,
-                backfill: false,
-                body,
-            };
-            records.push(Produce {
-                topic: Topic::BoardsPublic,
-                key: Bytes::new(),
-                partition: Some(0),
-                value: gravity_events::codec::encode(&r).into(),
-            });
-            let (reply, answer) = oneshot::channel();
-            self.tx.send(Request { records, reply }).map_err(|_| LogError::Closed)?;
-            answer.blocking_recv().unwrap_or(Err(LogError::Closed))?;
-            self.done = Some(e.epoch);
-        }
+
+    fn start(&self) -> Result<(), LogError> {
+        let (inner, queue) = (self.inner.clone(), self.inner.queue.clone());
+        let committer = move || committer::run(&inner, &queue);
+        let (inner, timer) = (self.inner.clone(), self.timer.clone());
+        let retention = move || timer.run(&inner, inner.options.retention_every);
+        let mut threads = self.threads.lock();
+        let failed = |e| disk::failed("start a thread for", &self.inner.dir, e);
+        threads.push(
+            std::thread::Builder::new()
+                .name("log-commit".into())
+                .spawn(committer)
+                .map_err(failed)?,
+        );
+        threads.push(
+            std::thread::Builder::new()
+                .name("log-retention".into())
+                .spawn(retention)
+                .map_err(failed)?,
+        );
         Ok(())
     }
-    fn bindings_after(&mut self, _: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError> {
-        Ok(Vec::new())
+
+    /// What opening cut off: unfinished writes of a crash, none of them ever acknowledged.
+    pub fn repairs(&self) -> &[Repair] {
+        &self.repairs
+    }
+
+    /// Drops what the retention policies and the holders allow, now. Returns the bytes freed. Also runs by itself.
+    pub fn apply_retention(&self) -> Result<u64, LogError> {
+        retention::apply(&self.inner)
+    }
+
+    /// Bytes on disk of one topic.
+    pub fn bytes(&self, topic: Topic) -> u64 {
+        let of_topic = self.inner.partitions.iter().filter(|p| p.topic == topic);
+        of_topic.flat_map(|p| p.reader.files()).map(|(_, bytes)| bytes).sum()
+    }
+}
+
+impl Inner {
+    fn count(&self, topic: Topic) -> u32 {
+        let code = usize::from(topic.code());
+        (self.starts[code + 1] - self.starts[code]) as u32
+    }
+
+    fn place(&self, topic: Topic, partition: u32) -> Result<usize, LogError> {
+        let partitions = self.count(topic);
+        if partition >= partitions {
+            return Err(LogError::NoPartition {
+                topic,
+                partition,
+                partitions,
+            });
+        }
+        Ok(self.starts[usize::from(topic.code())] + partition as usize)
+    }
+
+    fn partition(&self, topic: Topic, partition: u32) -> Result<&Arc<Partition>, LogError> {
+        Ok(&self.partitions[self.place(topic, partition)?])
+    }
+
+    /// Where a record goes: place in the list, partition.
+    fn route(&self, record: &Produce) -> Result<(usize, u32), LogError> {
+        let number = match record.partition {
+            Some(number) => number,
+            None => partition_of(&record.key, self.count(record.topic)),
+        };
+        Ok((self.place(record.topic, number)?, number))
+    }
+
+    fn append(&self, records: Vec<Produce>) -> Appended {
+        let routed: Result<Vec<_>, _> = records.into_iter().map(|r| Ok((self.route(&r)?.0, r))).collect();
+        match routed {
+            Ok(routed) => Box::pin(self.queue.push(routed)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn append_and_wait(&self, records: Vec<Produce>) -> Result<Vec<Position>, LogError> {
+        wait::block_on(self.append(records))
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.inner.count(topic)
+    }
+
+    fn append(&self, records: Vec<Produce>) -> Appended {
+        self.inner.append(records)
+    }
+
+    fn read(&self, topic: Topic, partition: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
+        let partition = self.inner.partition(topic, partition)?;
+        partition.check_bound(from)?;
+        let mut entries = Vec::new();
+        match Cursor::new(partition, from).read(partition, &mut Room::new(limit), &mut entries) {
+            Err(error) if entries.is_empty() => Err(error),
+            _ => Ok(entries),
+        }
+    }
+
+    fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
+        Ok(self.inner.partition(topic, partition)?.range())
+    }
+
+    fn tail(&self, from: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
+        Ok(Box::new(tail::EmbeddedTail::new(self.inner.clone(), &from)?))
+    }
+
+    fn hold(&self, holder: &str, bounds: &[Bound]) {
+        if let Err(error) = self.inner.holds.set(holder, bounds) {
+            // It counts all the same in this process, and retention does not run before it is saved.
+            tracing::warn!(holder, %error, "what a reader still needs could not be saved");
+        }
+    }
+
+    fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError> {
+        Ok(Box::new(outputs::EmbeddedOutputs::new(self.inner.clone(), pipeline)))
+    }
+
+    fn close(&self) {
+        self.inner.queue.close();
+        self.timer.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+        for partition in &self.inner.partitions {
+            *partition.segments.lock() = None;
+        }
+        if let Err(error) = self.inner.holds.save() {
+            tracing::warn!(%error, "what readers still need could not be saved");
+        }
+        self.inner.signal.close();
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        self.close();
     }
 }

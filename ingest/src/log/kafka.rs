@@ -18,7 +18,6 @@ mod link;
 mod marker;
 mod options;
 mod outputs;
-pub mod partitioner;
 mod read;
 mod signal;
 mod tail;

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // helpers are tests, too
 
 mod common;
+#[path = "../conformance/suite.rs"]
+mod conformance;
+mod conforming;
 mod outputs;
 mod reading;
 mod restart;

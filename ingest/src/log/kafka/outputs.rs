@@ -14,13 +14,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
+use super::super::partitioner::partition_of;
 use super::super::{Bound, LogError, OutputEpoch, Outputs, Produce};
 use super::KafkaOptions;
 use super::binding::{self, Binding};
 use super::holds::{Holds, offsets};
 use super::link::{Context, Link, code, is_passing};
+use super::marker;
 use super::read::{Readers, watermarks};
-use super::{marker, partitioner};
 
 /// Epochs go into one transaction up to this many bytes of records (one epoch is never split).
 const TRANSACTION_BYTES: usize = 16 << 20;
@@ -88,7 +89,10 @@ impl KafkaOutputs {
         pipeline: &str,
     ) -> Result<Self, LogError> {
         let failed = Arc::<Mutex<Option<KafkaError>>>::default();
-        let sent = Sent { context: Context::new(link), failed: failed.clone() };
+        let sent = Sent {
+            context: Context::new(link),
+            failed: failed.clone(),
+        };
         let producer: ThreadedProducer<Sent> = options
             .transacting(pipeline)
             .create_with_context(sent)
@@ -110,7 +114,7 @@ impl KafkaOutputs {
             .asking("read_uncommitted")
             .create_with_context(Context::new(link))
             .map_err(|e| link.error("creating a client", &e))?;
-        let partition = partitioner::partition(pipeline.as_bytes(), options.partitions(Topic::Epochs));
+        let partition = partition_of(pipeline.as_bytes(), options.partitions(Topic::Epochs));
         let (_, taken_over_at) = watermarks(options, link, &unstable, Topic::Epochs, partition)?;
         Ok(KafkaOutputs {
             options: options.clone(),
@@ -145,7 +149,12 @@ impl KafkaOutputs {
         let mut found = Vec::new();
         while end > first {
             let start = end.saturating_sub(window).max(first);
-            for e in self.readers.between(Topic::Epochs, self.partition, start, end)?.into_iter().rev() {
+            for e in self
+                .readers
+                .between(Topic::Epochs, self.partition, start, end)?
+                .into_iter()
+                .rev()
+            {
                 if e.key != self.pipeline.as_bytes() {
                     continue;
                 }
@@ -171,7 +180,9 @@ impl KafkaOutputs {
     fn check(&self) -> Result<(), LogError> {
         self.link.check_open()?;
         if self.over {
-            return Err(self.link.fault("the producer of outputs cannot go on: open the outputs again", true));
+            return Err(self
+                .link
+                .fault("the producer of outputs cannot go on: open the outputs again", true));
         }
         Ok(())
     }
@@ -187,7 +198,10 @@ impl KafkaOutputs {
                     return Err(e);
                 }
                 Err(Failure::Aborted(e)) => {
-                    tracing::debug!(pipeline = self.pipeline, "the transaction was aborted and is tried again: {e}");
+                    tracing::debug!(
+                        pipeline = self.pipeline,
+                        "the transaction was aborted and is tried again: {e}"
+                    );
                     self.link.suspect();
                     patience.check("writing outputs")?;
                     self.link.pause();
@@ -207,7 +221,7 @@ impl KafkaOutputs {
                 self.send(record.topic, partition, &record.key, &record.value)?;
             }
             for ((topic, partition), records) in written {
-                let (key, value) = marker::closed(&self.pipeline, epoch.epoch, topic, partition, records);
+                let (key, value) = marker::closed(&self.pipeline, epoch, topic, partition, records);
                 self.send(topic, partition, &key, &value)?;
             }
             let value = binding::encode(&self.pipeline, epoch);
@@ -217,7 +231,9 @@ impl KafkaOutputs {
         if !bound.is_empty() {
             let group = self.group()?;
             let list = offsets(&self.options, bound.iter().copied());
-            self.step("sending offsets", || self.producer.send_offsets_to_transaction(&list, &group, SLICE))?;
+            self.step("sending offsets", || {
+                self.producer.send_offsets_to_transaction(&list, &group, SLICE)
+            })?;
         }
         self.step("committing outputs", || self.producer.commit_transaction(SLICE))?;
         self.holds.note(&self.pipeline, bound, false);
@@ -226,12 +242,17 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record.partition.unwrap_or_else(|| partitioner::partition(&record.key, partitions))
+        record
+            .partition
+            .unwrap_or_else(|| partition_of(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {
         self.group.group_metadata().ok_or_else(|| {
-            Failure::Over(self.link.fault("the consumer group has no metadata: open the outputs again", true))
+            Failure::Over(
+                self.link
+                    .fault("the consumer group has no metadata: open the outputs again", true),
+            )
         })
     }
 
@@ -286,7 +307,8 @@ impl KafkaOutputs {
                 }
                 Err(e) => {
                     return Failure::Over(self.fenced(&e).unwrap_or_else(|| {
-                        self.link.fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
+                        self.link
+                            .fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
                     }));
                 }
             }
@@ -309,7 +331,9 @@ impl KafkaOutputs {
         let codes = [code(error), fatal];
         let fencing = |c: &Option<Code>| matches!(c, Some(Code::Fenced | Code::ProducerFenced));
         let epoch_too_old = fatal == Some(Code::InvalidProducerEpoch);
-        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced { pipeline: self.pipeline.clone() })
+        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced {
+            pipeline: self.pipeline.clone(),
+        })
     }
 }
 

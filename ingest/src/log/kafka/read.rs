@@ -48,6 +48,16 @@ pub(super) fn entry(topic: Topic, message: &BorrowedMessage<'_>) -> Entry {
     }
 }
 
+/// An offset that the partition has not reached: it was deleted or cut off.
+pub(super) fn beyond(topic: Topic, partition: u32, wanted: u64, next: u64) -> LogError {
+    LogError::Beyond {
+        topic,
+        partition,
+        wanted,
+        next,
+    }
+}
+
 pub(super) fn size(entry: &Entry) -> usize {
     entry.key.len() + entry.value.len()
 }
@@ -74,7 +84,10 @@ impl Readers {
         if from < first {
             return Err(LogError::Gone { topic, partition, wanted: from, first });
         }
-        if from >= end {
+        if from > end {
+            return Err(beyond(topic, partition, from, end));
+        }
+        if from == end {
             return Ok(Vec::new());
         }
         let mut reader = self.take(topic, partition, from)?;

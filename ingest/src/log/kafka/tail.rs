@@ -14,7 +14,7 @@ use super::super::{Bound, Entry, Limit, LogError, Tail};
 use super::KafkaOptions;
 use super::holds::offsets;
 use super::link::{Context, Link, code, is_passing};
-use super::read::{Readers, entry, size};
+use super::read::{Readers, beyond, entry, size};
 use super::signal::Signal;
 
 pub(super) struct KafkaTail {
@@ -74,14 +74,7 @@ impl KafkaTail {
                 return Err(LogError::Gone { topic: b.topic, partition: b.partition, wanted: b.offset, first });
             }
             if b.offset > end {
-                return Err(self.link.fault(
-                    format!(
-                        "{}/{} ends at offset {end}, before the {} that was read up to: the topic was deleted or cut off; restore \
-                         it, or start over with an empty data folder",
-                        b.topic, b.partition, b.offset
-                    ),
-                    false,
-                ));
+                return Err(beyond(b.topic, b.partition, b.offset, end));
             }
         }
         Ok(())

@@ -59,16 +59,14 @@ pub(super) fn ensure(options: &KafkaOptions, link: &Arc<Link>, asker: &BaseConsu
         }
     }
     for (topic, found) in there {
-        let wanted = options.partitions(topic);
-        if found != wanted {
-            return Err(link.fault(
-                format!(
-                    "topic {} has {found} partitions, the configuration says {wanted}: set its partitions to {found}. \
-                     (Adding partitions to a topic in use moves keys and breaks their order.)",
-                    options.topic_name(topic)
-                ),
-                false,
-            ));
+        let configured = options.partitions(topic);
+        if found != configured {
+            // Adding partitions to a topic in use would move keys and break their order.
+            return Err(LogError::Partitions {
+                topic,
+                stored: found,
+                configured,
+            });
         }
     }
     Ok(())
