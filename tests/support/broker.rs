@@ -122,6 +122,7 @@ impl Topics {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "10")
             .create()
             .expect("a consumer")
     }

@@ -1,11 +1,13 @@
 //! What the end-to-end tests share: the real binary in a folder of its own, and a client that remembers.
 #![allow(dead_code)] // each test uses its part
 
-pub mod broker;
 pub mod contest;
-pub mod load;
-pub mod out_topics;
+pub mod random;
 pub mod watcher;
+
+pub mod broker;
+pub mod clients;
+pub mod out_topics;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -5,24 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use gravity_events::Body;
+use gravity_events::body::EventConfigured;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::contest::{attempt, reference};
+use super::contest::{attempt, bytes, reference};
 use super::{Server, post};
-
-/// SplitMix64: what is random follows from the seed.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
 
 /// What the clients know: attempts that were acknowledged, and those whose answer was lost.
 #[derive(Default)]
@@ -71,6 +60,10 @@ impl Load {
     pub async fn set_up(&self, server: &Server) {
         let statuses = server.send(&reference(self.event, self.teams, self.problems), true).await;
         assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
+        // Another event of the same tenant: whatever is told of one must not be taken for the other's.
+        let other = EventConfigured { name: "other".into(), ..Default::default() };
+        let other = bytes(&format!("{}-other", self.event), "other".into(), Body::EventConfigured(other));
+        assert_eq!(server.send(&[other], true).await, ["counted"]);
     }
 
     /// Clients that send until told to stop. One whose server does not answer ends, and leaves its attempt unknown; a
