@@ -25,7 +25,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn new(setup: Setup) -> Box<dyn LogUnderTest> {
+    fn make(setup: Setup) -> Box<dyn LogUnderTest> {
         let folder = scratch::folder();
         let dir = folder.path().join("log");
         let count = |t: Topic| if t == Topic::Reference { 1 } else { setup.partitions };
@@ -74,4 +74,4 @@ impl LogUnderTest for Embedded {
     }
 }
 
-conformance::tests!(Embedded::new);
+conformance::tests!(Embedded::make);

@@ -140,7 +140,14 @@ impl SegmentsReader {
         let (mut items, mut bytes) = (0usize, 0usize);
         let mut cursor = self.cursor_at(seq, limit.bytes.saturating_add(LEAST_READ_BYTES))?;
         let mut place = cursor.place();
-        while let Some(frame) = cursor.next_frame()? {
+        loop {
+            let frame = match cursor.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                // What is before the damage is good; the error comes to whoever reads on.
+                Err(_) if !frames.is_empty() => break,
+                Err(error) => return Err(error),
+            };
             bytes = bytes.saturating_add(frame.payload.len());
             if !frames.is_empty() && bytes > limit.bytes {
                 break;

@@ -12,11 +12,14 @@ use super::options::is_full;
 use super::partition::Partition;
 use super::queue::{Queue, Request};
 use crate::log::{LogError, Produce};
-use crate::segment::Segments;
+use crate::segment::{Segments, SyncMode};
 
 /// A frame is written once it has this many bytes: large enough to cost nothing per record, small enough that reading
 /// one record is cheap.
 const FRAME_BYTES: usize = 256 << 10;
+
+/// Threads that sync at once, this one included.
+const SYNC_THREADS: usize = 8;
 
 /// Milliseconds since 1970.
 pub(super) fn wall_clock_ms() -> i64 {
@@ -27,6 +30,8 @@ pub(super) fn wall_clock_ms() -> i64 {
 
 /// Commits until the queue is closed and empty.
 pub(super) fn run(inner: &Inner, queue: &Arc<Queue>) {
+    // Should this thread ever panic, appends must fail, not wait for ever.
+    let _end = queue.end_on_drop();
     let mut parts: Vec<Part> = inner.partitions.iter().map(|_| Part::default()).collect();
     while let Some(requests) = queue.take() {
         commit(inner, &mut parts, requests);
@@ -45,6 +50,7 @@ struct Part {
     payload: Vec<u8>,
     /// Offset up to which this commit's records are safe.
     safe: u64,
+    synced: bool,
     error: Option<LogError>,
 }
 
@@ -83,9 +89,12 @@ fn commit(inner: &Inner, parts: &mut [Part], requests: Vec<Request>) {
     for (part, partition) in parts.iter_mut().zip(&inner.partitions).filter(|(p, _)| p.touched) {
         part.write(partition);
     }
-    for (part, partition) in parts.iter_mut().zip(&inner.partitions).filter(|(p, _)| p.touched) {
-        part.sync(partition);
-    }
+    let threads = if inner.options.sync == SyncMode::Fsync {
+        SYNC_THREADS
+    } else {
+        1
+    };
+    sync_all(parts, &inner.partitions, threads);
     for (request, positions) in requests.into_iter().zip(answers) {
         let lost = request
             .records
@@ -102,6 +111,31 @@ fn commit(inner: &Inner, parts: &mut [Part], requests: Vec<Request>) {
     for part in parts.iter_mut().filter(|p| p.touched) {
         part.reset();
     }
+}
+
+/// Syncs every touched partition. Several at once: a journaling file system makes one commit of them, where one after the
+/// other they would each wait for their own.
+fn sync_all(parts: &mut [Part], partitions: &[Arc<Partition>], threads: usize) {
+    let mut touched: Vec<_> = parts.iter_mut().zip(partitions).filter(|(p, _)| p.touched).collect();
+    let others = touched.len().min(threads).saturating_sub(1);
+    if others > 0 {
+        let middle = touched.len() * others / (others + 1);
+        let (theirs, own) = touched.split_at_mut(middle);
+        std::thread::scope(|scope| {
+            for share in theirs.chunks_mut(theirs.len().div_ceil(others)) {
+                let work = || share.iter_mut().for_each(|(part, partition)| part.sync(partition));
+                // When there is no thread to be had, this one does it below.
+                let _ = std::thread::Builder::new()
+                    .name("log-sync".into())
+                    .spawn_scoped(scope, work);
+            }
+            own.iter_mut().for_each(|(part, partition)| part.sync(partition));
+        });
+    }
+    touched
+        .iter_mut()
+        .filter(|(part, _)| !part.synced)
+        .for_each(|(part, partition)| part.sync(partition));
 }
 
 impl Part {
@@ -142,6 +176,7 @@ impl Part {
 
     /// Makes what was appended safe, also when a later frame found no space.
     fn sync(&mut self, partition: &Partition) {
+        self.synced = true;
         match with_segments(partition, |s| s.sync()) {
             Ok(()) => self.safe = partition.reader.durable_seq(),
             Err(error) => {
@@ -153,7 +188,7 @@ impl Part {
     }
 
     fn reset(&mut self) {
-        self.touched = false;
+        (self.touched, self.synced) = (false, false);
         self.count = 0;
         self.error = None;
         if self.payload.capacity() > 4 * FRAME_BYTES {

@@ -109,6 +109,16 @@ impl Holds {
         self.state.lock().holders.get(holder).cloned().unwrap_or_default()
     }
 
+    /// Makes sure that the file knows every holder and every partition of it, should `set` have failed to write it.
+    pub fn save_new(&self) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        if state.unsaved_new {
+            self.write(&mut state)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Brings the file up to date.
     pub fn save(&self) -> Result<(), LogError> {
         let mut state = self.state.lock();

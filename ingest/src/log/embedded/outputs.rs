@@ -94,6 +94,7 @@ impl EmbeddedOutputs {
     }
 
     fn load(&self) -> Result<State, LogError> {
+        self.inner.holds.save_new()?;
         let held = self.inner.holds.of(&self.holder());
         let newest = newest_markers(&self.inner, &self.pipeline, &held)?;
         let mut places = BTreeMap::new();
@@ -314,12 +315,11 @@ fn as_marker(entry: &Entry) -> Option<(String, u64)> {
     }
 }
 
-/// Epoch and offset of a pipeline's newest marker per partition, from the held offsets on.
-fn newest_markers(
-    inner: &Inner,
-    pipeline: &str,
-    held: &Bounds,
-) -> Result<BTreeMap<(Topic, u32), (u64, u64)>, LogError> {
+/// Epoch and offset of a marker, per partition.
+type Newest = BTreeMap<(Topic, u32), (u64, u64)>;
+
+/// A pipeline's newest marker per partition, from the held offsets on.
+fn newest_markers(inner: &Inner, pipeline: &str, held: &Bounds) -> Result<Newest, LogError> {
     let mut newest = BTreeMap::new();
     let key = marker_key(pipeline);
     for (at, from) in held {

@@ -116,4 +116,16 @@ impl Queue {
         self.room.close();
         self.filled.notify_all();
     }
+
+    /// Closes the queue and drops what waits in it, when the value is dropped.
+    pub fn end_on_drop(self: &Arc<Self>) -> impl Drop + use<> {
+        struct End(Arc<Queue>);
+        impl Drop for End {
+            fn drop(&mut self) {
+                self.0.close();
+                self.0.state.lock().waiting.clear();
+            }
+        }
+        End(self.clone())
+    }
 }
