@@ -1,0 +1,22 @@
+//! The cases, in the order in which they run.
+
+pub mod burst;
+pub mod freshness;
+pub mod idle;
+pub mod restart;
+pub mod throughput;
+
+use crate::Run;
+use crate::report::Row;
+
+/// A case.
+pub type Case = fn(&Run) -> anyhow::Result<Vec<Row>>;
+
+/// Every case.
+pub const ALL: &[(&str, Case)] = &[
+    ("throughput", throughput::run),
+    ("burst", burst::run),
+    ("freshness", freshness::run),
+    ("idle", idle::run),
+    ("restart", restart::run),
+];
