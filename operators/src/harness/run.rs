@@ -9,6 +9,9 @@ use differential_dataflow::{ExchangeData, VecCollection};
 use timely::dataflow::ProbeHandle;
 use timely::{CommunicationConfig, WorkerConfig};
 
+/// Longest sleep of a worker that waits for others; they wake it. (`step_while` would spin instead.)
+const PARK: Option<Duration> = Some(Duration::from_millis(100));
+
 /// The updates of one epoch.
 pub type Epoch<D> = Vec<(D, i64)>;
 
@@ -32,7 +35,10 @@ impl Run {
         let mut worker = WorkerConfig::default().idle_spin(Duration::ZERO);
         let merging = differential_dataflow::Config::default().idle_merge_effort(None);
         differential_dataflow::configure(&mut worker, &merging);
-        timely::Config { communication: CommunicationConfig::Process(self.workers.max(1)), worker }
+        timely::Config {
+            communication: CommunicationConfig::Process(self.workers.max(1)),
+            worker,
+        }
     }
 
     /// What leaves `view` in each epoch of `script`, sorted, not consolidated. The rows of an epoch are dealt out to
@@ -72,18 +78,24 @@ impl Run {
                 under_way.push_back(next);
                 if under_way.len() >= in_flight.max(1) {
                     let oldest = under_way.pop_front().unwrap_or(next);
-                    worker.step_while(|| probe.less_than(&oldest));
+                    worker.step_or_park_while(PARK, || probe.less_than(&oldest));
                 }
             }
             input.close();
-            worker.step_while(|| !probe.done());
+            worker.step_or_park_while(PARK, || !probe.done());
         });
         for result in workers.expect("the worker threads start").join() {
             result.expect("no worker panics");
         }
         let mut seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut epochs: Vec<Epoch<O>> = (0..script.len() as u64).map(|e| seen.remove(&e).unwrap_or_default()).collect();
-        assert!(seen.is_empty(), "rows came at times that no epoch of the script has: {:?}", seen.keys());
+        let mut epochs: Vec<Epoch<O>> = (0..script.len() as u64)
+            .map(|e| seen.remove(&e).unwrap_or_default())
+            .collect();
+        assert!(
+            seen.is_empty(),
+            "rows came at times that no epoch of the script has: {:?}",
+            seen.keys()
+        );
         epochs.iter_mut().for_each(|epoch| epoch.sort());
         epochs
     }

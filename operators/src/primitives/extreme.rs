@@ -6,7 +6,7 @@ use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
 use foldhash::fast::FixedState;
 use timely::dataflow::channels::pact::Exchange;
 
-use super::complete_times::complete_times;
+use super::complete_times::{Out, complete_times};
 use super::reduce::GroupKey;
 
 /// For each key its least value (of those with a positive count), changed at most once per time. All values of a key
@@ -18,11 +18,15 @@ where
 {
     let mut groups: HashMap<K, Slot<V>, FixedState> = HashMap::default();
     let mut touched: Vec<K> = Vec::new();
-    let step = move |time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: &mut Vec<((K, V), u64, i64)>| {
+    let step = move |_time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: Out<'_, (K, V), ()>| {
         for ((key, value), diff) in updates {
             let slot = groups.entry(key);
             let key = slot.key().clone();
-            let slot = slot.or_insert_with(|| Slot { counts: BTreeMap::new(), said: None, touched: false });
+            let slot = slot.or_insert_with(|| Slot {
+                counts: BTreeMap::new(),
+                said: None,
+                touched: false,
+            });
             if !std::mem::replace(&mut slot.touched, true) {
                 touched.push(key);
             }
@@ -35,16 +39,16 @@ where
             if least != slot.said.as_ref() {
                 let new = least.cloned();
                 let old = std::mem::replace(&mut slot.said, new.clone());
-                out.extend(old.map(|v| ((key.clone(), v), time, -1)));
-                out.extend(new.map(|v| ((key.clone(), v), time, 1)));
+                old.into_iter().for_each(|v| (out.main)((key.clone(), v), -1));
+                new.into_iter().for_each(|v| (out.main)((key.clone(), v), 1));
             }
             if slot.counts.is_empty() {
                 groups.remove(&key);
             }
         }
     };
-    complete_times(input.inner, Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()), name, step)
-        .as_collection()
+    let by_key = Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route());
+    complete_times(input.inner, by_key, name, step).0.as_collection()
 }
 
 struct Slot<V> {
@@ -89,12 +93,23 @@ mod tests {
     fn agrees_with_a_reduce() {
         for seed in 0..4 {
             let mut dice = Dice::new(seed);
-            let mut row = |_| ((u128::from(dice.below(3)) << 60, dice.below(30)), dice.below(4) as i64 - 1);
+            let mut row = |_| {
+                (
+                    (u128::from(dice.below(3)) << 60, dice.below(30)),
+                    dice.below(4) as i64 - 1,
+                )
+            };
             let mut script: Vec<Epoch<Pair>> = (0..60).map(|n| (0..n % 5).map(&mut row).collect()).collect();
             script.push(script.iter().flatten().map(|(row, diff)| (*row, -diff)).collect());
             let expected = Run::workers(1).drive(&script, theirs);
             assert!(expected.iter().flatten().count() > 10);
-            for run in [Run::workers(1), Run { workers: 3, in_flight: 5 }] {
+            for run in [
+                Run::workers(1),
+                Run {
+                    workers: 3,
+                    in_flight: 5,
+                },
+            ] {
                 assert_eq!(run.drive(&script, ours), expected, "seed {seed}, {run:?}");
             }
         }
@@ -102,7 +117,11 @@ mod tests {
 
     #[test]
     fn says_nothing_when_the_least_stays() {
-        let script = vec![vec![((7, 5), 1)], vec![((7, 9), 1), ((7, 3), 1), ((7, 3), -1)], vec![((7, 5), -1)]];
+        let script = vec![
+            vec![((7, 5), 1)],
+            vec![((7, 9), 1), ((7, 3), 1), ((7, 3), -1)],
+            vec![((7, 5), -1)],
+        ];
         let said = Run::workers(1).drive(&script, ours);
         assert_eq!(said, [vec![((7, 5), 1)], vec![], vec![((7, 5), -1), ((7, 9), 1)]]);
     }

@@ -8,7 +8,7 @@ use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
 use foldhash::fast::FixedState;
 use timely::dataflow::channels::pact::Exchange;
 
-use super::complete_times::complete_times;
+use super::complete_times::{Out, complete_times};
 
 /// A group's key. Its route decides the worker and must be well distributed.
 pub trait GroupKey: ExchangeData + Hash {
@@ -65,30 +65,32 @@ where
         said.dedup();
         said
     };
-    reduce_states(input, name, memory, compute, |old: Vec<O>, new: &Vec<O>, out| merge_difference(&old, new, out))
+    let differ = |old: Vec<O>, new: &Vec<O>, out: Out<'_, O, ()>| merge_difference(&old, new, out.main);
+    reduce_states(input, name, memory, compute, differ).0
 }
 
 /// Like [`reduce_total`] for a function with one result per key and its own idea of a difference: `compute` gives a
 /// key's state from its values (a key without values has the default one); `differ` is given the old and the new state
-/// and pushes what the collection loses (-1) and gets (+1).
-pub fn reduce_states<'s, K, V, S, O, C, D>(
+/// and pushes what each of two collections loses (-1) and gets (+1).
+pub fn reduce_states<'s, K, V, S, A, B, C, D>(
     input: VecCollection<'s, u64, (K, V), i64>,
     name: &str,
     memory: Memory,
     mut compute: C,
     mut differ: D,
-) -> VecCollection<'s, u64, O, i64>
+) -> (VecCollection<'s, u64, A, i64>, VecCollection<'s, u64, B, i64>)
 where
     K: GroupKey,
     V: ExchangeData,
     S: Default + 'static,
-    O: Clone + 'static,
+    A: Clone + 'static,
+    B: Clone + 'static,
     C: FnMut(&K, Group<'_, V>) -> S + 'static,
-    D: FnMut(S, &S, &mut dyn FnMut(O, i64)) + 'static,
+    D: FnMut(S, &S, Out<'_, A, B>) + 'static,
 {
     let mut groups: HashMap<K, Slot<V, S>, FixedState> = HashMap::default();
     let mut touched: Vec<K> = Vec::new();
-    let step = move |time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: &mut Vec<(O, u64, i64)>| {
+    let step = move |_time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: Out<'_, A, B>| {
         for ((key, value), diff) in updates {
             let slot = groups.entry(key);
             let key = slot.key().clone();
@@ -106,8 +108,20 @@ where
             slot.touched = false;
             slot.values.retain(|(_, n)| *n != 0);
             let empty = slot.values.is_empty();
-            let new = if empty { S::default() } else { compute(&key, Group(&slot.values)) };
-            differ(std::mem::take(&mut slot.state), &new, &mut |row, diff| out.push((row, time, diff)));
+            let new = if empty {
+                S::default()
+            } else {
+                compute(&key, Group(&slot.values))
+            };
+            let old = std::mem::take(&mut slot.state);
+            differ(
+                old,
+                &new,
+                Out {
+                    main: &mut *out.main,
+                    side: &mut *out.side,
+                },
+            );
             if empty {
                 groups.remove(&key);
             } else if memory == Memory::Keep {
@@ -115,8 +129,9 @@ where
             }
         }
     };
-    complete_times(input.inner, Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route()), name, step)
-        .as_collection()
+    let by_key = Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route());
+    let (main, side) = complete_times(input.inner, by_key, name, step);
+    (main.as_collection(), side.as_collection())
 }
 
 /// What the sorted `new` has more (+1) and less (-1) than the sorted `old`.
@@ -146,7 +161,11 @@ struct Slot<V, S> {
 
 impl<V, S: Default> Default for Slot<V, S> {
     fn default() -> Self {
-        Slot { values: Vec::new(), state: S::default(), touched: false }
+        Slot {
+            values: Vec::new(),
+            state: S::default(),
+            touched: false,
+        }
     }
 }
 
@@ -205,7 +224,12 @@ mod tests {
     /// Updates with multiplicities, negative ones too, that cancel in and between epochs.
     fn script(seed: u64) -> Vec<Epoch<Pair>> {
         let mut dice = Dice::new(seed);
-        let mut row = |_| ((u128::from(dice.below(5)) << 60, dice.below(4)), dice.below(5) as i64 - 2);
+        let mut row = |_| {
+            (
+                (u128::from(dice.below(5)) << 60, dice.below(4)),
+                dice.below(5) as i64 - 2,
+            )
+        };
         let mut epochs: Vec<Epoch<Pair>> = (0..40).map(|n| (0..n % 7).map(&mut row).collect()).collect();
         let all: Vec<_> = epochs.iter().flatten().map(|(row, diff)| (*row, -diff)).collect();
         epochs.push(all);
@@ -218,7 +242,13 @@ mod tests {
             let script = script(seed);
             let expected = Run::workers(1).drive(&script, theirs);
             assert!(expected.iter().flatten().count() > 40);
-            for run in [Run::workers(1), Run { workers: 3, in_flight: 5 }] {
+            for run in [
+                Run::workers(1),
+                Run {
+                    workers: 3,
+                    in_flight: 5,
+                },
+            ] {
                 for memory in [Memory::Keep, Memory::Recompute] {
                     let said = run.drive(&script, move |rows| ours(rows, memory));
                     // The general one has a row for a key whose values all count less than nothing; ours has too.

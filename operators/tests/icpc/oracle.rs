@@ -20,26 +20,30 @@ fn compare(seed: u64, set_up: bool, epochs: u64, edits: u64) -> usize {
     }
     let changes = agree(script.epochs(), view, plain::boards);
     assert_one_row_per_key(&changes);
-    changes.iter().flatten().filter(|(said, _)| matches!(said, Said::Change(..))).count()
+    changes
+        .iter()
+        .flatten()
+        .filter(|(said, _)| matches!(said, Said::Change(..)))
+        .count()
 }
 
 #[test]
 fn agrees_when_everything_comes_in_any_order() {
-    for seed in 0..4 {
+    for seed in 0..3 {
         assert!(compare(seed, false, 60, 14) > 100, "seed {seed} says too little");
     }
 }
 
 #[test]
 fn agrees_in_running_contests() {
-    for seed in 100..106 {
+    for seed in 100..104 {
         assert!(compare(seed, true, 40, 12) > 200, "seed {seed} says too little");
     }
 }
 
 #[test]
 fn agrees_with_a_fact_an_epoch() {
-    for seed in 200..203 {
-        assert!(compare(seed, true, 150, 3) > 100, "seed {seed} says too little");
+    for seed in 200..202 {
+        assert!(compare(seed, true, 120, 3) > 100, "seed {seed} says too little");
     }
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::core::OkErr;
 
 use crate::boards::facts::{EventKey, Judgement, RejudgingState, Rows, Submission};
+use crate::primitives::complete_times::Out;
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
-use crate::primitives::reduce::{Group, Memory, reduce_total};
+use crate::primitives::reduce::{Group, Memory, reduce_states};
 
 /// When something was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,22 +60,29 @@ enum Fact {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Said {
+/// What a submission's group says.
+#[derive(Default, PartialEq)]
+enum State {
+    #[default]
+    Nothing,
+    /// With the hash of its team.
     Attempt(u128, Attempt),
+    /// So many judgements whose submission is unknown.
     Orphans(EventKey, i64),
 }
 
-/// An attempt and the hash of its team.
-pub type TeamAttempt = (u128, Attempt);
+/// What [`attempts`] gives: attempts, as `wrap` makes them, by the hash of their team; and how many judgements of
+/// unknown submissions an event has (none: no row).
+pub type Attempts<'s, W> = (Rows<'s, (u128, W)>, Rows<'s, (EventKey, i64)>);
 
+/// Joins submissions with their current judgements.
 #[expect(clippy::result_large_err, reason = "one of two outputs, not an error")]
-/// Attempts by the hash of their team, and how many judgements of unknown submissions an event has (none: no row).
-pub fn attempts<'s>(
+pub fn attempts<'s, W: Clone + 'static>(
     submissions: Rows<'s, Submission>,
     judgements: Rows<'s, Judgement>,
     rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
-) -> (Rows<'s, TeamAttempt>, Rows<'s, (EventKey, i64)>) {
+    wrap: fn(Attempt) -> W,
+) -> Attempts<'s, W> {
     let submissions = submissions.map(|s| (s.event.hash_of(&s.submission), submission_fact(s)));
     let (ordinary, of_rejudgings) = judgements.inner.ok_err(|(j, time, diff)| match j.rejudging {
         None => Ok((judgement_fact(j, true, true), time, diff)),
@@ -83,21 +91,33 @@ pub fn attempts<'s>(
     let ordinary = ordinary.container::<Vec<_>>().as_collection();
     let of_rejudgings = of_rejudgings.container::<Vec<_>>().as_collection();
     let waiting = of_rejudgings.clone().map(|j| judgement_fact(j, false, true));
-    let applied = rejudgings.filter(|(_, state)| *state == RejudgingState::Applied).map(|(key, _)| key);
+    let applied = rejudgings
+        .filter(|(_, state)| *state == RejudgingState::Applied)
+        .map(|(key, _)| key);
     let applied = of_rejudgings
         .flat_map(|j| j.rejudging.clone().map(|r| ((j.event.clone(), r), j)))
         .semijoin(applied)
         .map(|(_, j)| judgement_fact(j, true, false));
 
     let facts = submissions.concatenate([ordinary, waiting, applied]);
-    let said = reduce_total(facts, "IcpcAttempts", Memory::Recompute, |_, group, said| current_verdict(group, said));
-    let (attempts, orphans) = said.inner.ok_err(|(said, time, diff)| match said {
-        Said::Attempt(team, attempt) => Ok(((team, attempt), time, diff)),
-        Said::Orphans(event, n) => Err(((event, n), time, diff)),
-    });
-    let orphans = orphans.container::<Vec<_>>().as_collection();
-    let orphans = orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>();
-    (attempts.container::<Vec<_>>().as_collection(), orphans)
+    let compute = |_: &u128, group: Group<'_, Fact>| current_verdict(group);
+    let differ = move |old: State, new: &State, out: Out<'_, (u128, W), (EventKey, i64)>| {
+        if old == *new {
+            return;
+        }
+        for (state, diff) in [(&old, -1), (new, 1)] {
+            match state {
+                State::Attempt(team, attempt) => (out.main)((*team, wrap(attempt.clone())), diff),
+                State::Orphans(event, n) => (out.side)((event.clone(), *n), diff),
+                State::Nothing => {}
+            }
+        }
+    };
+    let (attempts, orphans) = reduce_states(facts, "IcpcAttempts", Memory::Recompute, compute, differ);
+    (
+        attempts,
+        orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>(),
+    )
 }
 
 fn submission_fact(s: Submission) -> Fact {
@@ -107,12 +127,20 @@ fn submission_fact(s: Submission) -> Fact {
         (None, None) => When::Unknown,
     };
     let (team, problem) = (s.event.hash_of(&s.team), IdHash::from(&s.problem));
-    Fact::Submission { team, when, submission: NaturalId(s.submission), problem }
+    Fact::Submission {
+        team,
+        when,
+        submission: NaturalId(s.submission),
+        problem,
+    }
 }
 
 fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
-    let verdict = j.judgement_type.filter(|_| may_take_part && j.current).map(|v| IdHash::from(&v));
+    let verdict = j
+        .judgement_type
+        .filter(|_| may_take_part && j.current)
+        .map(|v| IdHash::from(&v));
     let fact = Fact::Judgement {
         takes_part: verdict.is_some(),
         start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
@@ -125,20 +153,38 @@ fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> 
     (submission, fact)
 }
 
-fn current_verdict(group: Group<'_, Fact>, said: &mut Vec<Said>) {
+fn current_verdict(group: Group<'_, Fact>) -> State {
     match group.iter().next() {
-        Some(Fact::Submission { team, when, submission, problem }) => {
+        Some(Fact::Submission {
+            team,
+            when,
+            submission,
+            problem,
+        }) => {
             let verdict = match group.iter().next_back() {
                 Some(Fact::Judgement { verdict, .. }) => *verdict,
                 _ => None,
             };
-            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict };
-            said.push(Said::Attempt(*team, attempt));
+            let attempt = Attempt {
+                when: *when,
+                submission: submission.clone(),
+                problem: *problem,
+                verdict,
+            };
+            State::Attempt(*team, attempt)
         }
         Some(Fact::Judgement { event, .. }) => {
-            let orphan = |f: &&Fact| matches!(f, Fact::Judgement { counts_as_orphan: true, .. });
-            said.push(Said::Orphans(event.clone(), group.iter().filter(orphan).count() as i64));
+            let orphan = |f: &&Fact| {
+                matches!(
+                    f,
+                    Fact::Judgement {
+                        counts_as_orphan: true,
+                        ..
+                    }
+                )
+            };
+            State::Orphans(event.clone(), group.iter().filter(orphan).count() as i64)
         }
-        None => {}
+        None => State::Nothing,
     }
 }

@@ -15,6 +15,7 @@ use super::attempts::Attempt;
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
 use crate::boards::facts::{Change, EventKey, Rows};
+use crate::primitives::complete_times::Out;
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
 use crate::primitives::reduce::{Group, GroupKey, Memory, merge_difference, reduce_states};
@@ -24,7 +25,7 @@ const BUCKETS: u8 = 64;
 
 /// What is known of one team, in an order that puts what there is one of first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Fact {
+pub(super) enum Fact {
     Team(Box<(EventKey, TeamRegistered)>),
     Rules(SharedRules),
     Organization(Id),
@@ -37,22 +38,24 @@ enum State {
     /// The team or its rules are unknown.
     #[default]
     Nothing,
-    Scored(Rc<Member>, TeamScore),
-    Failed(Rc<Member>, String),
+    Scored(Member, TeamScore),
+    Failed(Member, String),
 }
 
+#[derive(Clone)]
 struct Member {
     event: EventKey,
     team: Id,
 }
 
+/// What else comes out of a team's group besides rows.
 #[derive(Clone)]
-enum Said {
-    /// Of the score only its row; shared, so that nothing is copied before it leaves.
-    Row(View, Rc<Member>, Rc<ViewScore>),
-    Solve(View, Rc<Member>, Solve),
-    Error(Rc<Member>, String),
+enum Side {
+    Solve(FirstKey, Candidate),
+    Error(EventKey, Id, String),
 }
+
+type TeamOut<'a> = Out<'a, Change, Side>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct FirstKey {
@@ -85,7 +88,7 @@ pub(super) fn teams<'s, F>(
     teams: Rows<'s, ((EventKey, Id), TeamRegistered)>,
     organizations: Rows<'s, ((EventKey, Id), OrganizationRegistered)>,
     rules: Rows<'s, (EventKey, SharedRules)>,
-    attempts: Rows<'s, (u128, Attempt)>,
+    attempts: Rows<'s, (u128, Fact)>,
     score: F,
 ) -> Scored<'s>
 where
@@ -105,42 +108,45 @@ where
         .clone()
         .flat_map(|((event, team), t)| t.organization.map(|o| (event.hash_of(&team), event, o)))
         .map(|(team, event, organization)| ((event, organization), team))
-        .join_map(organizations, |_, team, o| (*team, Fact::Organization(o.name.as_str().into())));
-    let teams = teams
-        .map(|((event, team), t)| (event.hash_of(&team), Fact::Team(Box::new((event, TeamRegistered { team, ..t })))));
-    let attempts = attempts.map(|(team, attempt)| (team, Fact::Attempt(attempt)));
-
-    let facts = attempts.concatenate([teams, rules, organizations]);
-    let said = reduce_states(facts, "IcpcTeams", Memory::Keep, move |_, group| score_group(&score, group), differ);
-    let (rows, others) = said.inner.ok_err(|(said, time, diff)| match said {
-        Said::Row(view, member, score) => {
-            let EventKey { tenant, event } = member.event.clone();
-            let key = BoardKey::Row { tenant, event, team: member.team.clone() };
-            let row = Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row);
-            Ok((((view, key), BoardValue::Row(row)), time, diff))
-        }
-        other => Err((other, time, diff)),
+        .join_map(organizations, |_, team, o| {
+            (*team, Fact::Organization(o.name.as_str().into()))
+        });
+    let teams = teams.map(|((event, team), t)| {
+        (
+            event.hash_of(&team),
+            Fact::Team(Box::new((event, TeamRegistered { team, ..t }))),
+        )
     });
-    let (solves, errors) = others.container::<Vec<_>>().ok_err(|(said, time, diff)| match said {
-        Said::Solve(view, member, Solve { contest_time_ms, submission, problem }) => {
-            let key = FirstKey { view, problem, event: member.event.clone() };
-            Ok(((key, Candidate { contest_time_ms, submission, team: member.team.clone() }), time, diff))
-        }
-        Said::Error(member, message) => Err((Some((member.event.clone(), member.team.clone(), message)), time, diff)),
-        Said::Row(..) => Err((None, time, diff)),
+    let facts = attempts.concatenate([teams, rules, organizations]);
+    let compute = move |_: &u128, group: Group<'_, Fact>| score_group(&score, group);
+    let (rows, side) = reduce_states(facts, "IcpcTeams", Memory::Keep, compute, differ);
+    let (solves, errors) = side.inner.ok_err(|(said, time, diff)| match said {
+        Side::Solve(key, candidate) => Ok(((key, candidate), time, diff)),
+        Side::Error(event, team, message) => Err(((event, team, message), time, diff)),
     });
     let firsts = least(solves.container::<Vec<_>>().as_collection(), "IcpcFirstSolves").map(first_solve);
     Scored {
-        rows: rows.container::<Vec<_>>().as_collection(),
+        rows,
         firsts,
-        errors: errors.container::<Vec<_>>().as_collection().flat_map(|error| error),
+        errors: errors.container::<Vec<_>>().as_collection(),
     }
 }
 
 fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
-    let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
+    let key = BoardKey::First {
+        tenant: event.tenant,
+        event: event.event,
+        problem,
+    };
     let (team, submission) = (c.team, c.submission.0);
-    ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
+    (
+        (view, key),
+        BoardValue::First(FirstSolve {
+            team,
+            submission,
+            contest_time_ms: c.contest_time_ms,
+        }),
+    )
 }
 
 fn score_group<F>(score: &F, group: Group<'_, Fact>) -> State
@@ -160,8 +166,14 @@ where
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team { registered, organization };
-    let member = Rc::new(Member { event: event.clone(), team: registered.team.clone() });
+    let team = Team {
+        registered,
+        organization,
+    };
+    let member = Member {
+        event: event.clone(),
+        team: registered.team.clone(),
+    };
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => State::Scored(member, score),
         Err(panic) => State::Failed(member, message_of(&*panic)),
@@ -169,7 +181,7 @@ where
 }
 
 impl State {
-    fn member(&self) -> Option<&Rc<Member>> {
+    fn member(&self) -> Option<&Member> {
         match self {
             State::Nothing => None,
             State::Scored(member, _) | State::Failed(member, _) => Some(member),
@@ -183,63 +195,97 @@ impl State {
         }
     }
 
-    fn into_score(self) -> TeamScore {
+    fn score(&self) -> Option<&TeamScore> {
         match self {
-            State::Scored(_, score) => score,
-            _ => TeamScore::default(),
+            State::Scored(_, score) => Some(score),
+            _ => None,
         }
     }
 }
 
 /// What the boards lose with the old state and get with the new one.
-fn differ(old: State, new: &State, out: &mut dyn FnMut(Said, i64)) {
+fn differ(old: State, new: &State, out: TeamOut<'_>) {
     let Some(member) = new.member().or(old.member()).cloned() else {
         return;
     };
     if old.message() != new.message() {
         for (state, diff) in [(&old, -1), (new, 1)] {
-            state.message().into_iter().for_each(|m| out(Said::Error(member.clone(), m.clone()), diff));
+            let error = |m: &String| Side::Error(member.event.clone(), member.team.clone(), m.clone());
+            state.message().into_iter().for_each(|m| (out.side)(error(m), diff));
         }
     }
-    let old = old.into_score();
-    let new = match new {
-        State::Scored(_, score) => score.clone(),
+    let old = match old {
+        State::Scored(_, score) => score,
         _ => TeamScore::default(),
     };
+    let new = new.score().cloned().unwrap_or_default();
     if old.views_agree() && new.views_agree() {
         drop((old.public, new.public));
         differ_in(&[View::Public, View::Jury], &member, old.jury, new.jury, out);
     } else {
-        differ_in(&[View::Public], &member, old.public, new.public, out);
+        let again = Out {
+            main: &mut *out.main,
+            side: &mut *out.side,
+        };
+        differ_in(&[View::Public], &member, old.public, new.public, again);
         differ_in(&[View::Jury], &member, old.jury, new.jury, out);
     }
 }
 
-fn solves_of(score: &Option<Rc<ViewScore>>) -> &[Solve] {
-    score.as_ref().map_or(&[], |s| &s.solves)
-}
-
 fn differ_in(
     views: &[View],
-    member: &Rc<Member>,
+    member: &Member,
     old: Option<Rc<ViewScore>>,
     new: Option<Rc<ViewScore>>,
-    out: &mut dyn FnMut(Said, i64),
+    out: TeamOut<'_>,
 ) {
-    merge_difference(solves_of(&old), solves_of(&new), &mut |solve, diff| {
-        views.iter().for_each(|view| out(Said::Solve(*view, member.clone(), solve.clone()), diff));
-    });
-    if old.as_ref().map(|s| &s.row) != new.as_ref().map(|s| &s.row) {
-        for (score, diff) in [(old, -1), (new, 1)] {
-            let Some(score) = score else { continue };
-            let (last, others) = views.split_last().expect("a difference is in some view");
-            others.iter().for_each(|view| out(Said::Row(*view, member.clone(), score.clone()), diff));
-            out(Said::Row(*last, member.clone(), score), diff);
+    let (old_solves, new_solves) = (
+        old.as_ref().map_or(&[][..], |s| &s.solves),
+        new.as_ref().map_or(&[][..], |s| &s.solves),
+    );
+    merge_difference(old_solves, new_solves, &mut |solve: Solve, diff| {
+        for view in views {
+            let (view, problem, event) = (*view, solve.problem.clone(), member.event.clone());
+            let (submission, team) = (solve.submission.clone(), member.team.clone());
+            let candidate = Candidate {
+                contest_time_ms: solve.contest_time_ms,
+                submission,
+                team,
+            };
+            (out.side)(Side::Solve(FirstKey { view, problem, event }, candidate), diff);
         }
+    });
+    if old.as_ref().map(|s| &s.row) == new.as_ref().map(|s| &s.row) {
+        return;
+    }
+    for (score, diff) in [(old, -1), (new, 1)] {
+        let Some(score) = score else { continue };
+        let mut say = |view: &View, row| {
+            let EventKey { tenant, event } = member.event.clone();
+            let key = BoardKey::Row {
+                tenant,
+                event,
+                team: member.team.clone(),
+            };
+            (out.main)(((*view, key), BoardValue::Row(row)), diff);
+        };
+        let Some((last, others)) = views.split_last() else {
+            continue;
+        };
+        others.iter().for_each(|view| say(view, score.row.clone()));
+        // A row that nobody has any more leaves without a copy.
+        say(
+            last,
+            Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row),
+        );
     }
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the scoring function panicked without a message").to_owned()
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the scoring function panicked without a message")
+        .to_owned()
 }
