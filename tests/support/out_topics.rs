@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use super::Server;
 use super::broker::Topics;
 
+/// An epoch's clock, and the offset by (topic, partition).
+pub type Binding = (i64, BTreeMap<(String, u64), u64>);
+
 /// What the out topics hold.
 pub struct OutTopics {
     /// The binding of each epoch: the clock, and the offset by (topic, partition).
-    pub bindings: BTreeMap<u64, (i64, BTreeMap<(String, u64), u64>)>,
+    pub bindings: BTreeMap<u64, Binding>,
     /// The value at each key of a board, by view and key.
     boards: BTreeMap<(String, String), Value>,
     /// Newest version by view, of the board of all.

@@ -60,11 +60,7 @@ impl ProducerContext for Deliveries {
             Ok(m) => {
                 let (topic, partition) = (delivery.batch.records()[delivery.slot].topic, m.partition() as u32);
                 Ok(match u64::try_from(m.offset()) {
-                    Ok(offset) => Place::At(Position {
-                        topic,
-                        offset,
-                        partition,
-                    }),
+                    Ok(offset) => Place::At(Position { topic, offset, partition }),
                     Err(_) => Place::Within(partition),
                 })
             }
@@ -127,28 +123,15 @@ impl Appender {
             let Ok(room) = self.room.clone().try_acquire_many_owned(cost(&batch.records()[slot])) else {
                 break;
             };
-            self.send(Delivery {
-                batch: batch.clone(),
-                slot,
-                _room: room,
-            });
+            self.send(Delivery { batch: batch.clone(), slot, _room: room });
             slot += 1;
         }
         let this = self.clone();
         Box::pin(async move {
             while slot < batch.records().len() {
                 let cost = cost(&batch.records()[slot]);
-                let room = this
-                    .room
-                    .clone()
-                    .acquire_many_owned(cost)
-                    .await
-                    .map_err(|_| LogError::Closed)?;
-                this.send(Delivery {
-                    batch: batch.clone(),
-                    slot,
-                    _room: room,
-                });
+                let room = this.room.clone().acquire_many_owned(cost).await.map_err(|_| LogError::Closed)?;
+                this.send(Delivery { batch: batch.clone(), slot, _room: room });
                 slot += 1;
             }
             drop(batch);
@@ -235,12 +218,6 @@ fn producer(
     link: &Arc<Link>,
     broken: &Arc<AtomicBool>,
 ) -> Result<ThreadedProducer<Deliveries>, LogError> {
-    let deliveries = Deliveries {
-        context: Context::new(link),
-        broken: broken.clone(),
-    };
-    options
-        .appending()
-        .create_with_context(deliveries)
-        .map_err(|e| link.error("creating the producer", &e))
+    let deliveries = Deliveries { context: Context::new(link), broken: broken.clone() };
+    options.appending().create_with_context(deliveries).map_err(|e| link.error("creating the producer", &e))
 }

@@ -50,18 +50,8 @@ impl Batch {
     ) -> (Arc<Batch>, oneshot::Receiver<Answer>) {
         let (done, waiting) = oneshot::channel();
         let left = records.len();
-        let state = State {
-            places: vec![None; left],
-            left,
-            failed: None,
-            done: Some(done),
-        };
-        let batch = Batch {
-            records,
-            link: link.clone(),
-            readers: readers.clone(),
-            state: Mutex::new(state),
-        };
+        let state = State { places: vec![None; left], left, failed: None, done: Some(done) };
+        let batch = Batch { records, link: link.clone(), readers: readers.clone(), state: Mutex::new(state) };
         (Arc::new(batch), waiting)
     }
 
@@ -86,11 +76,7 @@ impl Batch {
             let _ = done.send(Err(e));
             return;
         }
-        let places: Vec<Place> = state
-            .places
-            .drain(..)
-            .map(|p| p.expect("each record was settled once"))
-            .collect();
+        let places: Vec<Place> = state.places.drain(..).map(|p| p.expect("each record was settled once")).collect();
         drop(state);
         if places.iter().all(|p| matches!(p, Place::At(_))) {
             let _ = done.send(Ok(positions(&places)));
@@ -134,16 +120,7 @@ impl Batch {
 }
 
 fn positions(places: &[Place]) -> Vec<Position> {
-    places
-        .iter()
-        .filter_map(|p| {
-            if let Place::At(position) = p {
-                Some(*position)
-            } else {
-                None
-            }
-        })
-        .collect()
+    places.iter().filter_map(|p| if let Place::At(position) = p { Some(*position) } else { None }).collect()
 }
 
 /// Gives records of a partition without a place that of the newest entry with their bytes, the last record first, since
@@ -179,53 +156,21 @@ mod tests {
             partition: None,
             value: bytes(value),
         };
-        let at = |offset| Position {
-            topic: Topic::Usage,
-            offset,
-            partition: 1,
-        };
+        let at = |offset| Position { topic: Topic::Usage, offset, partition: 1 };
         let entry = |offset, key: &str, value: &str| Entry {
             position: at(offset),
             key: bytes(key),
             value: bytes(value),
             appended_at_ms: 0,
         };
-        let records = [
-            record("k", "same"),
-            record("k", "same"),
-            record("k", "known"),
-            record("k", "same"),
-            record("j", "same"),
-        ];
-        let mut places = [
-            Place::Within(1),
-            Place::Within(1),
-            Place::At(at(7)),
-            Place::Within(1),
-            Place::Within(2),
-        ];
-        let late = [
-            entry(5, "k", "same"),
-            entry(6, "k", "other"),
-            entry(7, "k", "same"),
-            entry(8, "k", "same"),
-        ];
+        let records =
+            [record("k", "same"), record("k", "same"), record("k", "known"), record("k", "same"), record("j", "same")];
+        let mut places = [Place::Within(1), Place::Within(1), Place::At(at(7)), Place::Within(1), Place::Within(2)];
+        let late = [entry(5, "k", "same"), entry(6, "k", "other"), entry(7, "k", "same"), entry(8, "k", "same")];
         recognise(&records, &mut places, Topic::Usage, 1, &late);
-        let expected = [
-            Place::Within(1),
-            Place::At(at(5)),
-            Place::At(at(7)),
-            Place::At(at(8)),
-            Place::Within(2),
-        ];
+        let expected = [Place::Within(1), Place::At(at(5)), Place::At(at(7)), Place::At(at(8)), Place::Within(2)];
         assert_eq!(places, expected, "7 is another record's place");
-        recognise(
-            &records,
-            &mut places,
-            Topic::Usage,
-            1,
-            &[entry(2, "k", "same"), entry(3, "j", "same")],
-        );
+        recognise(&records, &mut places, Topic::Usage, 1, &[entry(2, "k", "same"), entry(3, "j", "same")]);
         assert_eq!(places[0], Place::At(at(2)));
         assert_eq!(places[4], Place::Within(2), "another partition's record is not taken");
     }

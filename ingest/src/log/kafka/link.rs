@@ -113,11 +113,7 @@ impl Link {
     /// A patience that starts now.
     pub(super) fn patience(self: &Arc<Self>) -> Patience {
         let since = Instant::now();
-        Patience {
-            link: self.clone(),
-            since,
-            until: self.give_up_after.map(|d| since + d),
-        }
+        Patience { link: self.clone(), since, until: self.give_up_after.map(|d| since + d) }
     }
 
     /// Asks until there is an answer, or a refusal that waiting cannot help, or the time to give up.
@@ -212,9 +208,7 @@ impl Patience {
 
     /// How long one question may take.
     fn slice(&self) -> Duration {
-        let left = self
-            .until
-            .map_or(SLICE, |u| u.saturating_duration_since(Instant::now()));
+        let left = self.until.map_or(SLICE, |u| u.saturating_duration_since(Instant::now()));
         left.clamp(PAUSE, SLICE)
     }
 
@@ -275,10 +269,7 @@ pub(super) fn is_passing(code: Code) -> bool {
 
 /// Whether a topic or partition was not found. A broker that has just started may not know ours for a moment.
 pub(super) fn is_missing(code: Code) -> bool {
-    matches!(
-        code,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId
-    )
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId)
 }
 
 /// The callbacks of one client.

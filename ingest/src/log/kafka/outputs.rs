@@ -132,19 +132,14 @@ impl KafkaOutputs {
         pipeline: &str,
     ) -> Result<Self, LogError> {
         let under_way = Arc::<UnderWay>::default();
-        let sent = Sent {
-            context: Context::new(link),
-            under_way: under_way.clone(),
-        };
+        let sent = Sent { context: Context::new(link), under_way: under_way.clone() };
         let producer: ThreadedProducer<Sent> = options
             .transacting(pipeline)
             .create_with_context(sent)
             .map_err(|e| link.error("creating the producer of outputs", &e))?;
         // Asked without a connection, librdkafka looks for the coordinator again only after half a second.
         let epochs = options.topic_name(Topic::Epochs);
-        link.ask("connecting the producer of outputs", |slice| {
-            producer.client().fetch_metadata(Some(&epochs), slice)
-        })?;
+        link.ask("connecting the producer of outputs", |slice| producer.client().fetch_metadata(Some(&epochs), slice))?;
         let patience = link.patience();
         while let Err(e) = producer.init_transactions(SLICE) {
             if !can_retry(&e) {
@@ -197,12 +192,7 @@ impl KafkaOutputs {
         let mut found = Vec::new();
         while end > first {
             let start = end.saturating_sub(window).max(first);
-            for e in self
-                .readers
-                .between(Topic::Epochs, self.partition, start, end)?
-                .into_iter()
-                .rev()
-            {
+            for e in self.readers.between(Topic::Epochs, self.partition, start, end)?.into_iter().rev() {
                 if e.key != self.pipeline.as_bytes() {
                     continue;
                 }
@@ -228,9 +218,7 @@ impl KafkaOutputs {
     fn check(&self) -> Result<(), LogError> {
         self.link.check_open()?;
         if self.over {
-            return Err(self
-                .link
-                .fault("the producer of outputs cannot go on: open the outputs again", true));
+            return Err(self.link.fault("the producer of outputs cannot go on: open the outputs again", true));
         }
         Ok(())
     }
@@ -246,10 +234,7 @@ impl KafkaOutputs {
                     return Err(e);
                 }
                 Err(Failure::Aborted(e)) => {
-                    tracing::debug!(
-                        pipeline = self.pipeline,
-                        "the transaction was aborted and is tried again: {e}"
-                    );
+                    tracing::debug!(pipeline = self.pipeline, "the transaction was aborted and is tried again: {e}");
                     self.link.suspect();
                     patience.check("writing outputs")?;
                     self.link.pause();
@@ -279,9 +264,7 @@ impl KafkaOutputs {
         if !bound.is_empty() {
             let group = self.group()?;
             let list = offsets(&self.options, bound.iter().copied());
-            self.step("sending offsets", || {
-                self.producer.send_offsets_to_transaction(&list, &group, SLICE)
-            })?;
+            self.step("sending offsets", || self.producer.send_offsets_to_transaction(&list, &group, SLICE))?;
         }
         self.settle()?;
         self.step("committing outputs", || self.producer.commit_transaction(SLICE))?;
@@ -291,17 +274,12 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record
-            .partition
-            .unwrap_or_else(|| partition_of(&record.key, partitions))
+        record.partition.unwrap_or_else(|| partition_of(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {
         self.group.group_metadata().ok_or_else(|| {
-            Failure::Over(
-                self.link
-                    .fault("the consumer group has no metadata: open the outputs again", true),
-            )
+            Failure::Over(self.link.fault("the consumer group has no metadata: open the outputs again", true))
         })
     }
 
@@ -375,8 +353,7 @@ impl KafkaOutputs {
                 }
                 Err(e) => {
                     return Failure::Over(self.fenced(&e).unwrap_or_else(|| {
-                        self.link
-                            .fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
+                        self.link.fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
                     }));
                 }
             }
@@ -399,9 +376,7 @@ impl KafkaOutputs {
         let codes = [code(error), fatal];
         let fencing = |c: &Option<Code>| matches!(c, Some(Code::Fenced | Code::ProducerFenced));
         let epoch_too_old = fatal == Some(Code::InvalidProducerEpoch);
-        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced {
-            pipeline: self.pipeline.clone(),
-        })
+        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced { pipeline: self.pipeline.clone() })
     }
 }
 

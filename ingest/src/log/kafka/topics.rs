@@ -105,9 +105,7 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
         .create_with_context(Context::new(link))
         .map_err(|e| link.error("creating the admin client", &e))?;
     let missing = Topic::ALL.into_iter().filter(|t| !there.contains_key(t));
-    let missing: Vec<_> = missing
-        .map(|t| (t, options.topic_name(t), settings(options, t)))
-        .collect();
+    let missing: Vec<_> = missing.map(|t| (t, options.topic_name(t), settings(options, t))).collect();
     let made = link.ask("creating topics", |_| {
         let topics: Vec<NewTopic<'_>> = missing
             .iter()
@@ -117,9 +115,7 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
                 settings.iter().fold(new, |new, (key, value)| new.set(key, value))
             })
             .collect();
-        let wait = AdminOptions::new()
-            .request_timeout(Some(CREATE_WITHIN))
-            .operation_timeout(Some(CREATE_WITHIN));
+        let wait = AdminOptions::new().request_timeout(Some(CREATE_WITHIN)).operation_timeout(Some(CREATE_WITHIN));
         block_on(admin.create_topics(&topics, &wait))
     })?;
     for result in made {

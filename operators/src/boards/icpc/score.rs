@@ -65,47 +65,30 @@ impl TeamScore {
 /// problems, without a known time, or outside the contest count for nothing.
 pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamScore {
     let registered = team.registered;
-    if rules
-        .main_group
-        .as_ref()
-        .is_some_and(|main| !registered.groups.contains(main))
-    {
+    if rules.main_group.as_ref().is_some_and(|main| !registered.groups.contains(main)) {
         return TeamScore::default();
     }
     let hidden = registered.hidden || registered.groups.iter().any(|g| rules.hides(g) == Some(true));
 
     let mut counted: SmallVec<[(i64, &Attempt); 32]> = SmallVec::new();
-    counted.extend(
-        attempts
-            .iter()
-            .filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))),
-    );
+    counted.extend(attempts.iter().filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))));
     if !counted.is_sorted_by(|a, b| (a.0, &a.1.submission) <= (b.0, &b.1.submission)) {
         counted.sort_by(|a, b| (a.0, &a.1.submission).cmp(&(b.0, &b.1.submission)));
     }
     let public = (!hidden).then(|| {
-        let effects = counted
-            .iter()
-            .map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
+        let effects = counted.iter().map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
         Rc::new(Tally::of(rules, effects).score(team, hidden))
     });
-    let censored = rules
-        .hidden_from_ms()
-        .is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
+    let censored = rules.hidden_from_ms().is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
     let jury = match &public {
         // Nothing was taken away: the views agree.
         Some(score) if !censored => score.clone(),
         _ => {
-            let effects = counted
-                .iter()
-                .map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
+            let effects = counted.iter().map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
             Rc::new(Tally::of(rules, effects).score(team, hidden))
         }
     };
-    TeamScore {
-        public,
-        jury: Some(jury),
-    }
+    TeamScore { public, jury: Some(jury) }
 }
 
 /// The contest time of an attempt that counts.
@@ -156,11 +139,7 @@ impl<'a> Tally<'a> {
                     work.judged += 1;
                     work.solved_ms = Some(at_ms);
                     let (submission, problem) = (attempt.submission.clone(), problems[place].problem.clone());
-                    solves.push(Solve {
-                        contest_time_ms: at_ms,
-                        submission,
-                        problem,
-                    });
+                    solves.push(Solve { contest_time_ms: at_ms, submission, problem });
                 }
             }
         }
@@ -169,20 +148,13 @@ impl<'a> Tally<'a> {
 
     fn score(self, team: Team<'_>, hidden: bool) -> ViewScore {
         let row = self.row(team, hidden);
-        ViewScore {
-            row,
-            solves: if hidden { Vec::new() } else { self.solves },
-        }
+        ViewScore { row, solves: if hidden { Vec::new() } else { self.solves } }
     }
 
     fn row(&self, team: Team<'_>, hidden: bool) -> BoardRow {
         let registered = team.registered;
-        let mut divisions: Vec<Id> = registered
-            .groups
-            .iter()
-            .filter(|g| self.rules.hides(g) == Some(false))
-            .cloned()
-            .collect();
+        let mut divisions: Vec<Id> =
+            registered.groups.iter().filter(|g| self.rules.hides(g) == Some(false)).cloned().collect();
         divisions.sort_by(|a, b| natural_cmp(a, b));
         divisions.dedup();
         let shown = registered.display_name.as_deref().filter(|name| !name.is_empty());
@@ -193,8 +165,7 @@ impl<'a> Tally<'a> {
             hidden,
             ..BoardRow::default()
         };
-        row.cells
-            .reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
+        row.cells.reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
         let mut last_ms = None;
         for (work, problem) in self.work.iter().zip(&self.rules.header.problems) {
             let solved_min = work.solved_ms.map(|at_ms| at_ms / 60_000);
@@ -206,12 +177,7 @@ impl<'a> Tally<'a> {
             }
             if work.judged + work.pending > 0 {
                 let problem = problem.problem.clone();
-                row.cells.push(Cell {
-                    problem,
-                    judged: work.judged,
-                    pending: work.pending,
-                    solved_min,
-                });
+                row.cells.push(Cell { problem, judged: work.judged, pending: work.pending, solved_min });
             }
         }
         if let Some(at_ms) = last_ms {
