@@ -12,6 +12,7 @@ use gravity_ingest::log::Bound;
 
 use super::clock::wall_ms;
 use super::definition::{Change, Committed, Definition, Touch};
+use super::failpoint::Failpoints;
 use super::folds::Block;
 use super::journal::frame::{Reason, store_bounds};
 use super::journal::{Frame, Journal};
@@ -19,7 +20,6 @@ use super::sequencer::InFlight;
 use super::supervisor::SharedStatus;
 use super::versions::{Diff, Versions};
 use super::worker::{Message, RefusedRow};
-use super::failpoint::Failpoints;
 use super::{PipelineError, metrics};
 
 /// The sequencer opened an epoch.
@@ -201,9 +201,7 @@ impl<D: Definition> Committer<D> {
                 blocks: Vec::new(),
                 identities: Vec::new(),
                 refused: Vec::new(),
-                outputs: concerned
-                    .map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into)))
-                    .collect(),
+                outputs: concerned.map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into))).collect(),
                 versions: self.encode_versions(&changed)?,
             };
             self.write(&frame)?;

@@ -127,9 +127,8 @@ pub fn guarded<T>(
     work: impl FnOnce() -> Result<T, PipelineError>,
 ) -> Result<T, PipelineError> {
     // What a panic leaves half done is dropped with the thread; the pipeline starts anew from its journal.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        Err(PipelineError::Panic { pipeline, thread, what: panic_message(&*panic) })
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(PipelineError::Panic { pipeline, thread, what: panic_message(&*panic) }))
 }
 
 /// What a panic said.

@@ -12,12 +12,12 @@ use gravity_events::{Body, Record, Topic};
 use gravity_ingest::log::{OutputEpoch, Outputs, Produce};
 use sha2::{Digest, Sha256};
 
+use super::PipelineError;
 use super::committer::{Finished, code};
 use super::definition::{Change, Committed, Definition};
-use super::journal::frame::load_bounds;
-use super::PipelineError;
 use super::error::guarded;
 use super::failpoint::Failpoints;
+use super::journal::frame::load_bounds;
 use super::journal::merge::Merger;
 use super::journal::{Frame, FramesReader};
 use super::sequencer::InFlight;

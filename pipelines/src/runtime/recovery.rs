@@ -53,7 +53,8 @@ pub fn recover<D: Definition>(
     let mut claims = HashMap::new();
     let mut versions: BTreeMap<Bytes, (u64, u64)> = BTreeMap::new();
     let journal = Journal::open(dir, name, genesis + 1, sync)?;
-    let (mut epoch, mut now_ms, mut trusted_ms, mut bound) = (journal.first_epoch().saturating_sub(1), 0, 0, Vec::new());
+    let (mut epoch, mut now_ms, mut trusted_ms, mut bound) =
+        (journal.first_epoch().saturating_sub(1), 0, 0, Vec::new());
     let mut genesis = epoch;
     let (mut base, mut runs) = (None, RunSet::none(epoch));
     if let Some(at) = newest {

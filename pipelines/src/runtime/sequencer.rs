@@ -10,8 +10,8 @@ use gravity_ingest::log::{Bound, Entry, Limit, Log, Tail};
 use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
 
-use super::clock::Clock;
 use super::PipelineError;
+use super::clock::Clock;
 use super::committer::Begin;
 use super::dedupe::claims::Candidates;
 use super::error::guarded;

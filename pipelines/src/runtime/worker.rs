@@ -22,10 +22,10 @@ use timely::dataflow::operators::{Capability, Operator, Probe};
 use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 use timely::scheduling::SyncActivator;
 
+use super::PipelineError;
 use super::dedupe::claims::Candidates;
 use super::dedupe::runs::Runs;
 use super::dedupe::{FOREVER, Identities, PACKED_BYTES, Verdict, day_of, pack, shard_of_identity};
-use super::PipelineError;
 use super::definition::{Definition, Facts};
 use super::error::panic_message;
 use super::folds::{Block, Folds};

@@ -11,9 +11,8 @@ pub const BLOCK_BYTES: usize = WORDS * 4;
 const BITS_PER_IDENTITY: u64 = 12;
 
 /// Odd numbers that spread one number over eight words. Stored by what they make of it, so they never change.
-const SALTS: [u32; WORDS] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31,
-];
+const SALTS: [u32; WORDS] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// The filter of one run.
 #[derive(Debug, PartialEq, Eq)]

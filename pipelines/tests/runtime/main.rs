@@ -1,0 +1,11 @@
+//! The runtime from records to published epochs, on a log in memory and a real journal.
+
+mod claims;
+mod epochs;
+mod expiry;
+mod failures;
+mod formats;
+mod identities;
+mod journals;
+mod support;
+mod toy;
