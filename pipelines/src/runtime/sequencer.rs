@@ -143,6 +143,9 @@ impl Script {
     }
 }
 
+/// Ends a waiting poll of the tail.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// The sequencer's parts.
 pub struct Sequencer {
     /// The pipeline.
@@ -176,7 +179,7 @@ pub struct Sequencer {
     /// The name under which retention is held back.
     pub holder: String,
     /// Told how to wake the tail.
-    pub register_waker: Box<dyn Fn(Arc<dyn Fn() + Send + Sync>) + Send>,
+    pub register_waker: Box<dyn Fn(Waker) + Send>,
     /// For tests.
     pub failpoints: Failpoints,
 }

@@ -22,7 +22,7 @@ use super::failpoint::Failpoints;
 use super::journal::merge::{MERGE_BYTES, Merger};
 use super::journal::{Journal, base, is_begun};
 use super::recovery::Recovered;
-use super::sequencer::{InFlight, Script, Sequencer};
+use super::sequencer::{InFlight, Script, Sequencer, Waker};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs, recovery};
 
@@ -215,7 +215,7 @@ pub struct Runtime {
 #[derive(Default)]
 struct Stop {
     asked: Arc<AtomicBool>,
-    waker: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Runtime {

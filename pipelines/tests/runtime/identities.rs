@@ -149,7 +149,7 @@ fn runs_stay_few_and_forgotten_identities_leave_the_disk() {
     let id = |n: u64| stable_hash128(&[&n.to_le_bytes()]);
     for merge in 1..=200u64 {
         // One identity in ten is imported.
-        let day = |n: u64| if n % 10 == 0 { FOREVER } else { 100 + merge as u16 };
+        let day = |n: u64| if n.is_multiple_of(10) { FOREVER } else { 100 + merge as u16 };
         let new = (merge * 100..merge * 100 + 100).map(|n| (id(n), n, day(n))).collect();
         set = set.merged(dir.path(), new, merge, 100 + merge as u16, false, &|| true).unwrap().unwrap();
         runs::clean(dir.path(), &set.names()).unwrap();
@@ -157,7 +157,7 @@ fn runs_stay_few_and_forgotten_identities_leave_the_disk() {
     }
     // 2,000 imported, some 33 days of 90, and what half a run may hold of the forgotten.
     assert!((2_000 + 33 * 90..9_000).contains(&set.len()), "{}", set.len());
-    assert!((100..20_100).filter(|n| n % 10 == 0).all(|n| set.get(id(n)).unwrap() == Some((n, FOREVER))));
+    assert!((100..20_100).filter(|n: &u64| n.is_multiple_of(10)).all(|n| set.get(id(n)).unwrap() == Some((n, FOREVER))));
     assert_eq!(std::fs::read_dir(runs::runs_dir(dir.path())).unwrap().count(), set.names().len());
 }
 

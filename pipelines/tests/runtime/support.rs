@@ -262,7 +262,8 @@ impl BoardsSink for Seen {
         for v in &e.versions {
             let key = (v.event.clone(), v.view, v.division.clone());
             let old = s.versions.insert(key.clone(), v.version);
-            if !e.snapshot && !(self.rebuilt && old.is_none()) {
+            let begins = e.snapshot || (self.rebuilt && old.is_none());
+            if !begins {
                 assert_eq!(v.version, old.unwrap_or(0) + 1, "versions are dense: {key:?}");
             } else if let Some(old) = old {
                 assert!(v.version == old || v.version == old + 1, "{key:?} went from {old} to {}", v.version);
