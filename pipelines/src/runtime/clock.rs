@@ -1,5 +1,6 @@
 //! The clock of epochs: the only clock that anything computed may see (invariant 4).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MAX_LEAP_MS: i64 = 60_000;
@@ -8,6 +9,7 @@ const CALM: Duration = Duration::from_secs(600);
 /// Gives `now_ms`: the wall clock, never going back; when it leaves the monotonic clock by more than a minute, the
 /// monotonic one is followed (and [`Clock::in_doubt`] says so) until both have agreed again for ten minutes.
 pub struct Clock {
+    wall: WallClock,
     last_ms: i64,
     started: Instant,
     started_ms: i64,
@@ -20,15 +22,39 @@ pub fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// What tells the time: the machine, or a test.
+#[derive(Clone)]
+pub struct WallClock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl WallClock {
+    /// Milliseconds since 1970 are what `now_ms` says.
+    pub fn new(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> WallClock {
+        WallClock(Arc::new(now_ms))
+    }
+}
+
+impl Default for WallClock {
+    fn default() -> WallClock {
+        WallClock::new(wall_ms)
+    }
+}
+
+impl std::fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WallClock({})", (self.0)())
+    }
+}
+
 impl Clock {
     /// Starts at the last epoch's clock (0 for none).
-    pub fn new(last_ms: i64) -> Clock {
-        Clock { last_ms, started: Instant::now(), started_ms: wall_ms(), in_doubt_since: None, agreed_since: None }
+    pub fn new(last_ms: i64, wall: WallClock) -> Clock {
+        let started_ms = (wall.0)();
+        Clock { wall, last_ms, started: Instant::now(), started_ms, in_doubt_since: None, agreed_since: None }
     }
 
     /// The clock of the next epoch.
     pub fn now_ms(&mut self) -> i64 {
-        self.advance(wall_ms(), Instant::now())
+        self.advance((self.wall.0)(), Instant::now())
     }
 
     /// True while the wall clock is not believed: nothing is expired or sealed then.
@@ -71,7 +97,7 @@ mod tests {
 
     #[test]
     fn never_goes_back_and_distrusts_leaps() {
-        let mut c = Clock::new(0);
+        let mut c = Clock::new(0, WallClock::default());
         let t0 = c.started;
         let w0 = c.started_ms;
         let after = |s: u64| t0 + Duration::from_secs(s);
@@ -83,6 +109,6 @@ mod tests {
         assert!(c.in_doubt(), "agreeing once is not enough");
         c.advance(w0 + 605_000, after(605));
         assert!(!c.in_doubt());
-        assert_eq!(Clock::new(i64::MAX).now_ms(), i64::MAX, "never before the last epoch");
+        assert_eq!(Clock::new(i64::MAX, WallClock::default()).now_ms(), i64::MAX, "never before the last epoch");
     }
 }

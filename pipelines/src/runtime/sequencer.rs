@@ -143,7 +143,7 @@ impl Script {
     }
 }
 
-/// Ends a waiting poll of the log.
+/// Ends a waiting poll of the tail.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// The sequencer's parts.

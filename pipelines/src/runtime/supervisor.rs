@@ -12,7 +12,7 @@ use gravity_ingest::segment::SyncMode;
 use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
 
-use super::clock::Clock;
+use super::clock::{Clock, WallClock};
 use super::committer::{self, Committer, Restored};
 use super::dedupe::PACKED_BYTES;
 use super::dedupe::runs::Runs;
@@ -22,7 +22,7 @@ use super::failpoint::Failpoints;
 use super::journal::merge::{MERGE_BYTES, Merger};
 use super::journal::{Journal, base, is_begun};
 use super::recovery::Recovered;
-use super::sequencer::{InFlight, Script, Sequencer};
+use super::sequencer::{InFlight, Script, Sequencer, Waker};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs, recovery};
 
@@ -41,6 +41,8 @@ pub struct Options {
     pub sync: SyncMode,
     /// Epochs to cut exactly so before cutting freely, for tests.
     pub script: Script,
+    /// What tells the time.
+    pub wall: WallClock,
     /// For tests.
     pub failpoints: Failpoints,
 }
@@ -55,6 +57,7 @@ impl Options {
             merge_bytes: MERGE_BYTES,
             sync: SyncMode::Fsync,
             script: Script::default(),
+            wall: WallClock::default(),
             failpoints: Failpoints::of_process(),
         }
     }
@@ -212,7 +215,7 @@ pub struct Runtime {
 #[derive(Default)]
 struct Stop {
     asked: Arc<AtomicBool>,
-    waker: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Runtime {
@@ -435,7 +438,10 @@ fn run_once<D: Definition>(
     for thread in [threads.sequencer, threads.writer].into_iter().flatten() {
         let _ = thread.join();
     }
-    // Workers end by themselves once closed or aborted; they look at least once a second.
+    // Workers end once closed or aborted; they may be asleep.
+    for guard in guards.guards() {
+        guard.thread().unpark();
+    }
     for guard in guards.join() {
         let _ = guard;
     }
@@ -528,7 +534,7 @@ impl<D: Definition> Started<'_, D> {
             workers: self.commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
             committer: self.to_committer,
             in_flight: threads.in_flight.clone(),
-            clock: Clock::new(now_ms),
+            clock: Clock::new(now_ms, options.wall.clone()),
             trusted_ms,
             merge_wanted,
             stop: stop.asked.clone(),

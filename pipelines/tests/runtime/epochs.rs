@@ -1,6 +1,4 @@
-//! The runtime from records to published epochs, on a log in memory and a real journal.
-
-mod support;
+//! What becomes of records: rows, versions, refusals, outputs; the same after any restart.
 
 use std::sync::Arc;
 
@@ -11,7 +9,8 @@ use gravity_ingest::log::{Bound, Log};
 use gravity_pipelines::runtime::PipelineState;
 use gravity_pipelines::runtime::sequencer::Script;
 use std::time::Duration;
-use support::*;
+
+use crate::support::*;
 
 fn row<'a>(s: &'a SeenState, view: View, team: &str) -> &'a gravity_events::board::BoardRow {
     let key = BoardKey::Row { tenant: "t".into(), event: "e".into(), team: team.into() };

@@ -25,9 +25,17 @@ pub struct MemoryLog {
 #[derive(Default)]
 struct State {
     topics: BTreeMap<Topic, Vec<Entry>>,
-    published: Option<u64>,
+    /// By pipeline, as the writers.
+    published: BTreeMap<String, u64>,
     epochs: Vec<OutputEpoch>,
     woken: bool,
+    /// How many publications of outputs fail from here on.
+    failing_outputs: u32,
+    /// Publications of outputs wait while this is set.
+    outputs_blocked: bool,
+    writers: BTreeMap<String, u64>,
+    /// Whether the out topics know what their epochs were bound to.
+    bindings: bool,
 }
 
 impl MemoryLog {
@@ -50,6 +58,34 @@ impl MemoryLog {
 
     pub fn epochs(&self) -> Vec<OutputEpoch> {
         self.state.lock().epochs.clone()
+    }
+
+    /// The next publications of outputs fail.
+    pub fn fail_outputs(&self, times: u32) {
+        self.state.lock().failing_outputs = times;
+    }
+
+    /// Publications of outputs wait, or no longer.
+    pub fn block_outputs(&self, blocked: bool) {
+        self.state.lock().outputs_blocked = blocked;
+        self.more.notify_all();
+    }
+
+    /// The out topics know what their epochs were bound to, as on Kafka.
+    pub fn keep_bindings(&self) {
+        self.state.lock().bindings = true;
+    }
+
+    /// The out topics hold a pipeline's epochs up to this one.
+    pub fn set_published(&self, pipeline: &str, epoch: u64) {
+        self.state.lock().published.insert(pipeline.to_owned(), epoch);
+    }
+
+    /// The out topics lose everything after an epoch.
+    pub fn lose_outputs(&self, after: u64) {
+        let mut s = self.state.lock();
+        s.epochs.retain(|e| e.epoch <= after);
+        s.published.values_mut().for_each(|p| *p = after);
     }
 }
 
@@ -100,8 +136,11 @@ impl Log for Shared {
         Ok(Box::new(MemoryTail { log: self.0.clone(), at: from }))
     }
     fn hold(&self, _: &str, _: &[Bound]) {}
-    fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
-        Ok(Box::new(MemoryOutputs(self.0.clone())))
+    fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError> {
+        let mut s = self.0.state.lock();
+        let newest = s.writers.entry(pipeline.to_owned()).or_default();
+        *newest += 1;
+        Ok(Box::new(MemoryOutputs(self.0.clone(), pipeline.to_owned(), *newest)))
     }
     fn close(&self) {}
 }
@@ -149,26 +188,42 @@ impl Tail for MemoryTail {
     }
 }
 
-struct MemoryOutputs(Arc<MemoryLog>);
+/// The newest writer writes; older ones are fenced.
+struct MemoryOutputs(Arc<MemoryLog>, String, u64);
 
 impl Outputs for MemoryOutputs {
     fn last_epoch(&mut self) -> Result<Option<u64>, LogError> {
-        Ok(self.0.state.lock().published)
+        Ok(self.0.state.lock().published.get(&self.1).copied())
     }
     fn publish(&mut self, epochs: &[OutputEpoch]) -> Result<(), LogError> {
+        {
+            let mut s = self.0.state.lock();
+            while s.outputs_blocked {
+                self.0.more.wait(&mut s);
+            }
+            if s.writers[&self.1] != self.2 {
+                return Err(LogError::Fenced { pipeline: self.1.clone() });
+            }
+            if s.failing_outputs > 0 {
+                s.failing_outputs -= 1;
+                return Err(LogError::Closed);
+            }
+        }
         for e in epochs {
-            if self.0.state.lock().published.is_some_and(|p| p >= e.epoch) {
+            if self.0.state.lock().published.get(&self.1).is_some_and(|p| *p >= e.epoch) {
                 continue;
             }
             self.0.put_bytes(e.records.iter().map(|r| (r.topic, r.value.to_vec())));
             let mut s = self.0.state.lock();
-            s.published = Some(e.epoch);
+            s.published.insert(self.1.clone(), e.epoch);
             s.epochs.push(e.clone());
         }
         Ok(())
     }
-    fn bindings_after(&mut self, _: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError> {
-        Ok(Vec::new())
+    fn bindings_after(&mut self, after: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError> {
+        let s = self.0.state.lock();
+        let after = s.epochs.iter().filter(|e| s.bindings && e.epoch > after);
+        Ok(after.map(|e| (e.epoch, e.now_ms, e.bound.clone())).collect())
     }
 }
 
@@ -177,6 +232,8 @@ impl Outputs for MemoryOutputs {
 pub struct Seen {
     inner: Mutex<SeenState>,
     told: Condvar,
+    /// Versions may begin anywhere: the journal was made anew.
+    rebuilt: bool,
 }
 
 #[derive(Clone, Default)]
@@ -206,7 +263,8 @@ impl BoardsSink for Seen {
         for v in &e.versions {
             let key = (v.event.clone(), v.view, v.division.clone());
             let old = s.versions.insert(key.clone(), v.version);
-            if !e.snapshot {
+            let begins = e.snapshot || (self.rebuilt && old.is_none());
+            if !begins {
                 assert_eq!(v.version, old.unwrap_or(0) + 1, "versions are dense: {key:?}");
             } else if let Some(old) = old {
                 assert!(v.version == old || v.version == old + 1, "{key:?} went from {old} to {}", v.version);
@@ -224,6 +282,11 @@ impl BoardsSink for Seen {
 }
 
 impl Seen {
+    /// For a pipeline whose journal was made anew.
+    pub fn rebuilt() -> Seen {
+        Seen { rebuilt: true, ..Seen::default() }
+    }
+
     /// Waits until everything that the log holds is bound.
     pub fn wait(&self, log: &Shared) -> SeenState {
         let until = Instant::now() + Duration::from_secs(60);
@@ -330,4 +393,23 @@ pub fn attempt(n: u32, team: u32, problem: u32, minute: i64, verdict: &str) -> [
             }),
         ),
     ]
+}
+
+/// Waits until a condition holds.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "not after 60 s: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Stops a pipeline, which must not take long.
+pub fn stop_soon(pipeline: Runtime) {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        pipeline.stop();
+        let _ = ended.send(());
+    });
+    end.recv_timeout(Duration::from_secs(20)).expect("a pipeline that is told to stop does so");
 }

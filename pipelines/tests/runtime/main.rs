@@ -1,0 +1,13 @@
+//! The runtime from records to published epochs, on a log in memory and a real journal.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of test functions
+
+mod claims;
+mod epochs;
+mod expiry;
+mod failures;
+mod formats;
+mod identities;
+mod journals;
+mod support;
+mod toy;
