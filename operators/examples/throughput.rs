@@ -32,11 +32,7 @@ fn main() {
     let barrier = Arc::new(Barrier::new(workers));
     let guards = timely::execute(Run::workers(workers).config(), move |worker| {
         let (reference, submissions, judgements) = (InputSession::new(), InputSession::new(), InputSession::new());
-        let mut inputs = Inputs {
-            reference,
-            submissions,
-            judgements,
-        };
+        let mut inputs = Inputs { reference, submissions, judgements };
         let probe = ProbeHandle::new();
         let left = Rc::new(Cell::new(0));
         let counter = left.clone();
@@ -46,10 +42,7 @@ fn main() {
                 judgements: inputs.judgements.to_collection(scope),
                 ..board_facts(inputs.reference.to_collection(scope))
             };
-            icpc(facts)
-                .changes
-                .inspect(move |_| counter.set(counter.get() + 1))
-                .probe_with(&probe);
+            icpc(facts).changes.inspect(move |_| counter.set(counter.get() + 1)).probe_with(&probe);
         });
         let event = EventKey::new("arena", "finals");
         for (name, rows, epoch) in [
@@ -61,9 +54,8 @@ fn main() {
             let epochs = rows.div_ceil(epoch);
             let mine = |n: &u64| n % worker.peers() as u64 == worker.index() as u64;
             let of_epoch = |e: u64| (e * epoch..rows.min((e + 1) * epoch)).filter(mine);
-            let feed: Vec<Vec<Row>> = (0..epochs)
-                .map(|e| of_epoch(e).flat_map(|n| rows_of(name, &event, n)).collect())
-                .collect();
+            let feed: Vec<Vec<Row>> =
+                (0..epochs).map(|e| of_epoch(e).flat_map(|n| rows_of(name, &event, n)).collect()).collect();
             barrier.wait();
             let (start, cpu, before) = (Instant::now(), cpu_us(), left.get());
             for rows in feed {
@@ -126,48 +118,26 @@ fn rows_of(phase: &str, event: &EventKey, n: u64) -> Vec<Row> {
         _ => {
             let first = judgement(event, n);
             let (end_ms, judgement_type) = (first.end_ms.map(|ms| ms + 1), Some("TLE".into()));
-            vec![Row::Judgement(Judgement {
-                judgement: format!("again-{n}").into(),
-                end_ms,
-                judgement_type,
-                ..first
-            })]
+            vec![Row::Judgement(Judgement { judgement: format!("again-{n}").into(), end_ms, judgement_type, ..first })]
         }
     }
 }
 
 fn reference_facts(event: &EventKey, n: u64) -> Vec<Fact> {
-    let team = TeamRegistered {
-        team: team(n),
-        name: format!("Team {n}"),
-        ..Default::default()
-    };
+    let team = TeamRegistered { team: team(n), name: format!("Team {n}"), ..Default::default() };
     let mut facts = vec![Fact::Team(event.clone(), team)];
     if n < PROBLEMS {
-        let problem = ProblemPublished {
-            problem: problem(n),
-            label: n.to_string(),
-            ordinal: n as i64,
-            ..Default::default()
-        };
+        let problem =
+            ProblemPublished { problem: problem(n), label: n.to_string(), ordinal: n as i64, ..Default::default() };
         facts.push(Fact::Problem(event.clone(), problem));
     }
     if n == 0 {
         let minutes = |m: i64| Some(m * 60_000);
         let (duration_ms, freeze_duration_ms) = (minutes(300), minutes(60));
-        let config = EventConfigured {
-            name: "Finals".into(),
-            duration_ms,
-            freeze_duration_ms,
-            ..Default::default()
-        };
+        let config = EventConfigured { name: "Finals".into(), duration_ms, freeze_duration_ms, ..Default::default() };
         facts.push(Fact::Config(event.clone(), config));
         for (id, solved) in [("AC", true), ("WA", false)] {
-            let t = JudgementTypePublished {
-                judgement_type: id.into(),
-                solved: Some(solved),
-                ..Default::default()
-            };
+            let t = JudgementTypePublished { judgement_type: id.into(), solved: Some(solved), ..Default::default() };
             facts.push(Fact::JudgementType(event.clone(), t));
         }
     }
@@ -214,10 +184,5 @@ fn judgement(event: &EventKey, n: u64) -> Judgement {
 fn cpu_us() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields
-        .skip(11)
-        .take(2)
-        .filter_map(|t| t.parse::<f64>().ok())
-        .sum::<f64>()
-        * 10_000.0
+    fields.skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() * 10_000.0
 }

@@ -21,10 +21,7 @@ pub struct EventKey {
 impl EventKey {
     /// From the two names.
     pub fn new(tenant: impl Into<Id>, event: impl Into<Id>) -> Self {
-        EventKey {
-            tenant: tenant.into(),
-            event: event.into(),
-        }
+        EventKey { tenant: tenant.into(), event: event.into() }
     }
 
     /// Stable hash of the event: the key of its rules.

@@ -42,16 +42,8 @@ where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {
     let (rules, headers) = rules::rules(&facts);
-    let (attempts, orphans) = attempts::attempts(
-        facts.submissions,
-        facts.judgements,
-        facts.rejudgings,
-        teams::Fact::Attempt,
-    );
+    let (attempts, orphans) =
+        attempts::attempts(facts.submissions, facts.judgements, facts.rejudgings, teams::Fact::Attempt);
     let scored = teams::teams(facts.teams, facts.organizations, rules, attempts, score);
-    BoardViews {
-        changes: scored.rows.concatenate([headers, scored.firsts]),
-        orphans,
-        errors: scored.errors,
-    }
+    BoardViews { changes: scored.rows.concatenate([headers, scored.firsts]), orphans, errors: scored.errors }
 }

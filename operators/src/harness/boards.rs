@@ -102,15 +102,10 @@ pub enum Said {
 
 /// All that a view says, as one collection.
 pub fn everything<'s>(views: BoardViews<'s>) -> Rows<'s, Said> {
-    views
-        .changes
-        .map(|((view, key), value)| Said::Change(view, key, Box::new(value)))
-        .concatenate([
-            views.orphans.map(|(event, n)| Said::Orphans(event, n)),
-            views
-                .errors
-                .map(|(event, team, message)| Said::Error(event, team, message)),
-        ])
+    views.changes.map(|((view, key), value)| Said::Change(view, key, Box::new(value))).concatenate([
+        views.orphans.map(|(event, n)| Said::Orphans(event, n)),
+        views.errors.map(|(event, team, message)| Said::Error(event, team, message)),
+    ])
 }
 
 /// The changes among what a view said in an epoch.
@@ -136,10 +131,7 @@ pub fn assert_one_row_per_key(epochs: &[Epoch<Said>]) {
                 [(-1, old), (1, new)] => old != new,
                 _ => false,
             };
-            assert!(
-                fine,
-                "epoch {epoch}: {key:?} changes more than once, or by nothing: {updates:#?}"
-            );
+            assert!(fine, "epoch {epoch}: {key:?} changes more than once, or by nothing: {updates:#?}");
         }
     }
 }

@@ -41,16 +41,7 @@ where
             panic!("after epoch {epoch}:\n  the oracle has {missing:#?}\n  the view has {extra:#?}");
         }
     }
-    for run in [
-        Run {
-            workers: 2,
-            in_flight: 7,
-        },
-        Run {
-            workers: 3,
-            in_flight: 2,
-        },
-    ] {
+    for run in [Run { workers: 2, in_flight: 7 }, Run { workers: 3, in_flight: 2 }] {
         let again = run.drive(script, view.clone());
         for (epoch, (a, b)) in changes.iter().zip(&again).enumerate() {
             assert_eq!(a, b, "epoch {epoch} differs with {run:?}");

@@ -35,10 +35,7 @@ impl Run {
         let mut worker = WorkerConfig::default().idle_spin(Duration::ZERO);
         let merging = differential_dataflow::Config::default().idle_merge_effort(None);
         differential_dataflow::configure(&mut worker, &merging);
-        timely::Config {
-            communication: CommunicationConfig::Process(self.workers.max(1)),
-            worker,
-        }
+        timely::Config { communication: CommunicationConfig::Process(self.workers.max(1)), worker }
     }
 
     /// What leaves `view` in each epoch of `script`, sorted, not consolidated. The rows of an epoch are dealt out to
@@ -88,14 +85,8 @@ impl Run {
             result.expect("no worker panics");
         }
         let mut seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut epochs: Vec<Epoch<O>> = (0..script.len() as u64)
-            .map(|e| seen.remove(&e).unwrap_or_default())
-            .collect();
-        assert!(
-            seen.is_empty(),
-            "rows came at times that no epoch of the script has: {:?}",
-            seen.keys()
-        );
+        let mut epochs: Vec<Epoch<O>> = (0..script.len() as u64).map(|e| seen.remove(&e).unwrap_or_default()).collect();
+        assert!(seen.is_empty(), "rows came at times that no epoch of the script has: {:?}", seen.keys());
         epochs.iter_mut().for_each(|epoch| epoch.sort());
         epochs
     }

@@ -14,11 +14,7 @@ pub struct Script<K, I> {
 
 impl<K: Ord + Clone, I: Ord + Clone> Default for Script<K, I> {
     fn default() -> Self {
-        Script {
-            now: BTreeMap::new(),
-            at_epoch_start: BTreeMap::new(),
-            epochs: Vec::new(),
-        }
+        Script { now: BTreeMap::new(), at_epoch_start: BTreeMap::new(), epochs: Vec::new() }
     }
 }
 
@@ -72,17 +68,8 @@ mod tests {
     fn a_change_takes_the_old_state_back() {
         let mut script = Script::default();
         script.put("a", 1).put("b", 2).end_epoch();
-        script
-            .put("a", 3)
-            .remove(&"b")
-            .put("c", 4)
-            .remove(&"c")
-            .end_epoch()
-            .end_epoch();
-        assert_eq!(
-            script.epochs(),
-            [vec![(1, 1), (2, 1)], vec![(1, -1), (2, -1), (3, 1)], vec![]]
-        );
+        script.put("a", 3).remove(&"b").put("c", 4).remove(&"c").end_epoch().end_epoch();
+        assert_eq!(script.epochs(), [vec![(1, 1), (2, 1)], vec![(1, -1), (2, -1), (3, 1)], vec![]]);
         assert_eq!(script.now().len(), 1);
     }
 }

@@ -51,10 +51,7 @@ where
             let (mut main, mut side) = (main.activate(), side.activate());
             input.for_each_stamp(|capability, mut containers| {
                 let Some(time) = capability.least().copied() else {
-                    debug_assert!(
-                        containers.all(|c| c.is_empty()),
-                        "updates came without a time to answer at"
-                    );
+                    debug_assert!(containers.all(|c| c.is_empty()), "updates came without a time to answer at");
                     return;
                 };
                 waiting.entry(time).or_default().extend(containers.map(std::mem::take));
@@ -126,43 +123,19 @@ mod tests {
                 (out.side)((), counts.len() as i64);
             }
         });
-        counts
-            .as_collection()
-            .map(|()| (u64::MAX, 0))
-            .concat(sums.as_collection())
+        counts.as_collection().map(|()| (u64::MAX, 0)).concat(sums.as_collection())
     }
 
     #[test]
     fn every_time_comes_once_complete_and_in_order() {
-        let script = vec![
-            vec![(0, 1), (2, 1), (3, 5)],
-            vec![(1, 7)],
-            vec![(0, 2)],
-            vec![],
-            vec![],
-            vec![(0, 3)],
-        ];
-        for run in [
-            Run::workers(1),
-            Run {
-                workers: 1,
-                in_flight: 4,
-            },
-        ] {
+        let script = vec![vec![(0, 1), (2, 1), (3, 5)], vec![(1, 7)], vec![(0, 2)], vec![], vec![], vec![(0, 3)]];
+        for run in [Run::workers(1), Run { workers: 1, in_flight: 4 }] {
             let mut said = run.drive(&script, sums);
-            let counts: Vec<i64> = said
-                .iter_mut()
-                .map(|e| e.extract_if(.., |(row, _)| row.0 == u64::MAX).map(|u| u.1).sum())
-                .collect();
+            let counts: Vec<i64> =
+                said.iter_mut().map(|e| e.extract_if(.., |(row, _)| row.0 == u64::MAX).map(|u| u.1).sum()).collect();
             assert_eq!(counts, [1, 0, 3, 1, 0, 1]);
-            let expected = [
-                vec![((0, 1), 1)],
-                vec![],
-                vec![((2, 10), 1)],
-                vec![((3, 5), 1)],
-                vec![],
-                vec![((5, 3), 1)],
-            ];
+            let expected =
+                [vec![((0, 1), 1)], vec![], vec![((2, 10), 1)], vec![((3, 5), 1)], vec![], vec![((5, 3), 1)]];
             assert_eq!(said, expected, "{run:?}");
         }
     }

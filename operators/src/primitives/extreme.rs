@@ -22,11 +22,7 @@ where
         for ((key, value), diff) in updates {
             let slot = groups.entry(key);
             let key = slot.key().clone();
-            let slot = slot.or_insert_with(|| Slot {
-                counts: BTreeMap::new(),
-                said: None,
-                touched: false,
-            });
+            let slot = slot.or_insert_with(|| Slot { counts: BTreeMap::new(), said: None, touched: false });
             if !std::mem::replace(&mut slot.touched, true) {
                 touched.push(key);
             }
@@ -93,23 +89,12 @@ mod tests {
     fn agrees_with_a_reduce() {
         for seed in 0..4 {
             let mut dice = Dice::new(seed);
-            let mut row = |_| {
-                (
-                    (u128::from(dice.below(3)) << 60, dice.below(30)),
-                    dice.below(4) as i64 - 1,
-                )
-            };
+            let mut row = |_| ((u128::from(dice.below(3)) << 60, dice.below(30)), dice.below(4) as i64 - 1);
             let mut script: Vec<Epoch<Pair>> = (0..60).map(|n| (0..n % 5).map(&mut row).collect()).collect();
             script.push(script.iter().flatten().map(|(row, diff)| (*row, -diff)).collect());
             let expected = Run::workers(1).drive(&script, theirs);
             assert!(expected.iter().flatten().count() > 10);
-            for run in [
-                Run::workers(1),
-                Run {
-                    workers: 3,
-                    in_flight: 5,
-                },
-            ] {
+            for run in [Run::workers(1), Run { workers: 3, in_flight: 5 }] {
                 assert_eq!(run.drive(&script, ours), expected, "seed {seed}, {run:?}");
             }
         }
@@ -117,11 +102,7 @@ mod tests {
 
     #[test]
     fn says_nothing_when_the_least_stays() {
-        let script = vec![
-            vec![((7, 5), 1)],
-            vec![((7, 9), 1), ((7, 3), 1), ((7, 3), -1)],
-            vec![((7, 5), -1)],
-        ];
+        let script = vec![vec![((7, 5), 1)], vec![((7, 9), 1), ((7, 3), 1), ((7, 3), -1)], vec![((7, 5), -1)]];
         let said = Run::workers(1).drive(&script, ours);
         assert_eq!(said, [vec![((7, 5), 1)], vec![], vec![((7, 5), -1), ((7, 9), 1)]]);
     }

@@ -12,11 +12,7 @@ pub struct NaturalId(pub Id);
 
 impl Ord for NaturalId {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.0 == other.0 {
-            Ordering::Equal
-        } else {
-            natural_cmp(&self.0, &other.0)
-        }
+        if self.0 == other.0 { Ordering::Equal } else { natural_cmp(&self.0, &other.0) }
     }
 }
 
@@ -38,14 +34,8 @@ mod tests {
 
     #[test]
     fn sorts_digits_by_value() {
-        let mut ids: Vec<NaturalId> = ["s10", "s9", "s1", "10", "9", "s9a"]
-            .into_iter()
-            .map(Into::into)
-            .collect();
+        let mut ids: Vec<NaturalId> = ["s10", "s9", "s1", "10", "9", "s9a"].into_iter().map(Into::into).collect();
         ids.sort();
-        assert_eq!(
-            ids.iter().map(|i| i.0.as_str()).collect::<Vec<_>>(),
-            ["9", "10", "s1", "s9", "s9a", "s10"]
-        );
+        assert_eq!(ids.iter().map(|i| i.0.as_str()).collect::<Vec<_>>(), ["9", "10", "s1", "s9", "s9a", "s10"]);
     }
 }

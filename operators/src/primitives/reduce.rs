@@ -108,20 +108,9 @@ where
             slot.touched = false;
             slot.values.retain(|(_, n)| *n != 0);
             let empty = slot.values.is_empty();
-            let new = if empty {
-                S::default()
-            } else {
-                compute(&key, Group(&slot.values))
-            };
+            let new = if empty { S::default() } else { compute(&key, Group(&slot.values)) };
             let old = std::mem::take(&mut slot.state);
-            differ(
-                old,
-                &new,
-                Out {
-                    main: &mut *out.main,
-                    side: &mut *out.side,
-                },
-            );
+            differ(old, &new, Out { main: &mut *out.main, side: &mut *out.side });
             if empty {
                 groups.remove(&key);
             } else if memory == Memory::Keep {
@@ -161,11 +150,7 @@ struct Slot<V, S> {
 
 impl<V, S: Default> Default for Slot<V, S> {
     fn default() -> Self {
-        Slot {
-            values: Vec::new(),
-            state: S::default(),
-            touched: false,
-        }
+        Slot { values: Vec::new(), state: S::default(), touched: false }
     }
 }
 
@@ -224,12 +209,7 @@ mod tests {
     /// Updates with multiplicities, negative ones too, that cancel in and between epochs.
     fn script(seed: u64) -> Vec<Epoch<Pair>> {
         let mut dice = Dice::new(seed);
-        let mut row = |_| {
-            (
-                (u128::from(dice.below(5)) << 60, dice.below(4)),
-                dice.below(5) as i64 - 2,
-            )
-        };
+        let mut row = |_| ((u128::from(dice.below(5)) << 60, dice.below(4)), dice.below(5) as i64 - 2);
         let mut epochs: Vec<Epoch<Pair>> = (0..40).map(|n| (0..n % 7).map(&mut row).collect()).collect();
         let all: Vec<_> = epochs.iter().flatten().map(|(row, diff)| (*row, -diff)).collect();
         epochs.push(all);
@@ -242,13 +222,7 @@ mod tests {
             let script = script(seed);
             let expected = Run::workers(1).drive(&script, theirs);
             assert!(expected.iter().flatten().count() > 40);
-            for run in [
-                Run::workers(1),
-                Run {
-                    workers: 3,
-                    in_flight: 5,
-                },
-            ] {
+            for run in [Run::workers(1), Run { workers: 3, in_flight: 5 }] {
                 for memory in [Memory::Keep, Memory::Recompute] {
                     let said = run.drive(&script, move |rows| ours(rows, memory));
                     // The general one has a row for a key whose values all count less than nothing; ours has too.

@@ -27,8 +27,5 @@ fn the_changes_of_a_contest() {
             writeln!(text, "{epoch} {diff:+} {row:?}").expect("a string takes any text");
         }
     }
-    golden(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/icpc/golden/contest.txt"),
-        &text,
-    );
+    golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/icpc/golden/contest.txt"), &text);
 }

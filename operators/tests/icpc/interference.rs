@@ -35,18 +35,8 @@ fn script(seed: u64, freeze: Freeze, world: World) -> BoardScript {
     let event = EventKey::new("t", "e");
     let duration_ms = Some(300 * MINUTE);
     let freeze_duration_ms = matches!(freeze, Freeze::Planned).then_some(100 * MINUTE);
-    script.fact(Fact::Config(
-        event.clone(),
-        EventConfigured {
-            duration_ms,
-            freeze_duration_ms,
-            ..Default::default()
-        },
-    ));
-    let moment = |at, contest_time_ms| Moment {
-        at: Some(at),
-        contest_time_ms,
-    };
+    script.fact(Fact::Config(event.clone(), EventConfigured { duration_ms, freeze_duration_ms, ..Default::default() }));
+    let moment = |at, contest_time_ms| Moment { at: Some(at), contest_time_ms };
     script.fact(Fact::Moment(event.clone(), MomentKind::Started, moment(START, None)));
     let (announced, by_hand) = (START + 200 * MINUTE, Some(200 * MINUTE));
     let frozen = match freeze {
@@ -58,11 +48,7 @@ fn script(seed: u64, freeze: Freeze, world: World) -> BoardScript {
         script.fact(Fact::Moment(event.clone(), MomentKind::Frozen, frozen));
     }
     for n in 1..=5 {
-        let team = TeamRegistered {
-            team: format!("team{n}").into(),
-            hidden: n == 5,
-            ..Default::default()
-        };
+        let team = TeamRegistered { team: format!("team{n}").into(), hidden: n == 5, ..Default::default() };
         script.fact(Fact::Team(event.clone(), team));
         script.fact(Fact::Problem(event.clone(), random::problem(&mut dice)));
     }
@@ -72,11 +58,7 @@ fn script(seed: u64, freeze: Freeze, world: World) -> BoardScript {
         let at = from * MINUTE + dice.below(if from > 0 { 100 } else { 200 }) as i64 * MINUTE;
         (submission.contest_time_ms, submission.time_ms) = (Some(at), None);
         submission.submission = n.to_string().into();
-        submission.team = if n > 20 {
-            "team5".into()
-        } else {
-            format!("team{}", dice.below(4) + 1).into()
-        };
+        submission.team = if n > 20 { "team5".into() } else { format!("team{}", dice.below(4) + 1).into() };
         script.fact(Fact::Submission(submission));
     }
     script.end_epoch();
@@ -110,9 +92,7 @@ fn judge(script: &mut BoardScript, world: World, mut j: Judgement) {
         match world {
             World::Real => {}
             World::Flipped => {
-                j.judgement_type = j
-                    .judgement_type
-                    .map(|v| if v == "AC" { "WA".into() } else { "AC".into() });
+                j.judgement_type = j.judgement_type.map(|v| if v == "AC" { "WA".into() } else { "AC".into() });
             }
             World::Unjudged => j.judgement_type = None,
             World::NoJudgement => return,
@@ -122,39 +102,23 @@ fn judge(script: &mut BoardScript, world: World, mut j: Judgement) {
 }
 
 fn of_view(view: View, epochs: &[Epoch<Said>]) -> Vec<Epoch<Said>> {
-    let only = |e: &Epoch<Said>| {
-        e.iter()
-            .filter(|(s, _)| matches!(s, Said::Change(v, ..) if *v == view))
-            .cloned()
-            .collect()
-    };
+    let only =
+        |e: &Epoch<Said>| e.iter().filter(|(s, _)| matches!(s, Said::Change(v, ..) if *v == view)).cloned().collect();
     epochs.iter().map(only).collect()
 }
 
 #[test]
 fn hidden_verdicts_leave_no_trace_on_public_boards() {
-    for (seed, freeze) in [
-        (1, Freeze::Planned),
-        (2, Freeze::ByHand),
-        (3, Freeze::Announced),
-        (4, Freeze::Planned),
-    ] {
+    for (seed, freeze) in [(1, Freeze::Planned), (2, Freeze::ByHand), (3, Freeze::Announced), (4, Freeze::Planned)] {
         let drive = |world| Run::workers(2).drive(script(seed, freeze, world).epochs(), view);
         let real = drive(World::Real);
         assert_one_row_per_key(&real);
         let public = of_view(View::Public, &real);
-        assert!(
-            public.iter().flatten().count() > 50,
-            "the test says something of public boards"
-        );
+        assert!(public.iter().flatten().count() > 50, "the test says something of public boards");
         for world in [World::Flipped, World::Unjudged, World::NoJudgement] {
             let other = drive(world);
             assert_eq!(public, of_view(View::Public, &other), "seed {seed}");
-            assert_ne!(
-                of_view(View::Jury, &real),
-                of_view(View::Jury, &other),
-                "judges see the difference"
-            );
+            assert_ne!(of_view(View::Jury, &real), of_view(View::Jury, &other), "judges see the difference");
         }
     }
 }

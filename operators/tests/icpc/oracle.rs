@@ -20,11 +20,7 @@ fn compare(seed: u64, set_up: bool, epochs: u64, edits: u64) -> usize {
     }
     let changes = agree(script.epochs(), view, plain::boards);
     assert_one_row_per_key(&changes);
-    changes
-        .iter()
-        .flatten()
-        .filter(|(said, _)| matches!(said, Said::Change(..)))
-        .count()
+    changes.iter().flatten().filter(|(said, _)| matches!(said, Said::Change(..))).count()
 }
 
 #[test]

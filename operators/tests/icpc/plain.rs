@@ -24,11 +24,7 @@ fn natural(id: &str) -> Natural {
         while let Some(c) = chars.next_if(|c| c.is_ascii_digit() == first.is_ascii_digit()) {
             run.push(c);
         }
-        key.push(if first.is_ascii_digit() {
-            (0, run.parse().expect("digits"), String::new())
-        } else {
-            (1, 0, run)
-        });
+        key.push(if first.is_ascii_digit() { (0, run.parse().expect("digits"), String::new()) } else { (1, 0, run) });
     }
     (key, id.to_owned())
 }
@@ -70,14 +66,8 @@ pub fn boards(facts: &[Fact]) -> Vec<Said> {
     }
     let mut said = Vec::new();
     for (key, mut event) in events {
-        event
-            .problems
-            .sort_by_key(|p| (p.ordinal, p.label.clone(), natural(&p.problem)));
-        let orphans = event
-            .judgements
-            .iter()
-            .filter(|j| !event.submissions.contains_key(&j.submission))
-            .count();
+        event.problems.sort_by_key(|p| (p.ordinal, p.label.clone(), natural(&p.problem)));
+        let orphans = event.judgements.iter().filter(|j| !event.submissions.contains_key(&j.submission)).count();
         if orphans > 0 {
             said.push(Said::Orphans(key.clone(), orphans as i64));
         }
@@ -127,27 +117,14 @@ impl Event {
             let of_it = j.submission == *submission && j.current && j.judgement_type.is_some();
             of_it && j.rejudging.as_ref().is_none_or(|r| self.applied.contains(r))
         };
-        let by_rule = |j: &&Judgement| {
-            (
-                j.start_ms.or(j.end_ms).unwrap_or(0),
-                j.end_ms.unwrap_or(0),
-                natural(&j.judgement),
-            )
-        };
-        self.judgements
-            .iter()
-            .filter(takes_part)
-            .max_by_key(by_rule)?
-            .judgement_type
-            .clone()
+        let by_rule =
+            |j: &&Judgement| (j.start_ms.or(j.end_ms).unwrap_or(0), j.end_ms.unwrap_or(0), natural(&j.judgement));
+        self.judgements.iter().filter(takes_part).max_by_key(by_rule)?.judgement_type.clone()
     }
 
     fn meaning(&self, verdict: &str) -> (bool, bool) {
         match (self.types.get(verdict), verdict) {
-            (Some(t), _) => (
-                t.solved.unwrap_or(false),
-                t.penalty.unwrap_or(!t.solved.unwrap_or(false)),
-            ),
+            (Some(t), _) => (t.solved.unwrap_or(false), t.penalty.unwrap_or(!t.solved.unwrap_or(false))),
             (None, "AC") => (true, false),
             (None, "CE") => (false, false),
             (None, _) => (false, true),
@@ -181,23 +158,12 @@ impl Event {
                 name: p.name,
                 rgb: p.rgb,
             })),
-            divisions: groups
-                .iter()
-                .map(|g| Division {
-                    division: g.group.clone(),
-                    name: g.name.clone(),
-                })
-                .collect(),
+            divisions: groups.iter().map(|g| Division { division: g.group.clone(), name: g.name.clone() }).collect(),
         };
-        let header_key = BoardKey::Header {
-            tenant: tenant.clone(),
-            event: event.clone(),
-        };
+        let header_key = BoardKey::Header { tenant: tenant.clone(), event: event.clone() };
         said.push(Said::Change(view, header_key, Box::new(BoardValue::Header(header))));
 
-        let frozen_from = self
-            .freeze(config)
-            .filter(|_| view == View::Public && self.at(MomentKind::Thawed).is_none());
+        let frozen_from = self.freeze(config).filter(|_| view == View::Public && self.at(MomentKind::Thawed).is_none());
         let mut submissions: Vec<(i64, Natural, &Submission)> = Vec::new();
         for s in self.submissions.values() {
             let by_clock = || Some(s.time_ms? - self.begin(config)?);
@@ -217,11 +183,7 @@ impl Event {
             if !self.problems.iter().any(|p| p.problem == s.problem) || !self.on_board(config, team, view) {
                 continue;
             }
-            let verdict = if frozen_from.is_some_and(|f| *ms >= f) {
-                None
-            } else {
-                self.verdict(&s.submission)
-            };
+            let verdict = if frozen_from.is_some_and(|f| *ms >= f) { None } else { self.verdict(&s.submission) };
             let cell = work.entry((&s.team, &s.problem)).or_default();
             let Some(verdict) = verdict.filter(|v| v != "JE") else {
                 cell.pending += 1;
@@ -236,44 +198,25 @@ impl Event {
                 cell.solved_ms = Some(*ms);
                 if !self.hidden(team) {
                     let (team, submission) = (s.team.clone(), s.submission.clone());
-                    firsts.entry(&s.problem).or_insert(FirstSolve {
-                        team,
-                        submission,
-                        contest_time_ms: *ms,
-                    });
+                    firsts.entry(&s.problem).or_insert(FirstSolve { team, submission, contest_time_ms: *ms });
                 }
             } else {
                 cell.rejected += 1;
             }
         }
         for (problem, first) in firsts {
-            let key = BoardKey::First {
-                tenant: tenant.clone(),
-                event: event.clone(),
-                problem: problem.clone(),
-            };
+            let key = BoardKey::First { tenant: tenant.clone(), event: event.clone(), problem: problem.clone() };
             said.push(Said::Change(view, key, Box::new(BoardValue::First(first))));
         }
 
         for (id, team) in self.teams.iter().filter(|(_, team)| self.on_board(config, team, view)) {
-            let mut divisions: Vec<Id> = team
-                .groups
-                .iter()
-                .filter(|g| self.groups.get(*g).is_some_and(|g| !g.hidden))
-                .cloned()
-                .collect();
+            let mut divisions: Vec<Id> =
+                team.groups.iter().filter(|g| self.groups.get(*g).is_some_and(|g| !g.hidden)).cloned().collect();
             divisions.sort_by_key(|d| natural(d));
             divisions.dedup();
             let mut row = BoardRow {
-                name: team
-                    .display_name
-                    .clone()
-                    .filter(|n| !n.is_empty())
-                    .unwrap_or(team.name.clone()),
-                organization: team
-                    .organization
-                    .as_ref()
-                    .and_then(|o| Some(self.organizations.get(o)?.name.clone())),
+                name: team.display_name.clone().filter(|n| !n.is_empty()).unwrap_or(team.name.clone()),
+                organization: team.organization.as_ref().and_then(|o| Some(self.organizations.get(o)?.name.clone())),
                 divisions,
                 hidden: self.hidden(team),
                 ..Default::default()
@@ -301,11 +244,7 @@ impl Event {
             if let (Some(ms), Some(begin)) = (last, self.begin(config)) {
                 row.last_scored_at_ms = begin + ms;
             }
-            let key = BoardKey::Row {
-                tenant: tenant.clone(),
-                event: event.clone(),
-                team: id.clone(),
-            };
+            let key = BoardKey::Row { tenant: tenant.clone(), event: event.clone(), team: id.clone() };
             said.push(Said::Change(view, key, Box::new(BoardValue::Row(row))));
         }
     }

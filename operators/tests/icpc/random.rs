@@ -14,11 +14,7 @@ pub const START: i64 = 1_767_225_600_000;
 
 /// Three events of two tenants, two of them of the same name.
 pub fn events() -> [EventKey; 3] {
-    [
-        EventKey::new("t1", "e1"),
-        EventKey::new("t1", "e2"),
-        EventKey::new("t2", "e1"),
-    ]
+    [EventKey::new("t1", "e1"), EventKey::new("t1", "e2"), EventKey::new("t2", "e1")]
 }
 
 fn id(dice: &mut Dice, prefix: &str, n: u64) -> Id {
@@ -52,18 +48,8 @@ fn moment(dice: &mut Dice) -> (MomentKind, Moment) {
     use MomentKind::*;
     let kind = *dice.pick(&[Started, Started, Frozen, Frozen, Thawed, Ended, Finalized]);
     let at = START + *dice.pick(&[0, 5, 180, 240, 300]) * MINUTE;
-    let contest_time_ms = if kind == Frozen {
-        maybe(dice, 40, |_| 200 * MINUTE)
-    } else {
-        None
-    };
-    (
-        kind,
-        Moment {
-            at: maybe(dice, 70, |_| at),
-            contest_time_ms,
-        },
-    )
+    let contest_time_ms = if kind == Frozen { maybe(dice, 40, |_| 200 * MINUTE) } else { None };
+    (kind, Moment { at: maybe(dice, 70, |_| at), contest_time_ms })
 }
 
 pub fn team(dice: &mut Dice) -> TeamRegistered {
@@ -81,30 +67,15 @@ pub fn team(dice: &mut Dice) -> TeamRegistered {
 pub fn problem(dice: &mut Dice) -> ProblemPublished {
     let problem = id(dice, "p", 4);
     let label = (*dice.pick(&["A", "B"])).to_owned();
-    ProblemPublished {
-        problem,
-        label,
-        ordinal: dice.below(3) as i64,
-        rgb: None,
-        ..Default::default()
-    }
+    ProblemPublished { problem, label, ordinal: dice.below(3) as i64, rgb: None, ..Default::default() }
 }
 
 pub fn judgement_type(dice: &mut Dice) -> JudgementTypePublished {
     let judgement_type = verdict(dice);
     let likely = judgement_type == "AC";
-    let solved = if dice.chance(80) {
-        Some(likely)
-    } else {
-        maybe(dice, 50, |_| !likely)
-    };
+    let solved = if dice.chance(80) { Some(likely) } else { maybe(dice, 50, |_| !likely) };
 
-    JudgementTypePublished {
-        judgement_type,
-        solved,
-        penalty: maybe(dice, 50, |d| d.chance(50)),
-        ..Default::default()
-    }
+    JudgementTypePublished { judgement_type, solved, penalty: maybe(dice, 50, |d| d.chance(50)), ..Default::default() }
 }
 
 fn verdict(dice: &mut Dice) -> Id {
@@ -146,13 +117,7 @@ pub fn fact(dice: &mut Dice, event: &EventKey) -> Fact {
         0..3 => Fact::Config(event, config(dice)),
         3..5 => {
             let duration_ms = maybe(dice, 70, |d| *d.pick(&[240, 330, 360]) * MINUTE);
-            Fact::Extension(
-                event,
-                EventExtended {
-                    duration_ms,
-                    reason: None,
-                },
-            )
+            Fact::Extension(event, EventExtended { duration_ms, reason: None })
         }
         5..10 => {
             let (kind, moment) = moment(dice);
@@ -161,35 +126,16 @@ pub fn fact(dice: &mut Dice, event: &EventKey) -> Fact {
         10..17 => Fact::Team(event, team(dice)),
         17..20 => {
             let (group, hidden) = (id(dice, "g", 3), dice.chance(25));
-            Fact::Group(
-                event,
-                GroupRegistered {
-                    name: group.to_string(),
-                    group,
-                    hidden,
-                    ..Default::default()
-                },
-            )
+            Fact::Group(event, GroupRegistered { name: group.to_string(), group, hidden, ..Default::default() })
         }
         20..22 => {
             let (organization, name) = (id(dice, "org", 2), id(dice, "Org ", 2).to_string());
-            Fact::Organization(
-                event,
-                OrganizationRegistered {
-                    organization,
-                    name,
-                    ..Default::default()
-                },
-            )
+            Fact::Organization(event, OrganizationRegistered { organization, name, ..Default::default() })
         }
         22..27 => Fact::Problem(event, problem(dice)),
         27..31 => Fact::JudgementType(event, judgement_type(dice)),
         31..36 => {
-            let state = *dice.pick(&[
-                RejudgingState::Opened,
-                RejudgingState::Applied,
-                RejudgingState::Cancelled,
-            ]);
+            let state = *dice.pick(&[RejudgingState::Opened, RejudgingState::Applied, RejudgingState::Cancelled]);
             Fact::Rejudging(event, id(dice, "r", 3), state)
         }
         36..64 => Fact::Submission(submission(dice, &event)),
@@ -215,21 +161,10 @@ pub fn edit(dice: &mut Dice, script: &mut BoardScript) {
 pub fn set_up(dice: &mut Dice, script: &mut BoardScript) {
     for event in events() {
         let (duration_ms, freeze_duration_ms) = (Some(300 * MINUTE), Some(60 * MINUTE));
-        let config = EventConfigured {
-            duration_ms,
-            freeze_duration_ms,
-            ..config(dice)
-        };
+        let config = EventConfigured { duration_ms, freeze_duration_ms, ..config(dice) };
         script.fact(Fact::Config(event.clone(), config));
         let at = Some(START);
-        script.fact(Fact::Moment(
-            event.clone(),
-            MomentKind::Started,
-            Moment {
-                at,
-                contest_time_ms: None,
-            },
-        ));
+        script.fact(Fact::Moment(event.clone(), MomentKind::Started, Moment { at, contest_time_ms: None }));
         for _ in 0..9 {
             script.fact(Fact::Team(event.clone(), team(dice)));
             script.fact(Fact::Problem(event.clone(), problem(dice)));

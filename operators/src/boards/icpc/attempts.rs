@@ -91,9 +91,7 @@ pub fn attempts<'s, W: Clone + 'static>(
     let ordinary = ordinary.container::<Vec<_>>().as_collection();
     let of_rejudgings = of_rejudgings.container::<Vec<_>>().as_collection();
     let waiting = of_rejudgings.clone().map(|j| judgement_fact(j, false, true));
-    let applied = rejudgings
-        .filter(|(_, state)| *state == RejudgingState::Applied)
-        .map(|(key, _)| key);
+    let applied = rejudgings.filter(|(_, state)| *state == RejudgingState::Applied).map(|(key, _)| key);
     let applied = of_rejudgings
         .flat_map(|j| j.rejudging.clone().map(|r| ((j.event.clone(), r), j)))
         .semijoin(applied)
@@ -114,10 +112,7 @@ pub fn attempts<'s, W: Clone + 'static>(
         }
     };
     let (attempts, orphans) = reduce_states(facts, "IcpcAttempts", Memory::Recompute, compute, differ);
-    (
-        attempts,
-        orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>(),
-    )
+    (attempts, orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>())
 }
 
 fn submission_fact(s: Submission) -> Fact {
@@ -127,20 +122,12 @@ fn submission_fact(s: Submission) -> Fact {
         (None, None) => When::Unknown,
     };
     let (team, problem) = (s.event.hash_of(&s.team), IdHash::from(&s.problem));
-    Fact::Submission {
-        team,
-        when,
-        submission: NaturalId(s.submission),
-        problem,
-    }
+    Fact::Submission { team, when, submission: NaturalId(s.submission), problem }
 }
 
 fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
-    let verdict = j
-        .judgement_type
-        .filter(|_| may_take_part && j.current)
-        .map(|v| IdHash::from(&v));
+    let verdict = j.judgement_type.filter(|_| may_take_part && j.current).map(|v| IdHash::from(&v));
     let fact = Fact::Judgement {
         takes_part: verdict.is_some(),
         start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
@@ -155,34 +142,16 @@ fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> 
 
 fn current_verdict(group: Group<'_, Fact>) -> State {
     match group.iter().next() {
-        Some(Fact::Submission {
-            team,
-            when,
-            submission,
-            problem,
-        }) => {
+        Some(Fact::Submission { team, when, submission, problem }) => {
             let verdict = match group.iter().next_back() {
                 Some(Fact::Judgement { verdict, .. }) => *verdict,
                 _ => None,
             };
-            let attempt = Attempt {
-                when: *when,
-                submission: submission.clone(),
-                problem: *problem,
-                verdict,
-            };
+            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict };
             State::Attempt(*team, attempt)
         }
         Some(Fact::Judgement { event, .. }) => {
-            let orphan = |f: &&Fact| {
-                matches!(
-                    f,
-                    Fact::Judgement {
-                        counts_as_orphan: true,
-                        ..
-                    }
-                )
-            };
+            let orphan = |f: &&Fact| matches!(f, Fact::Judgement { counts_as_orphan: true, .. });
             State::Orphans(event.clone(), group.iter().filter(orphan).count() as i64)
         }
         None => State::Nothing,

@@ -21,11 +21,8 @@ use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
 pub const DEFAULT_PENALTY_MIN: i64 = 20;
 
 /// Types whose meaning is known without having been published (CLICS 2026-01, "Known judgement types").
-const WELL_KNOWN: [(&str, Effect); 3] = [
-    ("AC", Effect::Accepted),
-    ("CE", Effect::Nothing),
-    (JUDGING_ERROR, Effect::Pending),
-];
+const WELL_KNOWN: [(&str, Effect); 3] =
+    [("AC", Effect::Accepted), ("CE", Effect::Nothing), (JUDGING_ERROR, Effect::Pending)];
 
 /// Pending, whatever is said of it.
 const JUDGING_ERROR: &str = "JE";
@@ -71,12 +68,8 @@ impl Rules {
         let duration_ms = extension.and_then(|e| e.duration_ms).or(config.duration_ms);
         let at = |kind| moment(kind).and_then(|m| m.at);
         let (started_at_ms, frozen_at_ms) = (at(MomentKind::Started), at(MomentKind::Frozen));
-        let by_hand = moment(MomentKind::Frozen)
-            .filter(|m| m.at.is_some())
-            .and_then(|m| m.contest_time_ms);
-        let by_plan = duration_ms
-            .zip(config.freeze_duration_ms)
-            .map(|(d, f)| d.saturating_sub(f));
+        let by_hand = moment(MomentKind::Frozen).filter(|m| m.at.is_some()).and_then(|m| m.contest_time_ms);
+        let by_plan = duration_ms.zip(config.freeze_duration_ms).map(|(d, f)| d.saturating_sub(f));
         let begin = started_at_ms.or(config.start_at);
         let as_announced = frozen_at_ms.zip(begin).map(|(f, s)| f.saturating_sub(s));
 
@@ -85,16 +78,9 @@ impl Rules {
             order.then_with(|| gravity_events::natural_cmp(&a.problem, &b.problem))
         });
         groups.sort_by(|a, b| gravity_events::natural_cmp(&a.group, &b.group));
-        let mut places: Vec<_> = problems
-            .iter()
-            .zip(0..)
-            .map(|(p, n)| (IdHash::from(&p.problem), n))
-            .collect();
+        let mut places: Vec<_> = problems.iter().zip(0..).map(|(p, n)| (IdHash::from(&p.problem), n)).collect();
         places.sort();
-        let mut effects: Vec<_> = types
-            .iter()
-            .map(|t| (IdHash::from(&t.judgement_type), effect_of(t)))
-            .collect();
+        let mut effects: Vec<_> = types.iter().map(|t| (IdHash::from(&t.judgement_type), effect_of(t))).collect();
         effects.sort();
         let mut hiding: Vec<_> = groups.iter().map(|g| (g.group.clone(), g.hidden)).collect();
         hiding.sort();
@@ -110,9 +96,7 @@ impl Rules {
                 ended_at_ms: at(MomentKind::Ended),
                 thawed_at_ms: at(MomentKind::Thawed),
                 finalized_at_ms: at(MomentKind::Finalized),
-                penalty_min: config
-                    .penalty_ms
-                    .map_or(DEFAULT_PENALTY_MIN, |ms| ms.div_euclid(60_000)),
+                penalty_min: config.penalty_ms.map_or(DEFAULT_PENALTY_MIN, |ms| ms.div_euclid(60_000)),
                 problems: problems.iter().map(|p| column(p)).collect(),
                 divisions: groups.iter().filter(|g| !g.hidden).map(|g| division(g)).collect(),
             },
@@ -174,19 +158,11 @@ fn effect_of(t: &JudgementTypePublished) -> Effect {
 }
 
 fn column(p: &ProblemPublished) -> BoardProblem {
-    BoardProblem {
-        problem: p.problem.clone(),
-        label: p.label.clone(),
-        name: p.name.clone(),
-        rgb: p.rgb.clone(),
-    }
+    BoardProblem { problem: p.problem.clone(), label: p.label.clone(), name: p.name.clone(), rgb: p.rgb.clone() }
 }
 
 fn division(g: &GroupRegistered) -> Division {
-    Division {
-        division: g.group.clone(),
-        name: g.name.clone(),
-    }
+    Division { division: g.group.clone(), name: g.name.clone() }
 }
 
 /// Rules that all teams of an event share; equal ones are mostly the same allocation.
@@ -202,11 +178,7 @@ impl Deref for SharedRules {
 
 impl Ord for SharedRules {
     fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) {
-            Ordering::Equal
-        } else {
-            self.0.cmp(&other.0)
-        }
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
     }
 }
 
@@ -245,10 +217,7 @@ pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, 
         facts.extensions.clone().map(|(e, x)| (e, Fact::Extended(x))),
         facts.moments.clone().map(|((e, kind), m)| (e, Fact::Moment(kind, m))),
         facts.problems.clone().map(|((e, _), p)| (e, Fact::Problem(p))),
-        facts
-            .judgement_types
-            .clone()
-            .map(|((e, _), t)| (e, Fact::JudgementType(t))),
+        facts.judgement_types.clone().map(|((e, _), t)| (e, Fact::JudgementType(t))),
         facts.groups.clone().map(|((e, _), g)| (e, Fact::Group(g))),
     ]);
     let said = reduce_total(facts, "IcpcRules", Memory::Keep, |event: &EventKey, group, said| {
@@ -260,16 +229,11 @@ pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, 
     });
     let (rules, headers) = said.inner.ok_err(|(said, time, diff)| match said {
         Said::Rules(event, rules) => Ok(((event, rules), time, diff)),
-        Said::Header(view, EventKey { tenant, event }, header) => Err((
-            ((view, BoardKey::Header { tenant, event }), BoardValue::Header(*header)),
-            time,
-            diff,
-        )),
+        Said::Header(view, EventKey { tenant, event }, header) => {
+            Err((((view, BoardKey::Header { tenant, event }), BoardValue::Header(*header)), time, diff))
+        }
     });
-    (
-        rules.container::<Vec<_>>().as_collection(),
-        headers.container::<Vec<_>>().as_collection(),
-    )
+    (rules.container::<Vec<_>>().as_collection(), headers.container::<Vec<_>>().as_collection())
 }
 
 fn assemble(group: Group<'_, Fact>) -> Option<Rules> {

@@ -65,47 +65,30 @@ impl TeamScore {
 /// problems, without a known time, or outside the contest count for nothing.
 pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamScore {
     let registered = team.registered;
-    if rules
-        .main_group
-        .as_ref()
-        .is_some_and(|main| !registered.groups.contains(main))
-    {
+    if rules.main_group.as_ref().is_some_and(|main| !registered.groups.contains(main)) {
         return TeamScore::default();
     }
     let hidden = registered.hidden || registered.groups.iter().any(|g| rules.hides(g) == Some(true));
 
     let mut counted: SmallVec<[(i64, &Attempt); 32]> = SmallVec::new();
-    counted.extend(
-        attempts
-            .iter()
-            .filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))),
-    );
+    counted.extend(attempts.iter().filter_map(|a| contest_time(rules, a.when).map(|at| (at, *a))));
     if !counted.is_sorted_by(|a, b| (a.0, &a.1.submission) <= (b.0, &b.1.submission)) {
         counted.sort_by(|a, b| (a.0, &a.1.submission).cmp(&(b.0, &b.1.submission)));
     }
     let public = (!hidden).then(|| {
-        let effects = counted
-            .iter()
-            .map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
+        let effects = counted.iter().map(|(at, a)| (*at, *a, VisibleAttempt::censor(rules, *at, a).effect()));
         Rc::new(Tally::of(rules, effects).score(team, hidden))
     });
-    let censored = rules
-        .hidden_from_ms()
-        .is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
+    let censored = rules.hidden_from_ms().is_some_and(|from| counted.last().is_some_and(|(at, _)| *at >= from));
     let jury = match &public {
         // Nothing was taken away: the views agree.
         Some(score) if !censored => score.clone(),
         _ => {
-            let effects = counted
-                .iter()
-                .map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
+            let effects = counted.iter().map(|(at, a)| (*at, *a, TrueAttempt::of(rules, a).effect()));
             Rc::new(Tally::of(rules, effects).score(team, hidden))
         }
     };
-    TeamScore {
-        public,
-        jury: Some(jury),
-    }
+    TeamScore { public, jury: Some(jury) }
 }
 
 /// The contest time of an attempt that counts.
@@ -156,11 +139,7 @@ impl<'a> Tally<'a> {
                     work.judged += 1;
                     work.solved_ms = Some(at_ms);
                     let (submission, problem) = (attempt.submission.clone(), problems[place].problem.clone());
-                    solves.push(Solve {
-                        contest_time_ms: at_ms,
-                        submission,
-                        problem,
-                    });
+                    solves.push(Solve { contest_time_ms: at_ms, submission, problem });
                 }
             }
         }
@@ -169,20 +148,13 @@ impl<'a> Tally<'a> {
 
     fn score(self, team: Team<'_>, hidden: bool) -> ViewScore {
         let row = self.row(team, hidden);
-        ViewScore {
-            row,
-            solves: if hidden { Vec::new() } else { self.solves },
-        }
+        ViewScore { row, solves: if hidden { Vec::new() } else { self.solves } }
     }
 
     fn row(&self, team: Team<'_>, hidden: bool) -> BoardRow {
         let registered = team.registered;
-        let mut divisions: Vec<Id> = registered
-            .groups
-            .iter()
-            .filter(|g| self.rules.hides(g) == Some(false))
-            .cloned()
-            .collect();
+        let mut divisions: Vec<Id> =
+            registered.groups.iter().filter(|g| self.rules.hides(g) == Some(false)).cloned().collect();
         divisions.sort_by(|a, b| natural_cmp(a, b));
         divisions.dedup();
         let shown = registered.display_name.as_deref().filter(|name| !name.is_empty());
@@ -193,8 +165,7 @@ impl<'a> Tally<'a> {
             hidden,
             ..BoardRow::default()
         };
-        row.cells
-            .reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
+        row.cells.reserve_exact(self.work.iter().filter(|w| w.judged + w.pending > 0).count());
         let mut last_ms = None;
         for (work, problem) in self.work.iter().zip(&self.rules.header.problems) {
             let solved_min = work.solved_ms.map(|at_ms| at_ms / 60_000);
@@ -206,12 +177,7 @@ impl<'a> Tally<'a> {
             }
             if work.judged + work.pending > 0 {
                 let problem = problem.problem.clone();
-                row.cells.push(Cell {
-                    problem,
-                    judged: work.judged,
-                    pending: work.pending,
-                    solved_min,
-                });
+                row.cells.push(Cell { problem, judged: work.judged, pending: work.pending, solved_min });
             }
         }
         if let Some(at_ms) = last_ms {
@@ -242,71 +208,32 @@ mod tests {
             main_group: Some("m".into()),
             ..Default::default()
         };
-        let problem = |p: &str| ProblemPublished {
-            problem: p.into(),
-            label: p.into(),
-            ..Default::default()
-        };
-        let group = GroupRegistered {
-            group: "h".into(),
-            hidden: true,
-            ..Default::default()
-        };
-        let thaw = Moment {
-            at: Some(0),
-            contest_time_ms: None,
-        };
+        let problem = |p: &str| ProblemPublished { problem: p.into(), label: p.into(), ..Default::default() };
+        let group = GroupRegistered { group: "h".into(), hidden: true, ..Default::default() };
+        let thaw = Moment { at: Some(0), contest_time_ms: None };
         let moment = |kind| (thawed && kind == MomentKind::Thawed).then(|| thaw.clone());
-        Rules::new(
-            &config,
-            None,
-            moment,
-            vec![&problem("P"), &problem("Q")],
-            &[],
-            vec![&group],
-        )
+        Rules::new(&config, None, moment, vec![&problem("P"), &problem("Q")], &[], vec![&group])
     }
 
     fn team(groups: &[&str]) -> TeamRegistered {
         let groups = groups.iter().map(|g| Id::from(*g)).collect();
-        TeamRegistered {
-            team: "a".into(),
-            name: "A".into(),
-            groups,
-            ..Default::default()
-        }
+        TeamRegistered { team: "a".into(), name: "A".into(), groups, ..Default::default() }
     }
 
     fn attempt(submission: &str, problem: &str, minute: i64, verdict: &str) -> Attempt {
         let verdict = (!verdict.is_empty()).then(|| IdHash::of(verdict));
         let (when, problem) = (When::Contest(minute * MINUTE), IdHash::of(problem));
-        Attempt {
-            when,
-            submission: submission.into(),
-            problem,
-            verdict,
-        }
+        Attempt { when, submission: submission.into(), problem, verdict }
     }
 
     fn score(thawed: bool, groups: &[&str], attempts: &[Attempt]) -> TeamScore {
         let (registered, attempts) = (&team(groups), attempts.iter().collect::<Vec<_>>());
-        score_team(
-            &rules(thawed),
-            Team {
-                registered,
-                organization: None,
-            },
-            &attempts,
-        )
+        score_team(&rules(thawed), Team { registered, organization: None }, &attempts)
     }
 
     #[test]
     fn views_share_a_score_until_something_is_hidden() {
-        let mut attempts = vec![
-            attempt("1", "P", 5, "WA"),
-            attempt("2", "P", 9, "AC"),
-            attempt("3", "P", 10, ""),
-        ];
+        let mut attempts = vec![attempt("1", "P", 5, "WA"), attempt("2", "P", 9, "AC"), attempt("3", "P", 10, "")];
         let before = score(false, &["m"], &attempts);
         assert!(before.views_agree());
         let row = &before.jury.as_ref().expect("it is on the board").row;
@@ -314,24 +241,13 @@ mod tests {
             (row.solved, row.penalty, row.last_solved_min, row.last_scored_at_ms),
             (1, 29, 9, 1_000 + 9 * MINUTE)
         );
-        assert_eq!(
-            row.cells,
-            [Cell {
-                problem: "P".into(),
-                judged: 2,
-                pending: 1,
-                solved_min: Some(9)
-            }]
-        );
+        assert_eq!(row.cells, [Cell { problem: "P".into(), judged: 2, pending: 1, solved_min: Some(9) }]);
 
         attempts.push(attempt("4", "Q", 240, "AC"));
         let frozen = score(false, &["m"], &attempts);
         let solved = |score: &Option<Rc<ViewScore>>| score.as_ref().map(|s| (s.row.solved, s.solves.len()));
         assert!(!frozen.views_agree());
-        assert_eq!(
-            (solved(&frozen.public), solved(&frozen.jury)),
-            (Some((1, 1)), Some((2, 2)))
-        );
+        assert_eq!((solved(&frozen.public), solved(&frozen.jury)), (Some((1, 1)), Some((2, 2))));
         let thawed = score(true, &["m"], &attempts);
         assert_eq!((solved(&thawed.public), thawed.views_agree()), (Some((2, 2)), true));
     }
@@ -340,15 +256,8 @@ mod tests {
     fn hidden_teams_have_no_public_score_and_no_solves() {
         let hidden = score(false, &["m", "h"], &[attempt("1", "P", 5, "AC")]);
         let jury = hidden.jury.as_ref().expect("judges see it");
-        assert_eq!(
-            (&hidden.public, jury.row.hidden, jury.row.solved, jury.solves.len()),
-            (&None, true, 1, 0)
-        );
-        assert_eq!(
-            score(false, &["h"], &[]),
-            TeamScore::default(),
-            "outside the main group"
-        );
+        assert_eq!((&hidden.public, jury.row.hidden, jury.row.solved, jury.solves.len()), (&None, true, 1, 0));
+        assert_eq!(score(false, &["h"], &[]), TeamScore::default(), "outside the main group");
     }
 
     #[test]

@@ -108,15 +108,9 @@ where
         .clone()
         .flat_map(|((event, team), t)| t.organization.map(|o| (event.hash_of(&team), event, o)))
         .map(|(team, event, organization)| ((event, organization), team))
-        .join_map(organizations, |_, team, o| {
-            (*team, Fact::Organization(o.name.as_str().into()))
-        });
-    let teams = teams.map(|((event, team), t)| {
-        (
-            event.hash_of(&team),
-            Fact::Team(Box::new((event, TeamRegistered { team, ..t }))),
-        )
-    });
+        .join_map(organizations, |_, team, o| (*team, Fact::Organization(o.name.as_str().into())));
+    let teams = teams
+        .map(|((event, team), t)| (event.hash_of(&team), Fact::Team(Box::new((event, TeamRegistered { team, ..t })))));
     let facts = attempts.concatenate([teams, rules, organizations]);
     let compute = move |_: &u128, group: Group<'_, Fact>| score_group(&score, group);
     let (rows, side) = reduce_states(facts, "IcpcTeams", Memory::Keep, compute, differ);
@@ -125,28 +119,13 @@ where
         Side::Error(event, team, message) => Err(((event, team, message), time, diff)),
     });
     let firsts = least(solves.container::<Vec<_>>().as_collection(), "IcpcFirstSolves").map(first_solve);
-    Scored {
-        rows,
-        firsts,
-        errors: errors.container::<Vec<_>>().as_collection(),
-    }
+    Scored { rows, firsts, errors: errors.container::<Vec<_>>().as_collection() }
 }
 
 fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
-    let key = BoardKey::First {
-        tenant: event.tenant,
-        event: event.event,
-        problem,
-    };
+    let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
     let (team, submission) = (c.team, c.submission.0);
-    (
-        (view, key),
-        BoardValue::First(FirstSolve {
-            team,
-            submission,
-            contest_time_ms: c.contest_time_ms,
-        }),
-    )
+    ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
 }
 
 fn score_group<F>(score: &F, group: Group<'_, Fact>) -> State
@@ -166,14 +145,8 @@ where
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team {
-        registered,
-        organization,
-    };
-    let member = Member {
-        event: event.clone(),
-        team: registered.team.clone(),
-    };
+    let team = Team { registered, organization };
+    let member = Member { event: event.clone(), team: registered.team.clone() };
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => State::Scored(member, score),
         Err(panic) => State::Failed(member, message_of(&*panic)),
@@ -223,10 +196,7 @@ fn differ(old: State, new: &State, out: TeamOut<'_>) {
         drop((old.public, new.public));
         differ_in(&[View::Public, View::Jury], &member, old.jury, new.jury, out);
     } else {
-        let again = Out {
-            main: &mut *out.main,
-            side: &mut *out.side,
-        };
+        let again = Out { main: &mut *out.main, side: &mut *out.side };
         differ_in(&[View::Public], &member, old.public, new.public, again);
         differ_in(&[View::Jury], &member, old.jury, new.jury, out);
     }
@@ -239,19 +209,13 @@ fn differ_in(
     new: Option<Rc<ViewScore>>,
     out: TeamOut<'_>,
 ) {
-    let (old_solves, new_solves) = (
-        old.as_ref().map_or(&[][..], |s| &s.solves),
-        new.as_ref().map_or(&[][..], |s| &s.solves),
-    );
+    let (old_solves, new_solves) =
+        (old.as_ref().map_or(&[][..], |s| &s.solves), new.as_ref().map_or(&[][..], |s| &s.solves));
     merge_difference(old_solves, new_solves, &mut |solve: Solve, diff| {
         for view in views {
             let (view, problem, event) = (*view, solve.problem.clone(), member.event.clone());
             let (submission, team) = (solve.submission.clone(), member.team.clone());
-            let candidate = Candidate {
-                contest_time_ms: solve.contest_time_ms,
-                submission,
-                team,
-            };
+            let candidate = Candidate { contest_time_ms: solve.contest_time_ms, submission, team };
             (out.side)(Side::Solve(FirstKey { view, problem, event }, candidate), diff);
         }
     });
@@ -262,11 +226,7 @@ fn differ_in(
         let Some(score) = score else { continue };
         let mut say = |view: &View, row| {
             let EventKey { tenant, event } = member.event.clone();
-            let key = BoardKey::Row {
-                tenant,
-                event,
-                team: member.team.clone(),
-            };
+            let key = BoardKey::Row { tenant, event, team: member.team.clone() };
             (out.main)(((*view, key), BoardValue::Row(row)), diff);
         };
         let Some((last, others)) = views.split_last() else {
@@ -274,18 +234,11 @@ fn differ_in(
         };
         others.iter().for_each(|view| say(view, score.row.clone()));
         // A row that nobody has any more leaves without a copy.
-        say(
-            last,
-            Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row),
-        );
+        say(last, Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row));
     }
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the scoring function panicked without a message")
-        .to_owned()
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the scoring function panicked without a message").to_owned()
 }

@@ -35,9 +35,7 @@ pub struct TrueAttempt {
 impl TrueAttempt {
     /// With its current verdict.
     pub fn of(rules: &Rules, attempt: &Attempt) -> Self {
-        TrueAttempt {
-            effect: attempt.verdict.map_or(Effect::Pending, |verdict| rules.effect(verdict)),
-        }
+        TrueAttempt { effect: attempt.verdict.map_or(Effect::Pending, |verdict| rules.effect(verdict)) }
     }
 
     /// What it does to the jury's board.

@@ -31,14 +31,7 @@ pub fn config() -> EventConfigured {
 
 pub fn moment(script: &mut BoardScript, kind: MomentKind, minute: i64) {
     let at = Some(START + minute * MINUTE);
-    script.fact(Fact::Moment(
-        event(),
-        kind,
-        Moment {
-            at,
-            contest_time_ms: None,
-        },
-    ));
+    script.fact(Fact::Moment(event(), kind, Moment { at, contest_time_ms: None }));
 }
 
 /// A contest of five hours, frozen in the last, with problems P and Q and teams a and b.
@@ -46,32 +39,15 @@ pub fn contest() -> BoardScript {
     let mut script = BoardScript::default();
     script.fact(Fact::Config(event(), config()));
     moment(&mut script, MomentKind::Started, 0);
-    for (id, penalty, solved) in [
-        ("AC", false, true),
-        ("WA", true, false),
-        ("CE", false, false),
-        ("JE", false, false),
-    ] {
+    for (id, penalty, solved) in [("AC", false, true), ("WA", true, false), ("CE", false, false), ("JE", false, false)]
+    {
         let (penalty, solved) = (Some(penalty), Some(solved));
-        let t = JudgementTypePublished {
-            judgement_type: id.into(),
-            penalty,
-            solved,
-            ..Default::default()
-        };
+        let t = JudgementTypePublished { judgement_type: id.into(), penalty, solved, ..Default::default() };
         script.fact(Fact::JudgementType(event(), t));
     }
     for (ordinal, id) in [(0, "P"), (1, "Q")] {
         let (problem, label) = (id.into(), id.to_owned());
-        script.fact(Fact::Problem(
-            event(),
-            ProblemPublished {
-                problem,
-                label,
-                ordinal,
-                ..Default::default()
-            },
-        ));
+        script.fact(Fact::Problem(event(), ProblemPublished { problem, label, ordinal, ..Default::default() }));
     }
     team(&mut script, "a", &[]);
     team(&mut script, "b", &[]);
@@ -80,37 +56,17 @@ pub fn contest() -> BoardScript {
 
 pub fn team(script: &mut BoardScript, id: &str, groups: &[&str]) {
     let groups = groups.iter().map(|g| Id::from(*g)).collect();
-    script.fact(Fact::Team(
-        event(),
-        TeamRegistered {
-            team: id.into(),
-            name: id.into(),
-            groups,
-            ..Default::default()
-        },
-    ));
+    script.fact(Fact::Team(event(), TeamRegistered { team: id.into(), name: id.into(), groups, ..Default::default() }));
 }
 
 pub fn group(script: &mut BoardScript, id: &str, hidden: bool) {
     let (group, name) = (id.into(), id.to_owned());
-    script.fact(Fact::Group(
-        event(),
-        GroupRegistered {
-            group,
-            name,
-            hidden,
-            ..Default::default()
-        },
-    ));
+    script.fact(Fact::Group(event(), GroupRegistered { group, name, hidden, ..Default::default() }));
 }
 
 /// Hands in; `at` is h:mm:ss.mmm in milliseconds. Ids count up from 1.
 pub fn submit(script: &mut BoardScript, team: &str, problem: &str, at: i64) -> Id {
-    let known = script
-        .now()
-        .values()
-        .filter(|f| matches!(f, Fact::Submission(_)))
-        .count();
+    let known = script.now().values().filter(|f| matches!(f, Fact::Submission(_))).count();
     let submission: Id = (known + 1).to_string().into();
     let (team, problem) = (team.into(), problem.into());
     let id = submission.clone();
@@ -141,12 +97,7 @@ pub fn judgement(id: &str, submission: &str, verdict: &str, at: i64) -> Judgemen
 /// Hands in and judges at once.
 pub fn judged(script: &mut BoardScript, team: &str, problem: &str, at: i64, verdict: &str) {
     let submission = submit(script, team, problem, at);
-    script.fact(Fact::Judgement(judgement(
-        &format!("j{submission}"),
-        &submission,
-        verdict,
-        at,
-    )));
+    script.fact(Fact::Judgement(judgement(&format!("j{submission}"), &submission, verdict, at)));
 }
 
 /// A whole board as it is once all facts of the script are in.
@@ -157,11 +108,7 @@ pub struct Board {
 impl Board {
     pub fn of(script: &BoardScript) -> Self {
         let script = script.clone().end_epoch().epochs().to_vec();
-        Board {
-            said: accumulate(&Run::workers(1).drive(&script, view))
-                .pop()
-                .expect("an epoch was closed"),
-        }
+        Board { said: accumulate(&Run::workers(1).drive(&script, view)).pop().expect("an epoch was closed") }
     }
 
     pub fn values(&self, view: View) -> impl Iterator<Item = (&BoardKey, &BoardValue)> {
@@ -185,10 +132,7 @@ impl Board {
 
     pub fn cell(&self, team: &str, problem: &str) -> Cell {
         let cell = self.row(team).cells.iter().find(|c| c.problem == problem);
-        cell.cloned().unwrap_or_else(|| Cell {
-            problem: problem.into(),
-            ..Default::default()
-        })
+        cell.cloned().unwrap_or_else(|| Cell { problem: problem.into(), ..Default::default() })
     }
 
     pub fn firsts(&self, view: View) -> BTreeMap<&str, &FirstSolve> {
@@ -214,10 +158,5 @@ impl Board {
 }
 
 pub fn cell(problem: &str, judged: u32, pending: u32, solved_min: Option<i64>) -> Cell {
-    Cell {
-        problem: problem.into(),
-        judged,
-        pending,
-        solved_min,
-    }
+    Cell { problem: problem.into(), judged, pending, solved_min }
 }

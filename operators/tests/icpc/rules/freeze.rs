@@ -12,15 +12,9 @@ fn the_freeze_begins_to_the_millisecond_and_hides_everything_after() {
     judged(&mut c, "a", "Q", 260 * MINUTE, "WA");
     let b = Board::of(&c);
     assert_eq!(b.cell("a", "P"), cell("P", 1, 1, Some(239)));
-    assert_eq!(
-        (b.cell("a", "Q"), b.cell("b", "P")),
-        (cell("Q", 0, 1, None), cell("P", 0, 1, None))
-    );
+    assert_eq!((b.cell("a", "Q"), b.cell("b", "P")), (cell("Q", 0, 1, None), cell("P", 0, 1, None)));
     assert_eq!(b.rows(View::Jury)["b"].solved, 1);
-    assert_eq!(
-        b.rows(View::Jury)["a"].cells,
-        [cell("P", 1, 0, Some(239)), cell("Q", 1, 0, None)]
-    );
+    assert_eq!(b.rows(View::Jury)["a"].cells, [cell("P", 1, 0, Some(239)), cell("Q", 1, 0, None)]);
     assert_eq!(b.header().freeze_ms, Some(240 * MINUTE));
 }
 
@@ -28,11 +22,7 @@ fn the_freeze_begins_to_the_millisecond_and_hides_everything_after() {
 fn finalised_but_not_thawed_stays_frozen() {
     let mut c = contest();
     judged(&mut c, "b", "P", 240 * MINUTE, "AC");
-    for (kind, minute) in [
-        (MomentKind::Frozen, 240),
-        (MomentKind::Ended, 300),
-        (MomentKind::Finalized, 360),
-    ] {
+    for (kind, minute) in [(MomentKind::Frozen, 240), (MomentKind::Ended, 300), (MomentKind::Finalized, 360)] {
         moment(&mut c, kind, minute);
     }
     assert_eq!(Board::of(&c).score("b").0, 0);
@@ -46,13 +36,7 @@ fn finalised_but_not_thawed_stays_frozen() {
 fn no_freeze() {
     for freeze_duration_ms in [None, Some(0)] {
         let mut c = contest();
-        c.fact(Fact::Config(
-            event(),
-            EventConfigured {
-                freeze_duration_ms,
-                ..config()
-            },
-        ));
+        c.fact(Fact::Config(event(), EventConfigured { freeze_duration_ms, ..config() }));
         judged(&mut c, "b", "P", 270 * MINUTE, "AC");
         assert_eq!(Board::of(&c).score("b").0, 1);
     }
@@ -63,14 +47,7 @@ fn a_freeze_by_hand_goes_before_the_planned_and_that_before_the_announced_one() 
     let mut c = contest();
     judged(&mut c, "a", "P", 230 * MINUTE, "AC");
     let frozen = |minute: Option<i64>, at| {
-        Fact::Moment(
-            event(),
-            MomentKind::Frozen,
-            Moment {
-                at,
-                contest_time_ms: minute.map(|m| m * MINUTE),
-            },
-        )
+        Fact::Moment(event(), MomentKind::Frozen, Moment { at, contest_time_ms: minute.map(|m| m * MINUTE) })
     };
     let at = Some(START + 200 * MINUTE);
     for (planned, fact, freeze) in [
@@ -80,14 +57,7 @@ fn a_freeze_by_hand_goes_before_the_planned_and_that_before_the_announced_one() 
         (Some(60), frozen(Some(100), None), 240),
     ] {
         let freeze_duration_ms = planned.map(|m: i64| m * MINUTE);
-        c.fact(Fact::Config(
-            event(),
-            EventConfigured {
-                freeze_duration_ms,
-                ..config()
-            },
-        ))
-        .fact(fact);
+        c.fact(Fact::Config(event(), EventConfigured { freeze_duration_ms, ..config() })).fact(fact);
         let b = Board::of(&c);
         assert_eq!(b.header().freeze_ms, Some(freeze * MINUTE));
         assert_eq!(b.score("a").0, u32::from(freeze > 230));
@@ -100,25 +70,13 @@ fn an_extension_moves_end_and_freeze() {
     judged(&mut c, "a", "P", 250 * MINUTE, "AC");
     judged(&mut c, "b", "P", 310 * MINUTE, "AC");
     let extended = |minutes: Option<i64>| {
-        Fact::Extension(
-            event(),
-            EventExtended {
-                duration_ms: minutes.map(|m| m * MINUTE),
-                reason: None,
-            },
-        )
+        Fact::Extension(event(), EventExtended { duration_ms: minutes.map(|m| m * MINUTE), reason: None })
     };
     let b = Board::of(c.fact(extended(Some(330))));
-    assert_eq!(
-        (b.header().duration_ms, b.header().freeze_ms),
-        (Some(330 * MINUTE), Some(270 * MINUTE))
-    );
+    assert_eq!((b.header().duration_ms, b.header().freeze_ms), (Some(330 * MINUTE), Some(270 * MINUTE)));
     assert_eq!((b.score("a").0, b.cell("b", "P").pending), (1, 1));
     let b = Board::of(c.fact(extended(None)));
-    assert_eq!(
-        (b.score("a").0, b.cell("a", "P").pending, b.row("b").cells.len()),
-        (0, 1, 0)
-    );
+    assert_eq!((b.score("a").0, b.cell("a", "P").pending, b.row("b").cells.len()), (0, 1, 0));
 }
 
 #[test]
@@ -135,25 +93,11 @@ fn the_clock_stands_in_for_a_contest_time() {
     c.fact(Fact::Submission(submission(Some(START + 7 * MINUTE))));
     c.fact(Fact::Judgement(judgement("j", "1", "AC", 0)));
     assert_eq!(Board::of(&c).score("a"), (1, 7));
-    c.fact(Fact::Config(
-        event(),
-        EventConfigured {
-            start_at: Some(START + 2 * MINUTE),
-            ..config()
-        },
-    ));
-    assert_eq!(
-        Board::of(&c).score("a"),
-        (1, 7),
-        "the start that came, not the planned one"
-    );
+    c.fact(Fact::Config(event(), EventConfigured { start_at: Some(START + 2 * MINUTE), ..config() }));
+    assert_eq!(Board::of(&c).score("a"), (1, 7), "the start that came, not the planned one");
     c.fact(Fact::Moment(event(), MomentKind::Started, Moment::default()));
     let b = Board::of(&c);
-    assert_eq!(
-        (b.score("a"), b.row("a").last_scored_at_ms),
-        ((1, 5), START + 7 * MINUTE),
-        "the planned one"
-    );
+    assert_eq!((b.score("a"), b.row("a").last_scored_at_ms), ((1, 5), START + 7 * MINUTE), "the planned one");
     c.fact(Fact::Submission(submission(None)));
     assert_eq!(Board::of(&c).row("a").cells, []);
 }
@@ -163,39 +107,15 @@ fn a_solve_in_the_freeze_is_first_for_judges_only() {
     let mut c = contest();
     judged(&mut c, "a", "P", 245 * MINUTE, "AC");
     let b = Board::of(&c);
-    assert_eq!(
-        (b.firsts(View::Public).len(), b.firsts(View::Jury)["P"].team.as_str()),
-        (0, "a")
-    );
+    assert_eq!((b.firsts(View::Public).len(), b.firsts(View::Jury)["P"].team.as_str()), (0, "a"));
 }
 
 #[test]
 fn extreme_times_do_no_harm() {
     let mut c = contest();
-    c.fact(Fact::Config(
-        event(),
-        EventConfigured {
-            duration_ms: None,
-            penalty_ms: Some(i64::MAX),
-            ..config()
-        },
-    ));
-    c.fact(Fact::Moment(
-        event(),
-        MomentKind::Started,
-        Moment {
-            at: Some(i64::MIN),
-            contest_time_ms: None,
-        },
-    ));
-    c.fact(Fact::Moment(
-        event(),
-        MomentKind::Frozen,
-        Moment {
-            at: Some(i64::MAX),
-            contest_time_ms: None,
-        },
-    ));
+    c.fact(Fact::Config(event(), EventConfigured { duration_ms: None, penalty_ms: Some(i64::MAX), ..config() }));
+    c.fact(Fact::Moment(event(), MomentKind::Started, Moment { at: Some(i64::MIN), contest_time_ms: None }));
+    c.fact(Fact::Moment(event(), MomentKind::Frozen, Moment { at: Some(i64::MAX), contest_time_ms: None }));
     judged(&mut c, "a", "P", 0, "WA");
     judged(&mut c, "a", "P", i64::MAX - 1, "AC");
     judged(&mut c, "a", "Q", i64::MIN, "AC");

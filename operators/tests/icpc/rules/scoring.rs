@@ -13,10 +13,7 @@ fn penalty_and_whole_minutes() {
     let b = Board::of(&c);
     assert_eq!(b.score("a"), (1, 80));
     assert_eq!(b.row("a").cells, [cell("P", 2, 0, Some(60))]);
-    assert_eq!(
-        (b.row("a").last_solved_min, b.row("a").last_scored_at_ms),
-        (60, START + 60 * MINUTE)
-    );
+    assert_eq!((b.row("a").last_solved_min, b.row("a").last_scored_at_ms), (60, START + 60 * MINUTE));
     assert_eq!((b.row("b").last_solved_min, b.row("b").last_scored_at_ms), (0, 0));
 }
 
@@ -54,10 +51,7 @@ fn sort_keys_of_teams_that_share_a_rank() {
         contest_time_ms,
     };
     let firsts = b.firsts(View::Public);
-    assert_eq!(
-        (firsts["P"], firsts["Q"]),
-        (&first("1", "a", 10 * MINUTE), &first("6", "c", 20 * MINUTE))
-    );
+    assert_eq!((firsts["P"], firsts["Q"]), (&first("1", "a", 10 * MINUTE), &first("6", "c", 20 * MINUTE)));
 }
 
 #[test]
@@ -82,15 +76,7 @@ fn first_to_solve_is_by_contest_time_then_natural_id() {
     judged(&mut c, "a", "P", 2 * MINUTE, "AC");
     judged(&mut c, "b", "P", 2 * MINUTE, "AC");
     let b = Board::of(&c);
-    assert_eq!(
-        b.firsts(View::Public)["P"].submission,
-        "9",
-        "9 is less than 10, and a pending one does not count"
-    );
+    assert_eq!(b.firsts(View::Public)["P"].submission, "9", "9 is less than 10, and a pending one does not count");
     c.fact(Fact::Judgement(judgement("late", "1", "AC", 200 * MINUTE)));
-    assert_eq!(
-        Board::of(&c).firsts(View::Public)["P"].submission,
-        "1",
-        "the earlier one, now that it is accepted"
-    );
+    assert_eq!(Board::of(&c).firsts(View::Public)["P"].submission, "1", "the earlier one, now that it is accepted");
 }
