@@ -86,8 +86,8 @@ pub fn mutation(n: u64, random: &mut Random, large: bool) -> Mutation {
             made("bad JSON", text.replacen('{', &format!("{{{junk}"), 1).into(), Stop::Text, syntax, None)
         }
         2 => {
-            let bad: &[u8] =
-                random.pick(&[&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xe2\x82"]);
+            let bad =
+                *random.pick::<&[u8]>(&[b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xe2\x82"]);
             let at = text.find("\"id\":\"").expect("records have an id") + 6;
             made("invalid UTF-8", [&base[..at], bad, &base[at..]].concat(), Stop::Text, syntax, None)
         }

@@ -76,7 +76,6 @@ enum State {
 pub type Attempts<'s, W> = (Rows<'s, (u128, W)>, Rows<'s, (EventKey, i64)>);
 
 /// Joins submissions with their current judgements.
-#[expect(clippy::result_large_err, reason = "one of two outputs, not an error")]
 pub fn attempts<'s, W: Clone + 'static>(
     submissions: Rows<'s, Submission>,
     judgements: Rows<'s, Judgement>,

@@ -210,7 +210,6 @@ impl GroupKey for EventKey {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "one of two outputs, not an error")]
 /// The rules of every configured event, and its headers for both views.
 pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, Rows<'s, Change>) {
     let facts = facts.configs.clone().map(|(e, c)| (e, Fact::Config(c))).concatenate([
