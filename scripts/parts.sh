@@ -119,8 +119,8 @@ group.initial.rebalance.delay.ms=0
 num.network.threads=2
 num.io.threads=2
 num.recovery.threads.per.data.dir=1
-broker.session.timeout.ms=1500
-broker.heartbeat.interval.ms=200
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=2097152
 log.index.size.max.bytes=65536
 ${KAFKA_EXTRA:-}

@@ -2,9 +2,12 @@
 #![allow(dead_code)] // each test uses its part
 
 pub mod contest;
-pub mod load;
 pub mod random;
 pub mod watcher;
+
+pub mod broker;
+pub mod clients;
+pub mod out_topics;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -110,5 +110,19 @@ impl Versions {
 
     pub fn newest(&self, path: &str) -> Option<u64> {
         self.seen.keys().filter(|(p, _)| p == path).map(|(_, v)| *v).max()
+    }
+}
+
+/// Waits until the follower has the version of this page; it must have the same rows then.
+pub async fn sees(follower: &Mutex<Follower>, page: &Value) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let seen = follower.lock().await.clone();
+        if seen.version == page["version"].as_u64() {
+            assert_eq!(seen.board["rows"], page["rows"]);
+            return;
+        }
+        assert!(Instant::now() < until, "the spectator has {:?}, the board is at {}", seen.version, page["version"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -12,6 +12,7 @@
 //! consumer group per holder; the retention must be long enough, and a bound that was dropped all the same is an error.
 
 mod append;
+mod batch;
 mod binding;
 mod holds;
 mod link;
@@ -75,7 +76,7 @@ impl KafkaLog {
         let readers = Arc::new(Readers::new(&options, &link, asker.clone()));
         let holds = Arc::new(Holds::default());
         let log = KafkaLog {
-            appender: Appender::new(&options, &link)?,
+            appender: Appender::new(&options, &link, &readers)?,
             readers,
             holds: holds.clone(),
             moved: Mutex::new(Some(moving)),

@@ -15,12 +15,16 @@ use crate::server::KafkaServer;
 #[test]
 fn missing_topics_are_created_with_their_settings() {
     let mut options = KafkaServer::shared().options();
-    options.retention.insert(Topic::Usage, Duration::from_secs(40 * 24 * 3600));
+    options
+        .retention
+        .insert(Topic::Usage, Duration::from_secs(40 * 24 * 3600));
     let log = KafkaLog::open(options.clone()).unwrap();
     assert_eq!((log.partitions(Topic::Usage), log.partitions(Topic::Reference)), (3, 1));
 
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", &options.brokers)
+        .create()
+        .unwrap();
     let setting = |topic: Topic, key: &str| {
         let name = options.topic_name(topic);
         let which = [ResourceSpecifier::Topic(&name)];
@@ -48,5 +52,15 @@ fn another_number_of_partitions_is_refused_with_the_remedy() {
     KafkaLog::open(options.clone()).unwrap();
     options.partitions.insert(Topic::Burn, 5);
     let error = KafkaLog::open(options).map(|_| ()).unwrap_err();
-    assert!(matches!(error, LogError::Partitions { topic: Topic::Burn, stored: 3, configured: 5 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            LogError::Partitions {
+                topic: Topic::Burn,
+                stored: 3,
+                configured: 5
+            }
+        ),
+        "{error}"
+    );
 }

@@ -5,57 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gravity_events::Position;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::{Appended, LogError, Produce};
 use super::KafkaOptions;
-use super::link::{Context, Link, code};
+use super::batch::{Batch, Place};
+use super::link::{Context, Link, code, is_missing};
 use super::options::MAX_MESSAGE_BYTES;
+use super::read::Readers;
 
 /// Bound of the queue, in KiB of keys and values, each record counting for at least one. An append past it waits.
 const QUEUE_KIB: usize = 64 << 10;
 /// How long a close waits for records under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
-/// The promise of one batch.
-struct Batch {
-    state: Mutex<BatchState>,
-}
-
-struct BatchState {
-    positions: Vec<Option<Position>>,
-    left: usize,
-    failed: Option<LogError>,
-    done: Option<oneshot::Sender<Result<Vec<Position>, LogError>>>,
-}
-
-impl Batch {
-    fn settle(&self, slot: usize, result: Result<Position, LogError>) {
-        let mut state = self.state.lock();
-        match result {
-            Ok(p) => state.positions[slot] = Some(p),
-            Err(e) => state.failed = state.failed.take().or(Some(e)),
-        }
-        state.left -= 1;
-        if state.left == 0
-            && let Some(done) = state.done.take()
-        {
-            let positions = std::mem::take(&mut state.positions);
-            let result = match state.failed.take() {
-                Some(e) => Err(e),
-                None => Ok(positions.into_iter().map(|p| p.expect("each record was settled once")).collect()),
-            };
-            // The caller may have stopped waiting.
-            let _ = done.send(result);
-        }
-    }
-}
 
 /// What travels with a record and comes back with its delivery. Dropping it makes room in the queue.
 struct Delivery {
@@ -66,7 +34,6 @@ struct Delivery {
 
 struct Deliveries {
     context: Context,
-    options: Arc<KafkaOptions>,
     broken: Arc<AtomicBool>,
 }
 
@@ -90,14 +57,17 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
         let link = &self.context.link;
         let settled = match result {
-            Ok(m) => match (self.options.topic_of(m.topic()), u64::try_from(m.offset())) {
-                (Some(topic), Ok(offset)) => Ok(Position { topic, offset, partition: m.partition() as u32 }),
-                // The broker knew the record from an earlier try and no longer where it put it.
-                _ => Err(link.fault(
-                    "a record was written, but not where: append it again, its identity makes the copy a duplicate",
-                    true,
-                )),
-            },
+            Ok(m) => {
+                let (topic, partition) = (delivery.batch.records()[delivery.slot].topic, m.partition() as u32);
+                Ok(match u64::try_from(m.offset()) {
+                    Ok(offset) => Place::At(Position {
+                        topic,
+                        offset,
+                        partition,
+                    }),
+                    Err(_) => Place::Within(partition),
+                })
+            }
             Err((e, _)) => Err(match code(e) {
                 Some(Code::PurgeQueue | Code::PurgeInflight) if link.is_closed() => LogError::Closed,
                 Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal) => {
@@ -108,6 +78,7 @@ impl ProducerContext for Deliveries {
                     "the record was not written in the time that is waited for a lost broker: append it again",
                     true,
                 ),
+                Some(c) if is_missing(c) => link.fault(format!("appending a record: {e}: append it again"), true),
                 _ => link.error("appending a record", e),
             }),
         };
@@ -119,17 +90,23 @@ impl ProducerContext for Deliveries {
 pub(super) struct Appender {
     options: Arc<KafkaOptions>,
     link: Arc<Link>,
+    readers: Arc<Readers>,
     producer: RwLock<ThreadedProducer<Deliveries>>,
     broken: Arc<AtomicBool>,
     room: Arc<Semaphore>,
 }
 
 impl Appender {
-    pub(super) fn new(options: &Arc<KafkaOptions>, link: &Arc<Link>) -> Result<Arc<Self>, LogError> {
+    pub(super) fn new(
+        options: &Arc<KafkaOptions>,
+        link: &Arc<Link>,
+        readers: &Arc<Readers>,
+    ) -> Result<Arc<Self>, LogError> {
         let broken = Arc::new(AtomicBool::new(false));
         Ok(Arc::new(Appender {
             options: options.clone(),
             link: link.clone(),
+            readers: readers.clone(),
             producer: RwLock::new(producer(options, link, &broken)?),
             broken,
             room: Arc::new(Semaphore::new(QUEUE_KIB)),
@@ -144,30 +121,37 @@ impl Appender {
         if records.is_empty() {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
-        let (done, waiting) = oneshot::channel();
-        let batch = Arc::new(Batch {
-            state: Mutex::new(BatchState {
-                positions: vec![None; records.len()],
-                left: records.len(),
-                failed: None,
-                done: Some(done),
-            }),
-        });
+        let (batch, waiting) = Batch::new(records, &self.link, &self.readers);
         let mut slot = 0;
-        while slot < records.len() {
-            let Ok(room) = self.room.clone().try_acquire_many_owned(cost(&records[slot])) else {
+        while slot < batch.records().len() {
+            let Ok(room) = self.room.clone().try_acquire_many_owned(cost(&batch.records()[slot])) else {
                 break;
             };
-            self.send(&records[slot], Delivery { batch: batch.clone(), slot, _room: room });
+            self.send(Delivery {
+                batch: batch.clone(),
+                slot,
+                _room: room,
+            });
             slot += 1;
         }
         let this = self.clone();
         Box::pin(async move {
-            for (slot, record) in records.iter().enumerate().skip(slot) {
-                let room = this.room.clone().acquire_many_owned(cost(record)).await.map_err(|_| LogError::Closed)?;
-                this.send(record, Delivery { batch: batch.clone(), slot, _room: room });
+            while slot < batch.records().len() {
+                let cost = cost(&batch.records()[slot]);
+                let room = this
+                    .room
+                    .clone()
+                    .acquire_many_owned(cost)
+                    .await
+                    .map_err(|_| LogError::Closed)?;
+                this.send(Delivery {
+                    batch: batch.clone(),
+                    slot,
+                    _room: room,
+                });
+                slot += 1;
             }
-            drop(records);
+            drop(batch);
             waiting.await.unwrap_or(Err(LogError::Closed))
         })
     }
@@ -195,8 +179,9 @@ impl Appender {
         Ok(())
     }
 
-    fn send(&self, record: &Produce, delivery: Delivery) {
+    fn send(&self, delivery: Delivery) {
         let (batch, slot) = (delivery.batch.clone(), delivery.slot);
+        let record = &batch.records()[slot];
         if self.link.is_closed() {
             return batch.settle(slot, Err(LogError::Closed));
         }
@@ -250,6 +235,12 @@ fn producer(
     link: &Arc<Link>,
     broken: &Arc<AtomicBool>,
 ) -> Result<ThreadedProducer<Deliveries>, LogError> {
-    let deliveries = Deliveries { context: Context::new(link), options: options.clone(), broken: broken.clone() };
-    options.appending().create_with_context(deliveries).map_err(|e| link.error("creating the producer", &e))
+    let deliveries = Deliveries {
+        context: Context::new(link),
+        broken: broken.clone(),
+    };
+    options
+        .appending()
+        .create_with_context(deliveries)
+        .map_err(|e| link.error("creating the producer", &e))
 }

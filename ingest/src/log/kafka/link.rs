@@ -16,6 +16,8 @@ use super::signal::Signal;
 
 /// One question to the broker waits this long, so that a closed log is noticed.
 const SLICE: Duration = Duration::from_secs(1);
+/// One of our topics may be unknown to a broker for as long, before it counts as deleted.
+const MISSING_FOR: Duration = Duration::from_secs(20);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -110,7 +112,12 @@ impl Link {
 
     /// A patience that starts now.
     pub(super) fn patience(self: &Arc<Self>) -> Patience {
-        Patience { link: self.clone(), until: self.give_up_after.map(|d| Instant::now() + d) }
+        let since = Instant::now();
+        Patience {
+            link: self.clone(),
+            since,
+            until: self.give_up_after.map(|d| since + d),
+        }
     }
 
     /// Asks until there is an answer, or a refusal that waiting cannot help, or the time to give up.
@@ -122,7 +129,7 @@ impl Link {
         let patience = self.patience();
         loop {
             self.check_open()?;
-            match question(SLICE) {
+            match question(patience.slice()) {
                 Ok(answer) => return Ok(answer),
                 Err(e) => patience.bear(doing, &e)?,
             }
@@ -186,19 +193,29 @@ impl Link {
 /// How long one call goes on trying.
 pub(super) struct Patience {
     link: Arc<Link>,
+    since: Instant,
     until: Option<Instant>,
 }
 
 impl Patience {
     /// Pauses when trying again may help; else, or when the time is over, the error.
     pub(super) fn bear(&self, doing: &str, error: &KafkaError) -> Result<(), LogError> {
-        if !code(error).is_some_and(is_passing) {
+        let waits = |c| is_passing(c) || (is_missing(c) && self.since.elapsed() < MISSING_FOR);
+        if !code(error).is_some_and(waits) {
             return Err(self.link.error(doing, error));
         }
         self.link.suspect();
         self.check(doing)?;
         self.link.pause();
         self.link.check_open()
+    }
+
+    /// How long one question may take.
+    fn slice(&self) -> Duration {
+        let left = self
+            .until
+            .map_or(SLICE, |u| u.saturating_duration_since(Instant::now()));
+        left.clamp(PAUSE, SLICE)
     }
 
     /// An error when the time is over.
@@ -253,6 +270,14 @@ pub(super) fn is_passing(code: Code) -> bool {
             | Code::QueueFull
             | Code::DestroyBroker
             | Code::BrokerDestroy
+    )
+}
+
+/// Whether a topic or partition was not found. A broker that has just started may not know ours for a moment.
+pub(super) fn is_missing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId
     )
 }
 

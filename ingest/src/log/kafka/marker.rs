@@ -22,7 +22,11 @@ pub(super) fn closed(
         subject: None,
         time_ms: Some(epoch.now_ms),
         backfill: false,
-        body: Body::EpochClosed(EpochClosed { pipeline: pipeline.into(), epoch: epoch.epoch, records }),
+        body: Body::EpochClosed(EpochClosed {
+            pipeline: pipeline.into(),
+            epoch: epoch.epoch,
+            records,
+        }),
     };
     (format!("-/{pipeline}").into(), codec::encode(&record).into())
 }

@@ -105,6 +105,8 @@ impl KafkaOptions {
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "error"),
             ("check.crcs", "true"),
+            // A reader that turns to another partition first waits for its last fetch; a tail never turns.
+            ("fetch.wait.max.ms", if end_of_partition { "50" } else { "500" }),
             ("queued.max.messages.kbytes", "16384"),
             // With the default, a full local queue pauses the partition for a whole second.
             ("fetch.queue.backoff.ms", "5"),
@@ -153,6 +155,8 @@ impl KafkaOptions {
         self.producing(&[
             ("transactional.id", self.group_name(pipeline)),
             ("transaction.timeout.ms", timeout_ms.clone()),
+            // The broker turns a transaction away while it finishes the one before.
+            ("retry.backoff.ms", "10".into()),
             ("message.timeout.ms", timeout_ms),
         ])
     }

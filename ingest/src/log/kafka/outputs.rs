@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gravity_events::Topic;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -30,9 +30,54 @@ const SLICE: Duration = Duration::from_secs(1);
 /// Offsets that are read at first when looking for the last binding.
 const FIRST_WINDOW: u64 = 256;
 
+/// Records of the open transaction that the broker has not answered yet.
+#[derive(Default)]
+struct UnderWay {
+    state: Mutex<UnderWayState>,
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct UnderWayState {
+    records: usize,
+    failed: Option<KafkaError>,
+}
+
+impl UnderWay {
+    fn clear(&self) {
+        *self.state.lock() = UnderWayState::default();
+    }
+
+    fn add(&self) {
+        self.state.lock().records += 1;
+    }
+
+    fn settle(&self, failed: Option<KafkaError>) {
+        let mut state = self.state.lock();
+        // Records that an abort purged are answered late, and not counted any more.
+        state.records = state.records.saturating_sub(1);
+        state.failed = state.failed.take().or(failed);
+        if state.records == 0 {
+            self.settled.notify_all();
+        }
+    }
+
+    /// Waits until all are answered; false when some are not yet.
+    fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        let until = Instant::now() + SLICE;
+        while state.records > 0 && !self.settled.wait_until(&mut state, until).timed_out() {}
+        state.records == 0
+    }
+
+    fn take_failed(&self) -> Option<KafkaError> {
+        self.state.lock().failed.take()
+    }
+}
+
 struct Sent {
     context: Context,
-    failed: Arc<Mutex<Option<KafkaError>>>,
+    under_way: Arc<UnderWay>,
 }
 
 impl ClientContext for Sent {
@@ -49,9 +94,7 @@ impl ProducerContext for Sent {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((e, _)) = result {
-            self.failed.lock().get_or_insert_with(|| e.clone());
-        }
+        self.under_way.settle(result.as_ref().err().map(|(e, _)| e.clone()));
     }
 }
 
@@ -71,7 +114,7 @@ pub(super) struct KafkaOutputs {
     pipeline: String,
     partition: u32,
     producer: ThreadedProducer<Sent>,
-    failed: Arc<Mutex<Option<KafkaError>>>,
+    under_way: Arc<UnderWay>,
     group: BaseConsumer<Context>,
     /// End of the epochs partition when we took over, uncommitted records of other pipelines included.
     taken_over_at: u64,
@@ -88,12 +131,20 @@ impl KafkaOutputs {
         holds: &Arc<Holds>,
         pipeline: &str,
     ) -> Result<Self, LogError> {
-        let failed = Arc::<Mutex<Option<KafkaError>>>::default();
-        let sent = Sent { context: Context::new(link), failed: failed.clone() };
+        let under_way = Arc::<UnderWay>::default();
+        let sent = Sent {
+            context: Context::new(link),
+            under_way: under_way.clone(),
+        };
         let producer: ThreadedProducer<Sent> = options
             .transacting(pipeline)
             .create_with_context(sent)
             .map_err(|e| link.error("creating the producer of outputs", &e))?;
+        // Asked without a connection, librdkafka looks for the coordinator again only after half a second.
+        let epochs = options.topic_name(Topic::Epochs);
+        link.ask("connecting the producer of outputs", |slice| {
+            producer.client().fetch_metadata(Some(&epochs), slice)
+        })?;
         let patience = link.patience();
         while let Err(e) = producer.init_transactions(SLICE) {
             if !can_retry(&e) {
@@ -121,7 +172,7 @@ impl KafkaOutputs {
             pipeline: pipeline.to_owned(),
             partition,
             producer,
-            failed,
+            under_way,
             group,
             taken_over_at,
             last: None,
@@ -146,7 +197,12 @@ impl KafkaOutputs {
         let mut found = Vec::new();
         while end > first {
             let start = end.saturating_sub(window).max(first);
-            for e in self.readers.between(Topic::Epochs, self.partition, start, end)?.into_iter().rev() {
+            for e in self
+                .readers
+                .between(Topic::Epochs, self.partition, start, end)?
+                .into_iter()
+                .rev()
+            {
                 if e.key != self.pipeline.as_bytes() {
                     continue;
                 }
@@ -172,7 +228,9 @@ impl KafkaOutputs {
     fn check(&self) -> Result<(), LogError> {
         self.link.check_open()?;
         if self.over {
-            return Err(self.link.fault("the producer of outputs cannot go on: open the outputs again", true));
+            return Err(self
+                .link
+                .fault("the producer of outputs cannot go on: open the outputs again", true));
         }
         Ok(())
     }
@@ -188,7 +246,10 @@ impl KafkaOutputs {
                     return Err(e);
                 }
                 Err(Failure::Aborted(e)) => {
-                    tracing::debug!(pipeline = self.pipeline, "the transaction was aborted and is tried again: {e}");
+                    tracing::debug!(
+                        pipeline = self.pipeline,
+                        "the transaction was aborted and is tried again: {e}"
+                    );
                     self.link.suspect();
                     patience.check("writing outputs")?;
                     self.link.pause();
@@ -198,7 +259,7 @@ impl KafkaOutputs {
     }
 
     fn attempt(&mut self, epochs: &[&OutputEpoch]) -> Result<(), Failure> {
-        *self.failed.lock() = None;
+        self.under_way.clear();
         self.step("beginning a transaction", || self.producer.begin_transaction())?;
         for epoch in epochs {
             let mut written: BTreeMap<(Topic, u32), u64> = BTreeMap::new();
@@ -218,8 +279,11 @@ impl KafkaOutputs {
         if !bound.is_empty() {
             let group = self.group()?;
             let list = offsets(&self.options, bound.iter().copied());
-            self.step("sending offsets", || self.producer.send_offsets_to_transaction(&list, &group, SLICE))?;
+            self.step("sending offsets", || {
+                self.producer.send_offsets_to_transaction(&list, &group, SLICE)
+            })?;
         }
+        self.settle()?;
         self.step("committing outputs", || self.producer.commit_transaction(SLICE))?;
         self.holds.note(&self.pipeline, bound, false);
         Ok(())
@@ -227,12 +291,17 @@ impl KafkaOutputs {
 
     fn partition_of(&self, record: &Produce) -> u32 {
         let partitions = self.options.partitions(record.topic);
-        record.partition.unwrap_or_else(|| partition_of(&record.key, partitions))
+        record
+            .partition
+            .unwrap_or_else(|| partition_of(&record.key, partitions))
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata, Failure> {
         self.group.group_metadata().ok_or_else(|| {
-            Failure::Over(self.link.fault("the consumer group has no metadata: open the outputs again", true))
+            Failure::Over(
+                self.link
+                    .fault("the consumer group has no metadata: open the outputs again", true),
+            )
         })
     }
 
@@ -242,6 +311,7 @@ impl KafkaOutputs {
         if !key.is_empty() {
             message = message.key(key);
         }
+        self.under_way.add();
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
@@ -249,7 +319,10 @@ impl KafkaOutputs {
                     message = back;
                     self.producer.poll(Duration::from_millis(10));
                 }
-                Err((e, _)) => return Err(self.fail("writing an output", e)),
+                Err((e, _)) => {
+                    self.under_way.settle(None);
+                    return Err(self.fail("writing an output", e));
+                }
             }
         }
     }
@@ -267,6 +340,21 @@ impl KafkaOutputs {
             patience.check(doing).map_err(Failure::Over)?;
             self.link.pause();
         }
+    }
+
+    /// Waits until the broker has all records. The binding's commit would do so too, in steps of 100 ms.
+    fn settle(&self) -> Result<(), Failure> {
+        while !self.under_way.wait() {
+            self.link.check_open().map_err(Failure::Over)?;
+        }
+        if let Some(e) = self.under_way.take_failed() {
+            return Err(self.fail("writing an output", e));
+        }
+        // librdkafka lets go of a record a moment after it has told of it.
+        while self.producer.in_flight_count() > 0 && !self.link.is_closed() {
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Aborts where that helps, and says what became of the producer.
@@ -287,13 +375,14 @@ impl KafkaOutputs {
                 }
                 Err(e) => {
                     return Failure::Over(self.fenced(&e).unwrap_or_else(|| {
-                        self.link.fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
+                        self.link
+                            .fault(format!("{doing}: {error}, then {e}: open the outputs again"), true)
                     }));
                 }
             }
         }
         // What the broker said of a record tells more than the transaction's own error.
-        let cause = self.failed.lock().take().unwrap_or(error);
+        let cause = self.under_way.take_failed().unwrap_or(error);
         let aborted_by_us = |c| matches!(c, Code::PurgeQueue | Code::PurgeInflight | Code::State);
         match code(&cause) {
             Some(c) if is_passing(c) || aborted_by_us(c) => Failure::Aborted(cause),
@@ -310,7 +399,9 @@ impl KafkaOutputs {
         let codes = [code(error), fatal];
         let fencing = |c: &Option<Code>| matches!(c, Some(Code::Fenced | Code::ProducerFenced));
         let epoch_too_old = fatal == Some(Code::InvalidProducerEpoch);
-        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced { pipeline: self.pipeline.clone() })
+        (codes.iter().any(fencing) || epoch_too_old).then(|| LogError::Fenced {
+            pipeline: self.pipeline.clone(),
+        })
     }
 }
 

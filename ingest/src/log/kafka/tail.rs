@@ -13,7 +13,7 @@ use rdkafka::message::Message;
 use super::super::{Bound, Entry, Limit, LogError, Tail};
 use super::KafkaOptions;
 use super::holds::offsets;
-use super::link::{Context, Link, code, is_passing};
+use super::link::{Context, Link, Patience, code, is_missing, is_passing};
 use super::read::{Readers, beyond, entry, size};
 use super::signal::Signal;
 
@@ -27,6 +27,8 @@ pub(super) struct KafkaTail {
     /// The next offset of each partition, in the order of assignment.
     next: Vec<Bound>,
     pending: Option<Entry>,
+    /// Since when a partition has not been found.
+    missing: Option<Patience>,
 }
 
 impl KafkaTail {
@@ -55,6 +57,7 @@ impl KafkaTail {
             order: from.iter().enumerate().map(|(i, b)| ((b.topic, b.partition), i)).collect(),
             next: from,
             pending: None,
+            missing: None,
         };
         tail.check_offsets()?;
         tail.assign()?;
@@ -102,6 +105,7 @@ impl KafkaTail {
                 self.pending = Some(found);
                 return Ok(());
             }
+            self.missing = None;
             self.next[index].offset = found.position.offset + 1;
             entries.push((index, found));
             if entries.len() >= limit.records {
@@ -111,7 +115,7 @@ impl KafkaTail {
     }
 
     /// The next message, if there is one now.
-    fn pull(&self) -> Result<Option<Entry>, LogError> {
+    fn pull(&mut self) -> Result<Option<Entry>, LogError> {
         loop {
             let eaten = self.consumer.context().eaten.load(Ordering::Relaxed);
             match self.consumer.poll(Duration::ZERO) {
@@ -128,12 +132,18 @@ impl KafkaTail {
     }
 
     /// An error from the queue: passing ones are waited out (the watch speaks of them), others end the tail.
-    fn complain(&self, error: &KafkaError) -> Result<(), LogError> {
+    fn complain(&mut self, error: &KafkaError) -> Result<(), LogError> {
         match code(error) {
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 self.check_offsets()?;
                 // All offsets are there again: a replica that lagged behind has taken over. Go on from where we were.
                 self.assign()
+            }
+            Some(c) if is_missing(c) => {
+                let patience = self.missing.take().unwrap_or_else(|| self.link.patience());
+                patience.bear("following partitions", error)?;
+                self.missing = Some(patience);
+                Ok(())
             }
             Some(c) if is_passing(c) => {
                 self.link.suspect();

@@ -20,6 +20,9 @@ const REFERENCE_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// All bindings are kept as long; only a journal restored from an older base would miss one.
 const BINDINGS_KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// How long the broker may take to create all topics.
+const CREATE_WITHIN: Duration = Duration::from_secs(30);
+
 /// The settings of a topic that is created here.
 pub fn settings(options: &KafkaOptions, topic: Topic) -> Vec<(&'static str, String)> {
     let kept = options.retention.get(&topic).copied();
@@ -102,8 +105,10 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
         .create_with_context(Context::new(link))
         .map_err(|e| link.error("creating the admin client", &e))?;
     let missing = Topic::ALL.into_iter().filter(|t| !there.contains_key(t));
-    let missing: Vec<_> = missing.map(|t| (t, options.topic_name(t), settings(options, t))).collect();
-    let made = link.ask("creating topics", |slice| {
+    let missing: Vec<_> = missing
+        .map(|t| (t, options.topic_name(t), settings(options, t)))
+        .collect();
+    let made = link.ask("creating topics", |_| {
         let topics: Vec<NewTopic<'_>> = missing
             .iter()
             .map(|(topic, name, settings)| {
@@ -112,7 +117,9 @@ fn create(options: &KafkaOptions, link: &Arc<Link>, there: &BTreeMap<Topic, u32>
                 settings.iter().fold(new, |new, (key, value)| new.set(key, value))
             })
             .collect();
-        let wait = AdminOptions::new().request_timeout(Some(slice * 10)).operation_timeout(Some(slice * 10));
+        let wait = AdminOptions::new()
+            .request_timeout(Some(CREATE_WITHIN))
+            .operation_timeout(Some(CREATE_WITHIN));
         block_on(admin.create_topics(&topics, &wait))
     })?;
     for result in made {
