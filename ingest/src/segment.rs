@@ -112,11 +112,7 @@ impl Segments {
             if durable.is_some() {
                 let what =
                     "the folder had segments and has none: restore them, or remove this file to begin anew".into();
-                return Err(LogError::Damaged {
-                    path: mark.path().into(),
-                    at: 0,
-                    what,
-                });
+                return Err(LogError::Damaged { path: mark.path().into(), at: 0, what });
             }
             return Ok((Segments::begin(dir, 0, options, mark)?, None));
         };
@@ -124,11 +120,7 @@ impl Segments {
             && durable.file_first > newest
         {
             let what = "the newest segment is missing".into();
-            return Err(LogError::Damaged {
-                path: dir.join(file_name(durable.file_first)),
-                at: 0,
-                what,
-            });
+            return Err(LogError::Damaged { path: dir.join(file_name(durable.file_first)), at: 0, what });
         }
         let files = open_files(dir, &names)?;
         let marked = durable.filter(|d| d.file_first == newest).map(|d| d.end);
@@ -148,15 +140,9 @@ impl Segments {
 
     fn begin(dir: &Path, first: u64, options: SegmentOptions, mark: Mark) -> Result<Segments, LogError> {
         let (file, handle) = create_file(dir, first, None, options.sync)?;
-        mark.write(Durable {
-            file_first: first,
-            end: FILE_HEADER_BYTES as u64,
-        });
-        let shared = Shared {
-            dir: dir.into(),
-            files: RwLock::new(vec![file.clone()]),
-            durable_seq: AtomicU64::new(first),
-        };
+        mark.write(Durable { file_first: first, end: FILE_HEADER_BYTES as u64 });
+        let shared =
+            Shared { dir: dir.into(), files: RwLock::new(vec![file.clone()]), durable_seq: AtomicU64::new(first) };
         Ok(Segments {
             options,
             shared: Arc::new(shared),
@@ -189,9 +175,7 @@ impl Segments {
         });
         if let Some(repair) = &repair {
             tracing::warn!(path = %repair.path.display(), cut_at = repair.cut_at, bytes = repair.bytes, "cut off a torn tail");
-            handle
-                .set_len(found.end)
-                .map_err(|e| disk::failed("cut", &last.path, e))?;
+            handle.set_len(found.end).map_err(|e| disk::failed("cut", &last.path, e))?;
         }
         if options.sync == SyncMode::Fsync {
             recover::write_again(&handle, &last.path, found.durable, found.end)?;
@@ -199,19 +183,12 @@ impl Segments {
         }
         *last.durable_len.get_mut() = found.end;
         *last.index.get_mut() = Some(found.index);
-        mark.write(Durable {
-            file_first: last.header.first,
-            end: found.end,
-        });
+        mark.write(Durable { file_first: last.header.first, end: found.end });
         let sealed_bytes = files.iter().map(|f| f.durable_len.load(Ordering::Relaxed)).sum();
         let (file, handle) = (Arc::new(last), Arc::new(handle));
         file.share(&handle);
         let files = files.into_iter().map(Arc::new).chain([file.clone()]).collect();
-        let shared = Shared {
-            dir: dir.into(),
-            files: RwLock::new(files),
-            durable_seq: AtomicU64::new(found.next),
-        };
+        let shared = Shared { dir: dir.into(), files: RwLock::new(files), durable_seq: AtomicU64::new(found.next) };
         let segments = Segments {
             options,
             shared: Arc::new(shared),
@@ -236,16 +213,10 @@ impl Segments {
             disk::failed("append to", &self.file.path, error)
         };
         if first != self.next || count == 0 {
-            return Err(invalid(format!(
-                "frame of {count} items at {first}, expected some at {}",
-                self.next
-            )));
+            return Err(invalid(format!("frame of {count} items at {first}, expected some at {}", self.next)));
         }
         if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(invalid(format!(
-                "frame of {} bytes, at most {MAX_PAYLOAD_BYTES} are accepted",
-                payload.len()
-            )));
+            return Err(invalid(format!("frame of {} bytes, at most {MAX_PAYLOAD_BYTES} are accepted", payload.len())));
         }
         if self.len >= self.options.segment_bytes && self.len > FILE_HEADER_BYTES as u64 {
             self.roll()?;
@@ -278,12 +249,7 @@ impl Segments {
     fn write_frame(&mut self, header: &[u8; FRAME_HEADER_BYTES], payload: &[u8]) -> Result<(), LogError> {
         if payload.len() > COPY_BYTES {
             disk::write_at(&self.handle, &self.file.path, header, self.len)?;
-            return disk::write_at(
-                &self.handle,
-                &self.file.path,
-                payload,
-                self.len + FRAME_HEADER_BYTES as u64,
-            );
+            return disk::write_at(&self.handle, &self.file.path, payload, self.len + FRAME_HEADER_BYTES as u64);
         }
         self.buffer.clear();
         self.buffer.extend_from_slice(header);
@@ -306,10 +272,7 @@ impl Segments {
         }
         self.file.durable_len.store(self.len, Ordering::Release);
         self.shared.durable_seq.store(self.next, Ordering::Release);
-        self.mark.write(Durable {
-            file_first: self.file.header.first,
-            end: self.len,
-        });
+        self.mark.write(Durable { file_first: self.file.header.first, end: self.len });
         Ok(())
     }
 
@@ -324,10 +287,7 @@ impl Segments {
                 return Err(error);
             }
         };
-        self.mark.write(Durable {
-            file_first: self.next,
-            end: FILE_HEADER_BYTES as u64,
-        });
+        self.mark.write(Durable { file_first: self.next, end: FILE_HEADER_BYTES as u64 });
         self.sealed_bytes += self.len;
         self.len = FILE_HEADER_BYTES as u64;
         self.file = file.clone();
@@ -337,13 +297,7 @@ impl Segments {
     }
 
     fn check_poison(&self) -> Result<(), LogError> {
-        if self.poisoned {
-            Err(LogError::Poisoned {
-                path: self.file.path.clone(),
-            })
-        } else {
-            Ok(())
-        }
+        if self.poisoned { Err(LogError::Poisoned { path: self.file.path.clone() }) } else { Ok(()) }
     }
 
     /// First sequence that is still there.
@@ -410,11 +364,7 @@ fn segment_names(dir: &Path) -> Result<Vec<u64>, LogError> {
         let name = name.to_string_lossy();
         if name.ends_with(".seg.tmp") {
             std::fs::remove_file(entry.path()).map_err(|e| disk::failed("remove", &entry.path(), e))?;
-        } else if let Some(first) = name
-            .strip_suffix(".seg")
-            .filter(|n| n.len() == 20)
-            .and_then(|n| n.parse().ok())
-        {
+        } else if let Some(first) = name.strip_suffix(".seg").filter(|n| n.len() == 20).and_then(|n| n.parse().ok()) {
             names.push(first);
         }
     }
@@ -439,11 +389,7 @@ fn open_files(dir: &Path, names: &[u64]) -> Result<Vec<SegmentFile>, LogError> {
                 }
                 Some((was_first, _)) => {
                     let path = dir.join(file_name(was_first));
-                    return Err(LogError::Damaged {
-                        path,
-                        at: 0,
-                        what: "the file is missing".into(),
-                    });
+                    return Err(LogError::Damaged { path, at: 0, what: "the file is missing".into() });
                 }
                 None => return Err(before.damaged(0, "the next file knows of none before it")),
             }
@@ -465,11 +411,7 @@ fn create_file(
     let salt = std::hash::RandomState::new().build_hasher().finish();
     let header = FileHeader { first, salt, previous };
     disk::replace_file(&path, &header.encode(), sync == SyncMode::Fsync)?;
-    let handle = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|e| disk::failed("open", &path, e))?;
+    let handle = File::options().read(true).write(true).open(&path).map_err(|e| disk::failed("open", &path, e))?;
     let file = SegmentFile::new(path, header, FILE_HEADER_BYTES as u64, Some(Index::default()));
     let (file, handle) = (Arc::new(file), Arc::new(handle));
     file.share(&handle);

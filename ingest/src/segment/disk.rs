@@ -16,19 +16,14 @@ pub(crate) fn failed(doing: &'static str, path: &Path, source: io::Error) -> Log
         let folder = path.parent().unwrap_or(path);
         return LogError::Full { path: folder.into() };
     }
-    LogError::Io {
-        doing,
-        path: path.into(),
-        source,
-    }
+    LogError::Io { doing, path: path.into(), source }
 }
 
 /// Writes all bytes at an offset.
 pub(crate) fn write_at(file: &File, path: &Path, bytes: &[u8], at: u64) -> Result<(), LogError> {
     #[cfg(test)]
     if let Some(kept) = faults::on_write(path, bytes.len()) {
-        file.write_all_at(&bytes[..kept], at)
-            .map_err(|e| failed("write", path, e))?;
+        file.write_all_at(&bytes[..kept], at).map_err(|e| failed("write", path, e))?;
         return Err(failed("write", path, Errno::NOSPC.into()));
     }
     file.write_all_at(bytes, at).map_err(|e| failed("write", path, e))
@@ -62,11 +57,7 @@ pub(crate) fn create_folder(path: &Path, sync: bool) -> Result<(), LogError> {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create", path, e)),
         _ => {}
     }
-    if sync {
-        sync_folder(parent.unwrap_or(Path::new(".")))
-    } else {
-        Ok(())
-    }
+    if sync { sync_folder(parent.unwrap_or(Path::new("."))) } else { Ok(()) }
 }
 
 /// Replaces a small file as a whole: after a crash it is the old one or the new one.
@@ -86,11 +77,7 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8], sync: bool) -> Result<(), 
         let _ = std::fs::remove_file(&temporary);
         return result;
     }
-    if sync {
-        sync_folder(path.parent().unwrap_or(Path::new(".")))
-    } else {
-        Ok(())
-    }
+    if sync { sync_folder(path.parent().unwrap_or(Path::new("."))) } else { Ok(()) }
 }
 
 /// Reads up to `want` bytes at an offset; fewer only at the end of the file.

@@ -69,11 +69,7 @@ impl SegmentFile {
         let named = path.file_name().and_then(|n| n.to_str());
         if named != Some(file_name(header.first).as_str()) {
             let what = format!("its header says that it is {}", file_name(header.first));
-            return Err(LogError::Damaged {
-                path: path.into(),
-                at: 0,
-                what,
-            });
+            return Err(LogError::Damaged { path: path.into(), at: 0, what });
         }
         Ok(header)
     }
@@ -136,10 +132,6 @@ impl SegmentFile {
     }
 
     pub fn damaged(&self, at: u64, what: impl Into<String>) -> LogError {
-        LogError::Damaged {
-            path: self.path.clone(),
-            at,
-            what: what.into(),
-        }
+        LogError::Damaged { path: self.path.clone(), at, what: what.into() }
     }
 }

@@ -53,11 +53,7 @@ impl FileHeader {
     }
 
     pub fn decode(path: &Path, b: &[u8]) -> Result<FileHeader, LogError> {
-        let damaged = |what: &str| LogError::Damaged {
-            path: path.into(),
-            at: 0,
-            what: what.into(),
-        };
+        let damaged = |what: &str| LogError::Damaged { path: path.into(), at: 0, what: what.into() };
         if b.len() < FILE_HEADER_BYTES {
             return Err(damaged("the file is shorter than its header"));
         }
@@ -69,11 +65,7 @@ impl FileHeader {
         }
         let format = u32_at(b, 8);
         if format > FORMAT {
-            return Err(LogError::TooNew {
-                path: path.into(),
-                found: format,
-                known: FORMAT,
-            });
+            return Err(LogError::TooNew { path: path.into(), found: format, known: FORMAT });
         }
         let previous_first = u64_at(b, 32);
         Ok(FileHeader {
@@ -151,20 +143,10 @@ mod tests {
     #[test]
     fn headers_come_back_and_every_flipped_bit_is_seen() {
         let path = Path::new("x.seg");
-        let file = FileHeader {
-            first: 7,
-            salt: 99,
-            previous: Some((1, 4096)),
-        };
+        let file = FileHeader { first: 7, salt: 99, previous: Some((1, 4096)) };
         let b = file.encode();
         assert_eq!(FileHeader::decode(path, &b).unwrap(), file);
-        let frame = FrameHeader {
-            len: 5,
-            count: 2,
-            payload_crc: 9,
-            first: 7,
-            durable: 64,
-        };
+        let frame = FrameHeader { len: 5, count: 2, payload_crc: 9, first: 7, durable: 64 };
         let f = frame.encode(99, 64);
         assert_eq!(FrameHeader::decode(&f, 99, 64), Some(frame));
         assert_eq!(FrameHeader::decode(&f, 98, 64), None, "another file's");
@@ -172,10 +154,7 @@ mod tests {
         for bit in 0..b.len() * 8 {
             let mut x = b;
             x[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                matches!(FileHeader::decode(path, &x), Err(LogError::Damaged { at: 0, .. })),
-                "bit {bit}"
-            );
+            assert!(matches!(FileHeader::decode(path, &x), Err(LogError::Damaged { at: 0, .. })), "bit {bit}");
         }
         for bit in 0..f.len() * 8 {
             let mut x = f;
@@ -186,18 +165,10 @@ mod tests {
 
     #[test]
     fn a_newer_format_says_so() {
-        let mut b = FileHeader {
-            first: 0,
-            salt: 1,
-            previous: None,
-        }
-        .encode();
+        let mut b = FileHeader { first: 0, salt: 1, previous: None }.encode();
         b[8] = 2;
         let crc = crc32c::crc32c(&b[..60]);
         b[60..].copy_from_slice(&crc.to_le_bytes());
-        assert!(matches!(
-            FileHeader::decode(Path::new("x"), &b),
-            Err(LogError::TooNew { found: 2, known: 1, .. })
-        ));
+        assert!(matches!(FileHeader::decode(Path::new("x"), &b), Err(LogError::TooNew { found: 2, known: 1, .. })));
     }
 }

@@ -42,13 +42,8 @@ impl Mark {
             .truncate(false)
             .open(&path)
             .map_err(|e| disk::failed("open", &path, e))?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| {
-            disk::failed(
-                "lock (is another process using this folder? stop it first)",
-                &path,
-                e.into(),
-            )
-        })?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|e| disk::failed("lock (is another process using this folder? stop it first)", &path, e.into()))?;
         let bytes = disk::read_at(&file, &path, 0, BYTES)?;
         Ok((Mark { file, path, enabled }, decode(&bytes)))
     }
@@ -86,10 +81,7 @@ fn encode(durable: Durable) -> [u8; BYTES] {
 
 fn decode(b: &[u8]) -> Option<Durable> {
     let whole = b.len() == BYTES && &b[..8] == MAGIC && u32_at(b, 24) == crc32c::crc32c(&b[..24]);
-    whole.then(|| Durable {
-        file_first: u64_at(b, 8),
-        end: u64_at(b, 16),
-    })
+    whole.then(|| Durable { file_first: u64_at(b, 8), end: u64_at(b, 16) })
 }
 
 #[cfg(test)]
@@ -101,10 +93,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mark, none) = Mark::open(dir.path(), true).unwrap();
         assert_eq!(none, None);
-        let durable = Durable {
-            file_first: 3,
-            end: 4_000,
-        };
+        let durable = Durable { file_first: 3, end: 4_000 };
         mark.write(durable);
         assert!(Mark::open(dir.path(), true).is_err(), "locked");
         drop(mark);

@@ -48,11 +48,7 @@ impl Shared {
     }
 
     fn dropped(&self, wanted: u64, first: u64) -> LogError {
-        LogError::Dropped {
-            path: self.dir.clone(),
-            wanted,
-            first,
-        }
+        LogError::Dropped { path: self.dir.clone(), wanted, first }
     }
 }
 
@@ -91,19 +87,13 @@ struct Place {
 
 impl Clone for SegmentsReader {
     fn clone(&self) -> Self {
-        SegmentsReader {
-            shared: self.shared.clone(),
-            last: Mutex::new(None),
-        }
+        SegmentsReader { shared: self.shared.clone(), last: Mutex::new(None) }
     }
 }
 
 impl SegmentsReader {
     pub(super) fn new(shared: Arc<Shared>) -> SegmentsReader {
-        SegmentsReader {
-            shared,
-            last: Mutex::new(None),
-        }
+        SegmentsReader { shared, last: Mutex::new(None) }
     }
 
     /// First sequence that is still there.
@@ -119,10 +109,7 @@ impl SegmentsReader {
     /// First sequence and durable bytes of each file, ascending. The last one is being written.
     pub fn files(&self) -> Vec<(u64, u64)> {
         let files = self.shared.files.read();
-        files
-            .iter()
-            .map(|f| (f.header.first, f.durable_len.load(Ordering::Acquire)))
-            .collect()
+        files.iter().map(|f| (f.header.first, f.durable_len.load(Ordering::Acquire))).collect()
     }
 
     /// Frames that hold items at or after `seq`: whole frames within the limit (its records are items), at least one if
@@ -130,11 +117,7 @@ impl SegmentsReader {
     pub fn read_from(&self, seq: u64, limit: Limit) -> Result<Vec<Frame>, LogError> {
         if seq >= self.durable_seq() {
             let first = self.first_seq();
-            return if seq < first {
-                Err(self.shared.dropped(seq, first))
-            } else {
-                Ok(Vec::new())
-            };
+            return if seq < first { Err(self.shared.dropped(seq, first)) } else { Ok(Vec::new()) };
         }
         let mut frames = Vec::new();
         let (mut items, mut bytes) = (0usize, 0usize);
@@ -220,15 +203,7 @@ impl Cursor {
     fn resume(shared: &Arc<Shared>, place: Place, ahead: usize) -> Result<Cursor, LogError> {
         let handle = open(shared, &place.file, place.seq)?;
         let Place { seq, file, at } = place;
-        Ok(Cursor {
-            shared: shared.clone(),
-            file,
-            handle,
-            window: Window::default(),
-            at,
-            seq,
-            ahead,
-        })
+        Ok(Cursor { shared: shared.clone(), file, handle, window: Window::default(), at, seq, ahead })
     }
 
     /// Before the frame that holds `seq`, which must be durable, or at the end.
@@ -236,15 +211,8 @@ impl Cursor {
         let file = shared.holding(seq)?;
         let handle = open(shared, &file, seq)?;
         let (first, at) = file.locate(&handle, seq)?;
-        let mut cursor = Cursor {
-            shared: shared.clone(),
-            file,
-            handle,
-            window: Window::default(),
-            at,
-            seq: first,
-            ahead,
-        };
+        let mut cursor =
+            Cursor { shared: shared.clone(), file, handle, window: Window::default(), at, seq: first, ahead };
         while cursor.seq < seq && cursor.at < cursor.file.durable_len.load(Ordering::Acquire) {
             let header = cursor.header()?;
             if header.first + u64::from(header.count) > seq {
@@ -257,11 +225,7 @@ impl Cursor {
     }
 
     fn place(&self) -> Place {
-        Place {
-            seq: self.seq,
-            file: self.file.clone(),
-            at: self.at,
-        }
+        Place { seq: self.seq, file: self.file.clone(), at: self.at }
     }
 
     fn header(&mut self) -> Result<super::format::FrameHeader, LogError> {
@@ -288,10 +252,7 @@ impl Cursor {
                 return Err(self.shared.dropped(self.seq, first));
             }
             if following.header.first != self.seq {
-                let what = format!(
-                    "ends before {}, the next file begins at {}",
-                    self.seq, following.header.first
-                );
+                let what = format!("ends before {}, the next file begins at {}", self.seq, following.header.first);
                 return Err(self.file.damaged(self.at, what));
             }
             self.handle = open(&self.shared, &following, self.seq)?;
@@ -307,11 +268,7 @@ impl Cursor {
             .map_err(|what| self.file.damaged(self.at, what))?;
         self.at += header.frame_bytes();
         self.seq += u64::from(header.count);
-        Ok(Some(Frame {
-            first: header.first,
-            count: header.count,
-            payload,
-        }))
+        Ok(Some(Frame { first: header.first, count: header.count, payload }))
     }
 }
 
@@ -321,9 +278,5 @@ fn open(shared: &Shared, file: &SegmentFile, seq: u64) -> Result<Arc<File>, LogE
     }
     // Dropped by the writer, or taken away by someone else.
     let first = shared.first_seq();
-    if seq < first {
-        Err(shared.dropped(seq, first))
-    } else {
-        Err(file.damaged(0, "the file is gone"))
-    }
+    if seq < first { Err(shared.dropped(seq, first)) } else { Err(file.damaged(0, "the file is gone")) }
 }

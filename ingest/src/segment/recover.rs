@@ -66,13 +66,7 @@ pub(super) fn scan(
             what: format!("{what}; all up to byte {durable} had been made durable, so this is no torn tail"),
         });
     }
-    Ok(Scanned {
-        end: at,
-        next,
-        index,
-        torn_bytes: len - at,
-        durable,
-    })
+    Ok(Scanned { end: at, next, index, torn_bytes: len - at, durable })
 }
 
 /// The highest durable end that a frame after `at` names.

@@ -6,14 +6,8 @@ use super::disk::faults::{self, Fault};
 use super::*;
 use crate::log::Limit;
 
-const OPTIONS: SegmentOptions = SegmentOptions {
-    segment_bytes: 256,
-    sync: SyncMode::Fsync,
-};
-const ALL: Limit = Limit {
-    records: usize::MAX,
-    bytes: usize::MAX,
-};
+const OPTIONS: SegmentOptions = SegmentOptions { segment_bytes: 256, sync: SyncMode::Fsync };
+const ALL: Limit = Limit { records: usize::MAX, bytes: usize::MAX };
 
 fn open(dir: &Path) -> Segments {
     Segments::open(dir, OPTIONS).unwrap().0
@@ -33,14 +27,7 @@ fn readers_see_what_is_durable_and_nothing_else() {
     assert!(reader.read_from(0, ALL).unwrap().is_empty());
     assert_eq!(reader.frames().count(), 0);
     s.sync().unwrap();
-    assert_eq!(
-        reader.read_from(2, ALL).unwrap()[0],
-        Frame {
-            first: 0,
-            count: 3,
-            payload: "abc".into()
-        }
-    );
+    assert_eq!(reader.read_from(2, ALL).unwrap()[0], Frame { first: 0, count: 3, payload: "abc".into() });
     assert!(reader.read_from(3, ALL).unwrap().is_empty());
     s.append(3, 1, b"d").unwrap();
     assert_eq!(payloads(&reader), [b"abc".to_vec()]);
@@ -62,12 +49,7 @@ fn frames_must_follow_each_other() {
 fn a_folder_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
     let s = open(dir.path());
-    assert!(
-        Segments::open(dir.path(), OPTIONS)
-            .unwrap_err()
-            .to_string()
-            .contains("another process")
-    );
+    assert!(Segments::open(dir.path(), OPTIONS).unwrap_err().to_string().contains("another process"));
     drop(s);
     open(dir.path());
 }
@@ -82,14 +64,7 @@ fn a_folder_may_begin_anywhere_but_only_once() {
     assert!(Segments::create_at(dir.path(), 50, OPTIONS).is_err());
     let s = open(dir.path());
     assert_eq!((s.first_seq(), s.next_seq()), (41, 42));
-    assert!(matches!(
-        s.reader().read_from(40, ALL),
-        Err(LogError::Dropped {
-            wanted: 40,
-            first: 41,
-            ..
-        })
-    ));
+    assert!(matches!(s.reader().read_from(40, ALL), Err(LogError::Dropped { wanted: 40, first: 41, .. })));
 }
 
 #[test]
@@ -110,15 +85,9 @@ fn old_files_are_dropped_whole_and_readers_are_told() {
     let freed = s.drop_before(third + 1).unwrap();
     assert_eq!(freed, files[0].1 + files[1].1, "the file that holds a later item stays");
     assert_eq!((s.first_seq(), s.bytes()), (third, before - freed));
-    assert!(matches!(
-        reader.read_from(third - 1, ALL),
-        Err(LogError::Dropped { .. })
-    ));
+    assert!(matches!(reader.read_from(third - 1, ALL), Err(LogError::Dropped { .. })));
     assert_eq!(reader.read_from(third, ALL).unwrap().len() as u64, 40 - third);
-    assert!(
-        slow.any(|f| matches!(f, Err(LogError::Dropped { .. }))),
-        "a reader that was overtaken learns it"
-    );
+    assert!(slow.any(|f| matches!(f, Err(LogError::Dropped { .. }))), "a reader that was overtaken learns it");
     s.drop_before(u64::MAX).unwrap();
     assert_eq!(reader.files().len(), 1, "the file being written is never dropped");
     drop(s);
@@ -136,12 +105,7 @@ fn limits_hold_and_at_least_one_frame_comes() {
     s.sync().unwrap();
     let reader = s.reader();
     let firsts = |seq, records, bytes| -> Vec<u64> {
-        reader
-            .read_from(seq, Limit { records, bytes })
-            .unwrap()
-            .iter()
-            .map(|f| f.first)
-            .collect()
+        reader.read_from(seq, Limit { records, bytes }).unwrap().iter().map(|f| f.first).collect()
     };
     assert_eq!(firsts(0, 1, 1), [0]);
     assert_eq!(firsts(3, 1, 1_000), [2]);
@@ -165,11 +129,7 @@ fn a_failed_fsync_poisons_the_writer() {
     assert_eq!((s.durable_seq(), payloads(&s.reader()).len()), (1, 1));
     drop(s);
     let s = open(dir.path());
-    assert_eq!(
-        payloads(&s.reader()),
-        [b"kept".to_vec(), b"in doubt".to_vec()],
-        "opening wrote and synced it again"
-    );
+    assert_eq!(payloads(&s.reader()), [b"kept".to_vec(), b"in doubt".to_vec()], "opening wrote and synced it again");
 }
 
 #[test]
@@ -202,25 +162,14 @@ fn a_full_disk_leaves_no_partial_frame_and_the_writer_goes_on() {
         s.sync().unwrap();
         drop(s);
         let (s, repair) = Segments::open(dir.path(), OPTIONS).unwrap();
-        assert_eq!(
-            (payloads(&s.reader()), repair),
-            (vec![b"first".to_vec(), b"third".to_vec()], None)
-        );
+        assert_eq!((payloads(&s.reader()), repair), (vec![b"first".to_vec(), b"third".to_vec()], None));
     }
 }
 
 #[test]
 fn reading_on_while_writing_sees_each_frame_once() {
     let dir = tempfile::tempdir().unwrap();
-    let mut s = Segments::open(
-        dir.path(),
-        SegmentOptions {
-            segment_bytes: 4_000,
-            sync: SyncMode::None,
-        },
-    )
-    .unwrap()
-    .0;
+    let mut s = Segments::open(dir.path(), SegmentOptions { segment_bytes: 4_000, sync: SyncMode::None }).unwrap().0;
     let reader = s.reader();
     let follower = std::thread::spawn(move || {
         let mut next = 0;
