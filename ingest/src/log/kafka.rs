@@ -144,6 +144,13 @@ impl Log for KafkaLog {
         Ok(Box::new(KafkaOutputs::new(&self.options, &self.link, &self.readers, &self.holds, pipeline)?))
     }
 
+    fn health(&self) -> Result<(), LogError> {
+        if self.link.is_lost() {
+            return Err(self.link.fault(format!("the broker is lost: {}", self.link.reason()), true));
+        }
+        self.link.check_open()
+    }
+
     fn close(&self) {
         if self.link.is_closed() {
             return;
