@@ -130,6 +130,8 @@ impl Log for KafkaLog {
     }
 
     fn hold(&self, holder: &str, bounds: &[Bound]) {
+        // A pipeline's outputs commit to the group of its name: there is one group per pipeline.
+        let holder = holder.strip_prefix("pipeline-").unwrap_or(holder);
         if !self.link.is_closed()
             && self.holds.note(holder, bounds, true)
             && let Some(moved) = &*self.moved.lock()
