@@ -290,6 +290,9 @@ fn supervise<D: Definition>(
             status.set(|s| s.state = PipelineState::Stopped);
             return;
         }
+        if matches!(result, Ok(Ended::Rebuilt)) {
+            continue;
+        }
         let error = result.err().map_or_else(|| "it ended without being asked to".to_owned(), |e| e.to_string());
         if began.elapsed() > LAST_BACK_OFF {
             back_off = FIRST_BACK_OFF;
@@ -306,6 +309,14 @@ fn supervise<D: Definition>(
         }
         back_off = (back_off * 2).min(LAST_BACK_OFF);
     }
+}
+
+/// How a run of a pipeline ended without an error.
+enum Ended {
+    /// On request.
+    Stopped,
+    /// Its journal has all that the out topics hold; the pipeline can start from it.
+    Rebuilt,
 }
 
 /// What a fresh start of a pipeline goes on from.
@@ -363,12 +374,13 @@ fn run_once<D: Definition>(
     options: &Options,
     status: &Arc<SharedStatus>,
     stop: &Arc<Stop>,
-) -> Result<(), PipelineError> {
+) -> Result<Ended, PipelineError> {
     let name = definition.name();
     let workers = options.workers.max(1);
     status.set(|s| s.state = PipelineState::Starting);
     let began = Instant::now();
     let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
+    let rebuilds = !redo.is_empty();
     let Recovered { mut journal, restored, blocks, identities, runs, claims, base, frame_bytes } = recovered;
     tracing::info!(
         pipeline = name,
@@ -439,7 +451,7 @@ fn run_once<D: Definition>(
     for guard in guards.join() {
         let _ = guard;
     }
-    ended
+    ended.map(|()| if rebuilds { Ended::Rebuilt } else { Ended::Stopped })
 }
 
 /// A pipeline whose workers run, on the thread that commits.
@@ -465,6 +477,8 @@ impl<D: Definition> Started<'_, D> {
     fn run(mut self, restored: Restored<D::Scope>, threads: &mut Threads) -> Result<(), PipelineError> {
         let (definition, options, status) = (self.definition, self.options, self.status);
         let name = definition.name();
+        // What is run again was shown before, up to its end: none of it is shown until that end is reached.
+        let rebuilds = !self.redo.is_empty();
         let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
         let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
         let (to_outputs, from_committer) = bounded(64);
@@ -475,7 +489,7 @@ impl<D: Definition> Started<'_, D> {
             to_outputs,
             in_flight: threads.in_flight.clone(),
             status: status.clone(),
-            gated,
+            gated: gated || rebuilds,
             workers: self.commands.len(),
             genesis: restored.genesis,
             failpoints: options.failpoints.clone(),
@@ -486,7 +500,9 @@ impl<D: Definition> Started<'_, D> {
             outputs::publish_frame(&**definition, &mut *self.outputs, frame)?;
         }
         status.committed(&hydrated.snapshot, 0, 0, Duration::ZERO);
-        definition.publish(hydrated.snapshot);
+        if !rebuilds {
+            definition.publish(hydrated.snapshot);
+        }
         threads.in_flight.committed(last);
         let merge_wanted = Arc::<AtomicBool>::default();
         let writer = outputs::Writer {
@@ -494,7 +510,7 @@ impl<D: Definition> Started<'_, D> {
             outputs: self.outputs,
             from_committer,
             to_committer: self.to_committer.clone(),
-            gated,
+            gated: gated && !rebuilds,
             merger: Merger {
                 dir: options.dir.clone(),
                 pipeline: name,
@@ -532,14 +548,25 @@ impl<D: Definition> Started<'_, D> {
             trusted_ms,
             merge_wanted,
             stop: stop.asked.clone(),
-            script: if self.redo.is_empty() { options.script.clone() } else { Script::from(self.redo) },
+            script: if rebuilds { Script::from(self.redo) } else { options.script.clone() },
+            script_only: rebuilds,
             holder: format!("pipeline-{name}"),
             register_waker: Box::new(move |waker| *stop.waker.lock() = Some(waker)),
             failpoints: options.failpoints.clone(),
         };
         threads.sequencer = Some(spawn(name, "sequencer", move || sequencer.run())?);
-        status.set(|s| s.state = PipelineState::Running);
-        tracing::info!(pipeline = name, epoch = last, ms = self.began.elapsed().as_millis() as u64, "running");
+        let ms = self.began.elapsed().as_millis() as u64;
+        if rebuilds {
+            tracing::warn!(
+                pipeline = name,
+                epoch = last,
+                ms,
+                "the journal lacks epochs that were shown; running them again"
+            );
+        } else {
+            status.set(|s| s.state = PipelineState::Running);
+            tracing::info!(pipeline = name, epoch = last, ms, "running");
+        }
         committer.run()
     }
 }
