@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
-use gravity_ingest::log::{Bound, Log, Outputs};
+use gravity_ingest::log::{Bound, Log, LogError, Outputs};
 use gravity_ingest::segment::SyncMode;
 use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
@@ -349,6 +349,14 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
             epoch,
             "a new journal: epochs and versions go on after those of the out topics"
         );
+    }
+    // Epochs are run again from the first record on, or not at all: one that lacks records would be another.
+    if published > 0
+        && recovered.restored.epoch == 0
+        && let Some(b) = recovered.restored.bound.iter().find(|b| b.offset > 0)
+    {
+        let (topic, partition, first) = (b.topic, b.partition, b.offset);
+        return Err(LogError::Gone { topic, partition, wanted: 0, first }.into());
     }
     outputs::catch_up(&**definition, &mut *outputs, published, &recovered.journal.reader())?;
     let redo = if published > epoch {
