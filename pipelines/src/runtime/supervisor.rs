@@ -1,5 +1,6 @@
 //! The supervisor: starts a pipeline's threads in order, restarts it from its journal when it fails, stops it cleanly.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,9 @@ use super::dedupe::runs::Runs;
 use super::definition::{Committed, Definition};
 use super::error::guarded;
 use super::failpoint::Failpoints;
+use super::journal::frame::load_bounds;
 use super::journal::merge::{MERGE_BYTES, Merger};
-use super::journal::{Journal, base, is_begun};
+use super::journal::{Journal, base, cut, is_begun};
 use super::recovery::Recovered;
 use super::sequencer::{InFlight, Script, Sequencer};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
@@ -268,6 +270,8 @@ impl Drop for Runtime {
     }
 }
 
+/// More epochs than may be in the journal and not in the out topics.
+const UNPUBLISHED: u64 = 256;
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(10);
 
@@ -293,9 +297,14 @@ fn supervise<D: Definition>(
         if matches!(result, Ok(Ended::Rebuilt)) {
             continue;
         }
+        let fenced = matches!(result, Err(PipelineError::Log(LogError::Fenced { .. })));
         let error = result.err().map_or_else(|| "it ended without being asked to".to_owned(), |e| e.to_string());
         if began.elapsed() > LAST_BACK_OFF {
             back_off = FIRST_BACK_OFF;
+        }
+        if fenced {
+            // Starting takes the outputs back from the newer process: give it time to be seen and one of the two to be stopped.
+            back_off = LAST_BACK_OFF;
         }
         metrics::RESTARTS.with_label_values(&[name]).inc();
         tracing::error!(pipeline = name, %error, back_off_ms = back_off.as_millis() as u64, "the pipeline failed; it restarts from its journal");
@@ -330,6 +339,7 @@ struct Begun<D: Definition> {
 /// Reads the journal and brings it and the out topics to the same epoch.
 fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -> Result<Begun<D>, PipelineError> {
     let (name, dir) = (definition.name(), &options.dir);
+    cut::finish(dir, options.sync)?;
     let mut outputs = log.outputs(name)?;
     let published = outputs.last_epoch()?.unwrap_or(0);
     let bindings = |outputs: &mut dyn Outputs, after: u64| -> Result<Option<Vec<_>>, PipelineError> {
@@ -341,7 +351,18 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
     // for their bindings. Else it goes on after them: an epoch or version that was shown is never shown as another one.
     let new = base::newest(dir)?.is_none() && !is_begun(dir)?;
     let genesis = if new && bindings(&mut *outputs, 0)?.is_none() { published } else { 0 };
-    let recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    let mut recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    if let Some(agreed) = forked_after(&recovered, &mut *outputs, published)? {
+        let epoch = recovered.restored.epoch;
+        tracing::warn!(
+            pipeline = name,
+            agreed,
+            epoch,
+            "another process has published the epochs that end the journal; they were never shown here and are run again"
+        );
+        cut::cut_after(recovered.journal, dir, agreed, options.sync)?;
+        recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    }
     let epoch = recovered.restored.epoch;
     if genesis > 0 {
         tracing::warn!(
@@ -365,6 +386,34 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
         Vec::new()
     };
     Ok(Begun { recovered, outputs, redo })
+}
+
+/// The last epoch that journal and out topics have in common, where another process took over and bound the next one
+/// otherwise. The frames after it are of epochs that this process could not publish, so that nobody has seen them.
+fn forked_after<D: Definition>(
+    recovered: &Recovered<D>,
+    outputs: &mut dyn Outputs,
+    published: u64,
+) -> Result<Option<u64>, PipelineError> {
+    let restored = &recovered.restored;
+    // A base is of a published epoch.
+    let base = recovered.base.map_or(restored.genesis, |b| b.0);
+    let both = published.min(restored.epoch);
+    let from = base.max(both.saturating_sub(UNPUBLISHED));
+    if both <= from {
+        return Ok(None);
+    }
+    let bindings: BTreeMap<u64, (i64, Vec<Bound>)> =
+        outputs.bindings_after(from)?.into_iter().map(|(epoch, now_ms, bound)| (epoch, (now_ms, bound))).collect();
+    for frame in recovered.journal.reader().after(from).take((both - from) as usize) {
+        let frame = frame?;
+        if let Some((now_ms, bound)) = bindings.get(&frame.epoch)
+            && (frame.now_ms != *now_ms || load_bounds(&frame.bound).as_ref() != Some(bound))
+        {
+            return Ok(Some(frame.epoch - 1));
+        }
+    }
+    Ok(None)
 }
 
 /// The threads of a running pipeline beside the workers, and how to end them.
