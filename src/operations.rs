@@ -57,39 +57,47 @@ impl NodeOperations {
 
     fn pipeline_status(&self) -> Option<PipelineStatus> {
         let status = self.pipeline.lock().as_ref()?.status();
-        let (state, reason) = match status.state {
-            PipelineState::Starting => ("starting", None),
-            PipelineState::Running => ("running", None),
-            PipelineState::Failed(why) => ("restarting", Some(why)),
-            PipelineState::Stopped => ("stopped", None),
-        };
-        let mut lag = Vec::new();
-        for b in &status.bound {
-            let Ok((_, end)) = self.log.range(b.topic, b.partition) else { continue };
-            let behind = end.saturating_sub(b.offset);
-            lag.push(PartitionLag {
-                topic: b.topic.name().to_owned(),
-                partition: b.partition,
-                bound: b.offset,
-                end,
-                lag: behind,
-            });
-        }
-        let behind: u64 = lag.iter().map(|l| l.lag).sum();
-        let time_to_drain_s = match behind {
-            0 => Some(0.0),
-            n if status.rate > 0.0 => Some(n as f64 / status.rate),
-            _ => None,
-        };
-        Some(PipelineStatus {
-            name: status.name.to_owned(),
-            state: state.to_owned(),
-            reason,
-            epoch: status.epoch,
-            epoch_duration_ms: status.epoch_duration_ms,
-            lag,
-            time_to_drain_s,
-        })
+        Some(told(&*self.log, status))
+    }
+}
+
+/// The pipeline, without its lag while the log's broker is lost. May wait for the broker.
+fn told(log: &dyn Log, status: gravity_pipelines::runtime::PipelineStatus) -> PipelineStatus {
+    let (state, reason) = match status.state {
+        PipelineState::Starting => ("starting", None),
+        PipelineState::Running => ("running", None),
+        PipelineState::Failed(why) => ("restarting", Some(why)),
+        PipelineState::Stopped => ("stopped", None),
+    };
+    let mut lag = Vec::new();
+    // Asking a lost broker waits until it is back: every status request would keep a thread.
+    let lost = log.health().err();
+    for b in status.bound.iter().filter(|_| lost.is_none()) {
+        let Ok((_, end)) = log.range(b.topic, b.partition) else { continue };
+        let behind = end.saturating_sub(b.offset);
+        lag.push(PartitionLag {
+            topic: b.topic.name().to_owned(),
+            partition: b.partition,
+            bound: b.offset,
+            end,
+            lag: behind,
+        });
+    }
+    let behind: u64 = lag.iter().map(|l| l.lag).sum();
+    let time_to_drain_s = match behind {
+        _ if lost.is_some() => None,
+        0 => Some(0.0),
+        n if status.rate > 0.0 => Some(n as f64 / status.rate),
+        _ => None,
+    };
+    PipelineStatus {
+        name: status.name.to_owned(),
+        state: state.to_owned(),
+        reason: reason.or_else(|| lost.map(|e| e.to_string())),
+        epoch: status.epoch,
+        epoch_duration_ms: status.epoch_duration_ms,
+        lag,
+        time_to_drain_s,
     }
 }
 
@@ -147,13 +155,22 @@ fn blocking<T: Send + 'static>(
 
 impl Operations for NodeOperations {
     fn status(&self) -> Work<Status> {
-        let status = Status {
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
             roles: self.roles.iter().map(|r| r.name().to_owned()).collect(),
-            pipelines: self.pipeline_status().into_iter().collect(),
+            pipelines: Vec::new(),
         };
-        Box::pin(async { status })
+        let (log, pipeline) = (self.log.clone(), self.pipeline.lock().as_ref().map(Runtime::status));
+        Box::pin(async move {
+            // On Kafka this asks the broker, which may be gone without our knowing yet.
+            if let Some(pipeline) = pipeline
+                && let Ok(told) = tokio::task::spawn_blocking(move || told(&*log, pipeline)).await
+            {
+                status.pipelines.push(told);
+            }
+            status
+        })
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -93,6 +93,11 @@ pub trait Log: Send + Sync + 'static {
     /// The writer of one pipeline's output topics.
     fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError>;
 
+    /// An error while the log knows that its broker is lost, so that calls would wait for it. Does not wait.
+    fn health(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Stops background work and waits for it. Appends fail from here on.
     fn close(&self);
 }

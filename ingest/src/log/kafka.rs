@@ -130,6 +130,8 @@ impl Log for KafkaLog {
     }
 
     fn hold(&self, holder: &str, bounds: &[Bound]) {
+        // A pipeline's outputs commit to the group of its name: there is one group per pipeline.
+        let holder = holder.strip_prefix("pipeline-").unwrap_or(holder);
         if !self.link.is_closed()
             && self.holds.note(holder, bounds, true)
             && let Some(moved) = &*self.moved.lock()
@@ -142,6 +144,13 @@ impl Log for KafkaLog {
     fn outputs(&self, pipeline: &str) -> Result<Box<dyn Outputs>, LogError> {
         self.link.check_open()?;
         Ok(Box::new(KafkaOutputs::new(&self.options, &self.link, &self.readers, &self.holds, pipeline)?))
+    }
+
+    fn health(&self) -> Result<(), LogError> {
+        if self.link.is_lost() {
+            return Err(self.link.fault(format!("the broker is lost: {}", self.link.reason()), true));
+        }
+        self.link.check_open()
     }
 
     fn close(&self) {

@@ -125,7 +125,7 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
             BoardKey::First { problem, .. } => format!("first/{problem}"),
         };
         let record = Record {
-            id: record_id(format!("{}/{overall}/{what}", view.name())),
+            id: record_id(format!("{}/{}/{overall}/{what}", part(&event), view.name())),
             source: format!("pipeline:{NAME}").into(),
             tenant,
             event: Some(event),
@@ -138,6 +138,11 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
         records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });
     }
     records
+}
+
+/// A name within an id whose parts are joined by `/`.
+fn part(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
 }
 
 /// An id of a record may be 256 bytes; what names it may be longer.

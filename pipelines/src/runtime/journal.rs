@@ -1,6 +1,7 @@
 //! The journal: one frame per epoch, and a base that holds everything before the first frame.
 
 pub mod base;
+pub mod cut;
 pub mod frame;
 pub mod merge;
 

@@ -176,6 +176,8 @@ pub struct Sequencer {
     pub stop: Arc<AtomicBool>,
     /// Epochs to cut before cutting freely.
     pub script: Script,
+    /// Whether to end after them.
+    pub script_only: bool,
     /// The name under which retention is held back.
     pub holder: String,
     /// Told how to wake the tail.
@@ -197,6 +199,9 @@ impl Sequencer {
 
     fn cut_epochs(&mut self) -> Result<(), PipelineError> {
         self.follow_script()?;
+        if self.script_only {
+            return Ok(());
+        }
         let mut last_cut: Option<Instant> = None;
         let mut held: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {

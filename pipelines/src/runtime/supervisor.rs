@@ -1,5 +1,6 @@
 //! The supervisor: starts a pipeline's threads in order, restarts it from its journal when it fails, stops it cleanly.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
-use gravity_ingest::log::{Bound, Log, Outputs};
+use gravity_ingest::log::{Bound, Log, LogError, Outputs};
 use gravity_ingest::segment::SyncMode;
 use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
@@ -19,8 +20,9 @@ use super::dedupe::runs::Runs;
 use super::definition::{Committed, Definition};
 use super::error::guarded;
 use super::failpoint::Failpoints;
+use super::journal::frame::load_bounds;
 use super::journal::merge::{MERGE_BYTES, Merger};
-use super::journal::{Journal, base, is_begun};
+use super::journal::{Journal, base, cut, is_begun};
 use super::recovery::Recovered;
 use super::sequencer::{InFlight, Script, Sequencer, Waker};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
@@ -271,6 +273,8 @@ impl Drop for Runtime {
     }
 }
 
+/// More epochs than may be in the journal and not in the out topics.
+const UNPUBLISHED: u64 = 256;
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(10);
 
@@ -293,9 +297,17 @@ fn supervise<D: Definition>(
             status.set(|s| s.state = PipelineState::Stopped);
             return;
         }
+        if matches!(result, Ok(Ended::Rebuilt)) {
+            continue;
+        }
+        let fenced = matches!(result, Err(PipelineError::Log(LogError::Fenced { .. })));
         let error = result.err().map_or_else(|| "it ended without being asked to".to_owned(), |e| e.to_string());
         if began.elapsed() > LAST_BACK_OFF {
             back_off = FIRST_BACK_OFF;
+        }
+        if fenced {
+            // Starting takes the outputs back from the newer process: give it time to be seen and one of the two to be stopped.
+            back_off = LAST_BACK_OFF;
         }
         metrics::RESTARTS.with_label_values(&[name]).inc();
         tracing::error!(pipeline = name, %error, back_off_ms = back_off.as_millis() as u64, "the pipeline failed; it restarts from its journal");
@@ -311,6 +323,14 @@ fn supervise<D: Definition>(
     }
 }
 
+/// How a run of a pipeline ended without an error.
+enum Ended {
+    /// On request.
+    Stopped,
+    /// Its journal has all that the out topics hold; the pipeline can start from it.
+    Rebuilt,
+}
+
 /// What a fresh start of a pipeline goes on from.
 struct Begun<D: Definition> {
     recovered: Recovered<D>,
@@ -322,6 +342,7 @@ struct Begun<D: Definition> {
 /// Reads the journal and brings it and the out topics to the same epoch.
 fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -> Result<Begun<D>, PipelineError> {
     let (name, dir) = (definition.name(), &options.dir);
+    cut::finish(dir, options.sync)?;
     let mut outputs = log.outputs(name)?;
     let published = outputs.last_epoch()?.unwrap_or(0);
     let bindings = |outputs: &mut dyn Outputs, after: u64| -> Result<Option<Vec<_>>, PipelineError> {
@@ -333,7 +354,18 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
     // for their bindings. Else it goes on after them: an epoch or version that was shown is never shown as another one.
     let new = base::newest(dir)?.is_none() && !is_begun(dir)?;
     let genesis = if new && bindings(&mut *outputs, 0)?.is_none() { published } else { 0 };
-    let recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    let mut recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    if let Some(agreed) = forked_after(&recovered, &mut *outputs, published)? {
+        let epoch = recovered.restored.epoch;
+        tracing::warn!(
+            pipeline = name,
+            agreed,
+            epoch,
+            "another process has published the epochs that end the journal; they were never shown here and are run again"
+        );
+        cut::cut_after(recovered.journal, dir, agreed, options.sync)?;
+        recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    }
     let epoch = recovered.restored.epoch;
     if genesis > 0 {
         tracing::warn!(
@@ -342,6 +374,14 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
             "a new journal: epochs and versions go on after those of the out topics"
         );
     }
+    // Epochs are run again from the first record on, or not at all: one that lacks records would be another.
+    if published > 0
+        && recovered.restored.epoch == 0
+        && let Some(b) = recovered.restored.bound.iter().find(|b| b.offset > 0)
+    {
+        let (topic, partition, first) = (b.topic, b.partition, b.offset);
+        return Err(LogError::Gone { topic, partition, wanted: 0, first }.into());
+    }
     outputs::catch_up(&**definition, &mut *outputs, published, &recovered.journal.reader())?;
     let redo = if published > epoch {
         bindings(&mut *outputs, epoch)?.ok_or(PipelineError::Behind { pipeline: name, published, epoch })?
@@ -349,6 +389,34 @@ fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -
         Vec::new()
     };
     Ok(Begun { recovered, outputs, redo })
+}
+
+/// The last epoch that journal and out topics have in common, where another process took over and bound the next one
+/// otherwise. The frames after it are of epochs that this process could not publish, so that nobody has seen them.
+fn forked_after<D: Definition>(
+    recovered: &Recovered<D>,
+    outputs: &mut dyn Outputs,
+    published: u64,
+) -> Result<Option<u64>, PipelineError> {
+    let restored = &recovered.restored;
+    // A base is of a published epoch.
+    let base = recovered.base.map_or(restored.genesis, |b| b.0);
+    let both = published.min(restored.epoch);
+    let from = base.max(both.saturating_sub(UNPUBLISHED));
+    if both <= from {
+        return Ok(None);
+    }
+    let bindings: BTreeMap<u64, (i64, Vec<Bound>)> =
+        outputs.bindings_after(from)?.into_iter().map(|(epoch, now_ms, bound)| (epoch, (now_ms, bound))).collect();
+    for frame in recovered.journal.reader().after(from).take((both - from) as usize) {
+        let frame = frame?;
+        if let Some((now_ms, bound)) = bindings.get(&frame.epoch)
+            && (frame.now_ms != *now_ms || load_bounds(&frame.bound).as_ref() != Some(bound))
+        {
+            return Ok(Some(frame.epoch - 1));
+        }
+    }
+    Ok(None)
 }
 
 /// The threads of a running pipeline beside the workers, and how to end them.
@@ -366,12 +434,13 @@ fn run_once<D: Definition>(
     options: &Options,
     status: &Arc<SharedStatus>,
     stop: &Arc<Stop>,
-) -> Result<(), PipelineError> {
+) -> Result<Ended, PipelineError> {
     let name = definition.name();
     let workers = options.workers.max(1);
     status.set(|s| s.state = PipelineState::Starting);
     let began = Instant::now();
     let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
+    let rebuilds = !redo.is_empty();
     let Recovered { mut journal, restored, blocks, identities, runs, claims, base, frame_bytes } = recovered;
     tracing::info!(
         pipeline = name,
@@ -445,7 +514,7 @@ fn run_once<D: Definition>(
     for guard in guards.join() {
         let _ = guard;
     }
-    ended
+    ended.map(|()| if rebuilds { Ended::Rebuilt } else { Ended::Stopped })
 }
 
 /// A pipeline whose workers run, on the thread that commits.
@@ -471,6 +540,8 @@ impl<D: Definition> Started<'_, D> {
     fn run(mut self, restored: Restored<D::Scope>, threads: &mut Threads) -> Result<(), PipelineError> {
         let (definition, options, status) = (self.definition, self.options, self.status);
         let name = definition.name();
+        // What is run again was shown before, up to its end: none of it is shown until that end is reached.
+        let rebuilds = !self.redo.is_empty();
         let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
         let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
         let (to_outputs, from_committer) = bounded(64);
@@ -481,7 +552,7 @@ impl<D: Definition> Started<'_, D> {
             to_outputs,
             in_flight: threads.in_flight.clone(),
             status: status.clone(),
-            gated,
+            gated: gated || rebuilds,
             workers: self.commands.len(),
             genesis: restored.genesis,
             failpoints: options.failpoints.clone(),
@@ -492,7 +563,9 @@ impl<D: Definition> Started<'_, D> {
             outputs::publish_frame(&**definition, &mut *self.outputs, frame)?;
         }
         status.committed(&hydrated.snapshot, 0, 0, Duration::ZERO);
-        definition.publish(hydrated.snapshot);
+        if !rebuilds {
+            definition.publish(hydrated.snapshot);
+        }
         threads.in_flight.committed(last);
         let merge_wanted = Arc::<AtomicBool>::default();
         let writer = outputs::Writer {
@@ -500,7 +573,7 @@ impl<D: Definition> Started<'_, D> {
             outputs: self.outputs,
             from_committer,
             to_committer: self.to_committer.clone(),
-            gated,
+            gated: gated && !rebuilds,
             merger: Merger {
                 dir: options.dir.clone(),
                 pipeline: name,
@@ -538,14 +611,25 @@ impl<D: Definition> Started<'_, D> {
             trusted_ms,
             merge_wanted,
             stop: stop.asked.clone(),
-            script: if self.redo.is_empty() { options.script.clone() } else { Script::from(self.redo) },
+            script: if rebuilds { Script::from(self.redo) } else { options.script.clone() },
+            script_only: rebuilds,
             holder: format!("pipeline-{name}"),
             register_waker: Box::new(move |waker| *stop.waker.lock() = Some(waker)),
             failpoints: options.failpoints.clone(),
         };
         threads.sequencer = Some(spawn(name, "sequencer", move || sequencer.run())?);
-        status.set(|s| s.state = PipelineState::Running);
-        tracing::info!(pipeline = name, epoch = last, ms = self.began.elapsed().as_millis() as u64, "running");
+        let ms = self.began.elapsed().as_millis() as u64;
+        if rebuilds {
+            tracing::warn!(
+                pipeline = name,
+                epoch = last,
+                ms,
+                "the journal lacks epochs that were shown; running them again"
+            );
+        } else {
+            status.set(|s| s.state = PipelineState::Running);
+            tracing::info!(pipeline = name, epoch = last, ms, "running");
+        }
         committer.run()
     }
 }
