@@ -192,6 +192,58 @@ async fn a_power_loss_takes_nothing_that_was_acknowledged() {
     assert_eq!(site.server.terminate(), Some(0), "a clean stop");
 }
 
+/// Records that only the pipeline can refuse, of almost a megabyte: their bytes go into the journal.
+fn bulky(from: u32, count: u32) -> Vec<Vec<u8>> {
+    let extra = format!("\"data\":{{\"extra\":\"{}\",", "x".repeat(900_000));
+    let of_thief = |n| {
+        let record = String::from_utf8(reference(EVENT, 1, 1).swap_remove(3)).expect("text");
+        let record = record.replacen("\"tenant\":\"t\"", "\"tenant\":\"thief\"", 1).replacen("\"data\":{", &extra, 1);
+        record.replacen("\"id\":\"", &format!("\"id\":\"bulky{n}-"), 1).into_bytes()
+    };
+    (from..from + count).map(of_thief).collect()
+}
+
+/// Frames are dropped once a base holds what they held. After a loss there must not be neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_are_not_dropped_before_their_base_is_durable() {
+    let mut random = Random(1);
+    let mut site = Site::new(true).await;
+    site.boot(1);
+    site.server.wait_ready().await;
+    site.set_up().await;
+    for n in 0..50 {
+        site.server.send(&site.load.records(n), true).await;
+        site.load.acknowledge(n).await;
+    }
+    // Enough for several files of frames, so that the first ones go.
+    let frames = site.server.dir.join("pipelines/boards/frames/00000000000000000001.seg");
+    assert!(frames.exists(), "the journal begins here");
+    let mut n = 0;
+    while frames.exists() || n < 120 {
+        assert!(n < 400, "no frames are ever dropped");
+        let statuses = site.server.send(&bulky(n, 10), true).await;
+        assert!(statuses.iter().all(|s| s == "refused"), "{statuses:?}");
+        n += 10;
+    }
+    let lost = site.lose(Keeps::Nothing);
+    site.boot(1);
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        assert!(!site.server.ended(), "it does not start; its log:\n{}", site.server.log());
+        let answer = reqwest::get(format!("{}/readyz", site.server.url)).await;
+        let Ok(answer) = answer else { continue };
+        if answer.status().is_success() {
+            break;
+        }
+        let why = answer.text().await.unwrap_or_default();
+        assert!(Instant::now() < until, "{lost:?}: it does not become ready: {why}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if let Err(what) = site.check(usize::MAX, &mut random).await {
+        panic!("{lost:?}: {what}; the log:\n{}", site.server.log());
+    }
+}
+
 /// Loses power up to `losses` times under load on a disk where fsync does nothing; gives what was found broken, if it was.
 async fn broken_without_fsync(losses: u32, mut keeps_some: Option<Random>) -> Option<String> {
     let mut random = Random(1);

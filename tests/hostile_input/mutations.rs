@@ -82,12 +82,13 @@ pub fn mutation(n: u64, random: &mut Random, large: bool) -> Mutation {
             made("truncated", base[..end].to_vec(), Stop::Text, syntax, None)
         }
         1 => {
-            let junk = *random.pick(&["\0", "'", ",", "}", "\\", "nul ", "//\n", "\"a\" ", "\u{feff}"]);
+            // None that could make one record of this and of a truncated one before it.
+            let junk = *random.pick(&["\0", "'", ",", "}", "\\\\", "nul ", "//\n", "\"a\" ", "\u{feff}"]);
             made("bad JSON", text.replacen('{', &format!("{{{junk}"), 1).into(), Stop::Text, syntax, None)
         }
         2 => {
-            let bad =
-                *random.pick::<&[u8]>(&[b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xe2\x82"]);
+            let bad: [&[u8]; 5] = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xe2\x82"];
+            let bad = *random.pick(&bad);
             let at = text.find("\"id\":\"").expect("records have an id") + 6;
             made("invalid UTF-8", [&base[..at], bad, &base[at..]].concat(), Stop::Text, syntax, None)
         }
