@@ -78,6 +78,13 @@ impl Writer {
         sync: SyncMode,
     ) -> Result<Writer, PipelineError> {
         let root = root(dir);
+        if !root.exists() {
+            // Frames are dropped because a base is there: after a power loss its folder must be, too.
+            fs::create_dir_all(&root).map_err(io("create", &root))?;
+            if sync == SyncMode::Fsync {
+                fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io("sync", dir))?;
+            }
+        }
         let unfinished = root.join(format!("{:020}.unfinished", header.epoch));
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).map_err(io("remove", &unfinished))?;
