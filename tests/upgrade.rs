@@ -41,7 +41,9 @@ async fn keep(name: &str) {
     for n in 0..60 {
         server.send(&attempt(EVENT, n * 300, 6, 3), true).await;
     }
-    server.send(&[b"{ not a record".to_vec().into_iter().chain(*b" }").collect()], false).await;
+    let mut conflict = attempt(EVENT, 0, 6, 3).remove(0);
+    conflict = String::from_utf8(conflict).expect("JSON").replace("\"s0\",\"team\"", "\"s-other\",\"team\"").into_bytes();
+    assert_eq!(server.send(&[conflict], true).await, ["conflict"]);
     let shown = boards(&server).await;
     assert_eq!(server.terminate(), Some(0));
     std::fs::write(dir.path().join("expected.json"), shown.to_string()).expect("written");
