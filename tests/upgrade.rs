@@ -42,7 +42,8 @@ async fn keep(name: &str) {
         server.send(&attempt(EVENT, n * 300, 6, 3), true).await;
     }
     let mut conflict = attempt(EVENT, 0, 6, 3).remove(0);
-    conflict = String::from_utf8(conflict).expect("JSON").replace("\"s0\",\"team\"", "\"s-other\",\"team\"").into_bytes();
+    conflict =
+        String::from_utf8(conflict).expect("JSON").replace("\"s0\",\"team\"", "\"s-other\",\"team\"").into_bytes();
     assert_eq!(server.send(&[conflict], true).await, ["conflict"]);
     let shown = boards(&server).await;
     assert_eq!(server.terminate(), Some(0));
