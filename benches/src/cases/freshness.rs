@@ -34,7 +34,8 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     // The marked team solves a problem before all others can, so that its row stays at the top.
     for record in (1_000_000..1_000_020).flat_map(|n| solve(&contest, n)) {
         let request = crate::http::append_request(&server.address, &server.token()?, &[record]);
-        ensure!(client.send(&request).await?.0 == 202, "the server takes no records");
+        let (status, answer) = client.send(&request).await?;
+        ensure!(status == 202, "the server answers {status}: {}", String::from_utf8_lossy(&answer));
     }
     server::drained(&mut client, Duration::from_secs(60)).await?;
     let mark = contest::team(0);
@@ -108,7 +109,8 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
 /// A submission of the marked team and its acceptance.
 fn solve(contest: &Contest, n: u64) -> [Vec<u8>; 2] {
     let received = contest.submission_of(n, 0, n % contest.problems, 0);
-    let mut judged = contest.judgement(n, 1, 0);
+    // As one of very many, so that its contest time stays small.
+    let mut judged = contest.judgement(n, 1_000_000_000, 0);
     if let gravity_events::Body::JudgementRecorded(j) = &mut judged.body {
         j.judgement_type = Some("AC".into());
     }
