@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use gravity_events::{Body, Topic, codec};
@@ -39,6 +39,14 @@ fn logged() -> &'static Arc<Mutex<Vec<u8>>> {
 fn lines_with(brokers: &str, what: &str) -> usize {
     let text = String::from_utf8(logged().lock().unwrap().clone()).unwrap();
     text.lines().filter(|l| l.contains(brokers) && l.contains(what)).count()
+}
+
+fn until_lines(brokers: &str, what: &str, n: usize) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while lines_with(brokers, what) < n {
+        assert!(Instant::now() < until, "`{what}` was not said {n} times in a minute");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -111,7 +119,10 @@ fn nothing_is_lost_and_the_client_waits_when_the_broker_is_killed_and_restarted(
             at_least(&accepted, 400 * round);
             at_least(&published, 10 * round);
             server.kill();
+            // A broker that is back before anybody has missed it was not lost.
+            until_lines(&server.brokers(), "Kafka is lost", round);
             server.start_again();
+            until_lines(&server.brokers(), "Kafka is back", round);
         }
         let (a, p) = (accepted.load(Ordering::Acquire), published.load(Ordering::Acquire));
         at_least(&accepted, a + 400);
@@ -184,6 +195,9 @@ fn calls_fail_retriably_once_a_lost_broker_is_given_up_and_work_again_when_it_is
         }
     };
     until_it_works(&|| block_on(log.append(vec![at(Topic::Usage, 0, "again")])).map(|_| ()));
+    // Each kind of call has its own connection, which comes back in its own time.
+    until_it_works(&|| log.range(Topic::Usage, 0).map(|_| ()));
+    until_it_works(&|| log.read(Topic::Usage, 0, 0, LIMIT).map(|_| ()));
     assert_eq!(texts(&read_all(&log, Topic::Usage, 0)), ["kept", "again"]);
     until_it_works(&|| log.outputs("boards")?.last_epoch().map(|last| assert_eq!(last, None)));
 }
