@@ -143,7 +143,7 @@ impl Config {
                 }
                 None => {
                     const NAMES: &[&str] = &names();
-                    let nearest = gravity_events::codec::nearest(key, NAMES);
+                    let nearest = gravity_events::codec::nearest(key, NAMES.iter().copied());
                     return Err(ConfigError::Unknown { key: key.clone(), origin: origin.clone(), nearest });
                 }
             }

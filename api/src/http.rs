@@ -7,7 +7,6 @@ pub mod health;
 pub mod idempotency;
 pub mod layers;
 pub mod misfit;
-pub mod nearest;
 pub mod pages;
 pub mod problem;
 pub mod server;

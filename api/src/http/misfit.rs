@@ -1,6 +1,6 @@
 //! What serde found wrong, said with the field's path and, for an unknown key, the nearest known one.
 
-use super::nearest::nearest;
+use gravity_events::codec::nearest;
 
 /// A value that does not fit its type.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ macro_rules! bodies {
                     $($name => read::<$variant>(data).map(Body::$variant),)*
                     _ => Err(DecodeError::UnknownType {
                         kind: kind.chars().take(80).collect(),
-                        nearest: nearest(kind, Body::KINDS),
+                        nearest: nearest(kind, Body::KINDS.iter().copied()),
                     }),
                 }
             }

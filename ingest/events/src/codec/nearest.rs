@@ -5,13 +5,14 @@ const MAX_BYTES: usize = 64;
 
 /// The known name that is most like `name`, for "did you mean"; `None` when none is near: more than a third of its
 /// letters, at least two, would have to change. Of equally near ones the first.
-pub fn nearest(name: &str, known: &'static [&'static str]) -> Option<&'static str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A hostile name costs no time: nothing that long is near anything.
     if name.is_empty() || name.len() > MAX_BYTES {
         return None;
     }
     let lower = name.to_lowercase();
-    let best = known.iter().map(|k| (distance(&lower, k), *k)).min_by_key(|(d, _)| *d)?;
-    (best.0 <= (best.1.len() / 3).max(2) && best.0 < best.1.len()).then_some(best.1)
+    let near = |(d, k): &(usize, &str)| *d <= (k.len() / 3).max(2) && *d < k.len();
+    known.into_iter().map(|k| (distance(&lower, k), k)).filter(near).min_by_key(|(d, _)| *d).map(|(_, k)| k)
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).
@@ -51,16 +52,37 @@ mod tests {
             ("", None),
             ("x", None),
         ] {
-            assert_eq!(nearest(name, Body::KINDS), near, "{name}");
+            assert_eq!(nearest(name, Body::KINDS.iter().copied()), near, "{name}");
         }
-        assert_eq!(nearest(&"submission.received".repeat(1000), Body::KINDS), None);
+        assert_eq!(nearest(&"submission.received".repeat(1000), Body::KINDS.iter().copied()), None);
+    }
+
+    #[test]
+    fn finds_slips_in_short_keys_too() {
+        let known = ["duration", "freeze", "penalty", "id"];
+        for (name, near) in [
+            ("duratoin", Some("duration")),
+            ("Freeze", Some("freeze")),
+            ("freze", Some("freeze")),
+            ("colour", None),
+            ("xy", None),
+        ] {
+            assert_eq!(nearest(name, known), near, "{name}");
+        }
+        assert_eq!(nearest(&"x".repeat(1 << 20), known), None);
     }
 
     #[test]
     fn counts_changes() {
-        for (a, b, d) in
-            [("", "abc", 3), ("abc", "abc", 0), ("abc", "acb", 1), ("abcd", "bc", 2), ("kitten", "sitting", 3)]
-        {
+        for (a, b, d) in [
+            ("", "abc", 3),
+            ("di", "id", 1),
+            ("", "id", 2),
+            ("abc", "abc", 0),
+            ("abc", "acb", 1),
+            ("abcd", "bc", 2),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
         }
     }
