@@ -11,6 +11,7 @@ use gravity_events::{Position, Topic};
 pub mod embedded;
 mod error;
 pub mod kafka;
+mod marker;
 pub mod partitioner;
 
 pub use error::LogError;

@@ -16,7 +16,6 @@ mod batch;
 mod binding;
 mod holds;
 mod link;
-mod marker;
 mod options;
 mod outputs;
 mod read;

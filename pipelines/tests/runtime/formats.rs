@@ -69,18 +69,6 @@ fn write(to: &Path) {
     fs::write(to.join("versions.txt"), versions(&state)).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_first_formats_folder_gives_the_state_that_it_gave() {
     let stored = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/journal-v1"));

@@ -23,18 +23,6 @@ fn contest(log: &Shared, from: u32, upto: u32) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 /// Why it cannot start.
 fn refused(pipeline: Runtime) -> String {
     until("it fails", || matches!(pipeline.status().state, PipelineState::Failed(_)));

@@ -14,15 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use gravity_events::body::EpochClosed;
-use gravity_events::{Body, Record, Topic, codec};
+use gravity_events::{Body, Topic, codec};
 use parking_lot::Mutex;
 
 use super::Inner;
 use super::batch::record_bytes;
 use super::holds::Bounds;
 use super::partition::{Cursor, Room};
+use crate::log::marker::{marker, marker_key};
 use crate::log::{Bound, Entry, Limit, LogError, OutputEpoch, Outputs, Produce};
 
 /// Records are appended in pieces of about this size.
@@ -220,24 +219,6 @@ impl Outputs for EmbeddedOutputs {
     fn bindings_after(&mut self, _epoch: u64) -> Result<Vec<(u64, i64, Vec<Bound>)>, LogError> {
         Ok(Vec::new())
     }
-}
-
-fn marker_key(pipeline: &str) -> Bytes {
-    format!("-/{pipeline}").into()
-}
-
-fn marker(pipeline: &str, epoch: &OutputEpoch, at: (Topic, u32), records: u64) -> Produce {
-    let record = Record {
-        id: format!("{}/{}/{}", epoch.epoch, at.0.code(), at.1).into(),
-        source: format!("pipeline:{pipeline}").into(),
-        tenant: "-".into(),
-        event: None,
-        subject: None,
-        time_ms: Some(epoch.now_ms),
-        backfill: false,
-        body: Body::EpochClosed(EpochClosed { pipeline: pipeline.into(), epoch: epoch.epoch, records }),
-    };
-    Produce { topic: at.0, key: marker_key(pipeline), partition: Some(at.1), value: codec::encode(&record).into() }
 }
 
 /// The epoch, when this is a marker, and whose.

@@ -14,13 +14,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
+use super::super::marker::marker;
 use super::super::partitioner::partition_of;
 use super::super::{Bound, LogError, OutputEpoch, Outputs, Produce};
 use super::KafkaOptions;
 use super::binding::{self, Binding};
 use super::holds::{Holds, offsets};
 use super::link::{Context, Link, code, is_passing};
-use super::marker;
 use super::read::{Readers, watermarks};
 
 /// Epochs go into one transaction up to this many bytes of records (one epoch is never split).
@@ -254,8 +254,8 @@ impl KafkaOutputs {
                 self.send(record.topic, partition, &record.key, &record.value)?;
             }
             for ((topic, partition), records) in written {
-                let (key, value) = marker::closed(&self.pipeline, epoch, topic, partition, records);
-                self.send(topic, partition, &key, &value)?;
+                let closed = marker(&self.pipeline, epoch, (topic, partition), records);
+                self.send(topic, partition, &closed.key, &closed.value)?;
             }
             let value = binding::encode(&self.pipeline, epoch);
             self.send(Topic::Epochs, self.partition, self.pipeline.as_bytes(), &value)?;
