@@ -4,63 +4,24 @@
 
 mod support;
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use gravity_pipelines::runtime::failpoint;
-use support::contest::{attempt, reference};
+use support::Server;
+use support::clients::Load;
+use support::contest::reference;
+use support::random::{Random, number, seed};
 use support::watcher::{Versions, follow};
-use support::{Server, post};
-use tokio::sync::Mutex;
 
 const TEAMS: u32 = 40;
 const PROBLEMS: u32 = 8;
 const EVENT: &str = "crash";
 
-/// SplitMix64: the crash points follow from the seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
-
-/// What the clients know: attempts that were acknowledged, and those whose answer was lost.
-#[derive(Default)]
-struct Ledger {
-    acknowledged: HashSet<u32>,
-    unknown: HashSet<u32>,
-}
-
-/// Clients that send attempts until told to stop, or until the server is gone.
-async fn load(url: String, token: String, next: Arc<AtomicU32>, ledger: Arc<Mutex<Ledger>>) {
-    loop {
-        let n = next.fetch_add(1, Ordering::Relaxed);
-        let records = attempt(EVENT, n, TEAMS, PROBLEMS);
-        ledger.lock().await.unknown.insert(n);
-        let Some(statuses) = post(&url, &token, &records, n.is_multiple_of(7)).await else { return };
-        if statuses.iter().all(|s| s == "accepted" || s == "counted" || s == "duplicate") {
-            let mut l = ledger.lock().await;
-            l.unknown.remove(&n);
-            l.acknowledged.insert(n);
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let crashes = number("GRAVITY_CRASHES").unwrap_or(60);
-    let seed = number("GRAVITY_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    eprintln!("{crashes} crashes, seed {seed}");
-    let mut random = Random(seed);
+    let mut random = Random(seed());
     let dir = tempfile::tempdir().expect("a folder");
     // Small epochs and bases, so that every step of a commit and of a merge happens often; the threads change in number.
     let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "20000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
@@ -69,8 +30,8 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
     let page = format!("/api/v1/events/{EVENT}/board?limit=1000");
     let (follower, following) = follow(server.url.clone(), format!("/api/v1/events/{EVENT}/board/stream?limit=1000"));
     let mut versions = Versions::default();
-    let (next, ledger) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Ledger::default())));
-    let mut checked: HashSet<u32> = HashSet::new();
+    let load = Load::new(EVENT, TEAMS, PROBLEMS);
+    let mut checked: BTreeSet<u32> = BTreeSet::new();
     for crash in 0..crashes {
         // Every third crash is at a failpoint, in turn, at its first to eighth passage; the others at a random instant.
         let point = crash.is_multiple_of(3).then(|| failpoint::ALL[(crash / 3) as usize % failpoint::ALL.len()]);
@@ -87,9 +48,7 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         server.spawn_again(&more);
         let up = server.ready_or_ended().await;
         if up {
-            let clients: Vec<_> = (0..4)
-                .map(|_| tokio::spawn(load(server.url.clone(), server.token(), next.clone(), ledger.clone())))
-                .collect();
+            let clients = load.start(&server, 4, false);
             let until = Instant::now()
                 + if point.is_some() { Duration::from_secs(20) } else { Duration::from_millis(20 + random.below(400)) };
             while Instant::now() < until && !server.ended() {
@@ -103,9 +62,7 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
             }
             assert!(point.is_none() || server.ended(), "failpoint {armed:?} was not reached");
             server.kill();
-            for c in clients {
-                c.await.expect("clients survive");
-            }
+            clients.finish().await;
         }
         server.spawn_again(&[]);
         server.wait_ready().await;
@@ -113,14 +70,10 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         versions.check(&page, &board);
         assert!(board["version"].as_u64() >= versions.newest(&page), "a version that was seen is gone");
         // What was acknowledged is there: sent again, all of it is a duplicate.
-        let (acknowledged, unknown) = {
-            let l = ledger.lock().await;
-            let mut new: Vec<u32> = l.acknowledged.difference(&checked).copied().collect();
-            new.sort_unstable();
-            (new, l.unknown.iter().copied().collect::<Vec<_>>())
-        };
+        let ledger = load.ledger.lock().await.clone();
+        let acknowledged: Vec<u32> = ledger.acknowledged.difference(&checked).copied().collect();
         for part in acknowledged.chunks(100) {
-            let records: Vec<_> = part.iter().flat_map(|n| attempt(EVENT, *n, TEAMS, PROBLEMS)).collect();
+            let records: Vec<_> = part.iter().flat_map(|n| load.attempt(*n)).collect();
             let statuses = server.send(&records, true).await;
             let lost: Vec<_> = statuses.iter().filter(|s| *s != "duplicate").collect();
             assert!(
@@ -131,12 +84,10 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         }
         checked.extend(acknowledged);
         // What was not answered is sent again, as clients do.
-        for n in unknown {
-            let statuses = server.send(&attempt(EVENT, n, TEAMS, PROBLEMS), true).await;
+        for n in ledger.unknown {
+            let statuses = server.send(&load.attempt(n), true).await;
             assert!(statuses.iter().all(|s| s == "counted" || s == "duplicate"), "{statuses:?}");
-            let mut l = ledger.lock().await;
-            l.unknown.remove(&n);
-            l.acknowledged.insert(n);
+            load.acknowledge(n).await;
             checked.insert(n);
         }
         let (code, _, err) = server.cli(&["verify"]);

@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 use disk::{Disk, Keeps};
 use rustix::process::{Pid, Signal, kill_process};
 use support::Server;
+use support::clients::Load;
 use support::contest::reference;
-use support::load::{Load, PROBLEMS, TEAMS};
 use support::random::{Random, number, seed};
 use support::watcher::{Versions, follow};
 
+const TEAMS: u32 = 40;
+const PROBLEMS: u32 = 8;
 const EVENT: &str = "power";
 const PAGE: &str = "/api/v1/events/power/board?limit=1000";
 
@@ -47,7 +49,7 @@ impl Site {
         assert_eq!(server.terminate(), Some(0), "a clean stop");
         std::fs::remove_dir_all(&data).expect("it is there");
         std::fs::create_dir(&data).expect("it can be made again");
-        Site { server, disk, sync, load: Load::new(EVENT), checked: BTreeSet::new(), _dir: dir }
+        Site { server, disk, sync, load: Load::new(EVENT, TEAMS, PROBLEMS), checked: BTreeSet::new(), _dir: dir }
     }
 
     /// Sets the contest up.
@@ -59,8 +61,8 @@ impl Site {
     /// Loads the server until some attempts more are acknowledged.
     async fn until_acknowledged(&mut self, more: usize) {
         let (goal, until) =
-            (self.load.ledger().await.acknowledged.len() + more, Instant::now() + Duration::from_secs(60));
-        while self.load.ledger().await.acknowledged.len() < goal {
+            (self.load.ledger.lock().await.acknowledged.len() + more, Instant::now() + Duration::from_secs(60));
+        while self.load.ledger.lock().await.acknowledged.len() < goal {
             assert!(Instant::now() < until && !self.server.ended(), "its log:\n{}", self.server.log());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -82,7 +84,7 @@ impl Site {
 
     /// Sends again what was acknowledged (of that which was checked before, a sample of `again`) and then what was not.
     async fn check(&mut self, again: usize, random: &mut Random) -> Result<(), String> {
-        let ledger = self.load.ledger().await;
+        let ledger = self.load.ledger.lock().await.clone();
         let old: Vec<u32> = self.checked.iter().copied().collect();
         let mut promised: BTreeSet<u32> = ledger.acknowledged.difference(&self.checked).copied().collect();
         if again >= old.len() {
@@ -91,7 +93,7 @@ impl Site {
             promised.extend((0..again).map(|_| random.pick(&old)));
         }
         let promised: Vec<u32> = promised.into_iter().collect();
-        let attempts = promised.chunks(100).map(|part| part.iter().flat_map(|n| self.load.records(*n)).collect());
+        let attempts = promised.chunks(100).map(|part| part.iter().flat_map(|n| self.load.attempt(*n)).collect());
         for records in std::iter::once(reference(EVENT, TEAMS, PROBLEMS)).chain(attempts) {
             let statuses = self.server.send(&records, true).await;
             let lost: Vec<_> = statuses.iter().filter(|s| *s != "duplicate").collect();
@@ -101,7 +103,7 @@ impl Site {
         }
         self.checked.extend(&promised);
         for n in ledger.unknown {
-            let statuses = self.server.send(&self.load.records(n), true).await;
+            let statuses = self.server.send(&self.load.attempt(n), true).await;
             if !statuses.iter().all(|s| s == "counted" || s == "duplicate") {
                 return Err(format!("attempt {n} is not taken: {statuses:?}"));
             }
@@ -138,7 +140,7 @@ async fn a_power_loss_takes_nothing_that_was_acknowledged() {
             tokio::time::sleep(Duration::from_millis(random.below(400))).await;
         } else {
             site.server.wait_ready().await;
-            let clients = site.load.start(&site.server, 4);
+            let clients = site.load.start(&site.server, 4, false);
             for _ in 0..1 + random.below(6) {
                 site.until_acknowledged(1 + random.below(20) as usize).await;
                 versions.check(PAGE, &site.server.get_json(PAGE).await);
@@ -150,9 +152,7 @@ async fn a_power_loss_takes_nothing_that_was_acknowledged() {
                 tokio::time::sleep(Duration::from_millis(random.below(150))).await;
             }
             site.server.kill();
-            for client in clients {
-                client.await.expect("clients survive");
-            }
+            clients.finish().await;
         }
         let keeps = if loss % 2 == 0 { Keeps::Nothing } else { Keeps::Some(&mut random) };
         let kept = if loss % 2 == 0 { "nothing" } else { "a part" };
@@ -212,7 +212,7 @@ async fn frames_are_not_dropped_before_their_base_is_durable() {
     site.server.wait_ready().await;
     site.set_up().await;
     for n in 0..50 {
-        site.server.send(&site.load.records(n), true).await;
+        site.server.send(&site.load.attempt(n), true).await;
         site.load.acknowledge(n).await;
     }
     // Enough for several files of frames, so that the first ones go.
@@ -255,12 +255,10 @@ async fn broken_without_fsync(losses: u32, mut keeps_some: Option<Random>) -> Op
     site.boot(1);
     for _ in 0..losses {
         site.server.wait_ready().await;
-        let clients = site.load.start(&site.server, 4);
+        let clients = site.load.start(&site.server, 4, false);
         site.until_acknowledged(20).await;
         site.server.kill();
-        for client in clients {
-            client.await.expect("clients survive");
-        }
+        clients.finish().await;
         site.lose(keeps_some.as_mut().map_or(Keeps::Nothing, Keeps::Some));
         site.boot(1);
         if !site.server.ready_or_ended().await {

@@ -14,7 +14,7 @@ use super::contest::{attempt, bytes, reference};
 use super::{Server, post};
 
 /// What the clients know: attempts that were acknowledged, and those whose answer was lost.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ledger {
     pub acknowledged: BTreeSet<u32>,
     pub unknown: BTreeSet<u32>,
@@ -57,6 +57,13 @@ impl Load {
         attempt(self.event, n, self.teams, self.problems)
     }
 
+    /// An attempt was acknowledged.
+    pub async fn acknowledge(&self, n: u32) {
+        let mut ledger = self.ledger.lock().await;
+        ledger.unknown.remove(&n);
+        ledger.acknowledged.insert(n);
+    }
+
     pub async fn set_up(&self, server: &Server) {
         let statuses = server.send(&reference(self.event, self.teams, self.problems), true).await;
         assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
@@ -87,9 +94,7 @@ impl Load {
                         }
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
-                    let mut ledger = load.ledger.lock().await;
-                    ledger.unknown.remove(&n);
-                    ledger.acknowledged.insert(n);
+                    load.acknowledge(n).await;
                 }
             })
         };

@@ -2,7 +2,6 @@
 #![allow(dead_code)] // each test uses its part
 
 pub mod contest;
-pub mod load;
 pub mod random;
 pub mod watcher;
 
