@@ -157,7 +157,9 @@ fn runs_stay_few_and_forgotten_identities_leave_the_disk() {
     }
     // 2,000 imported, some 33 days of 90, and what half a run may hold of the forgotten.
     assert!((2_000 + 33 * 90..9_000).contains(&set.len()), "{}", set.len());
-    assert!((100..20_100).filter(|n: &u64| n.is_multiple_of(10)).all(|n| set.get(id(n)).unwrap() == Some((n, FOREVER))));
+    assert!(
+        (100..20_100).filter(|n: &u64| n.is_multiple_of(10)).all(|n| set.get(id(n)).unwrap() == Some((n, FOREVER)))
+    );
     assert_eq!(std::fs::read_dir(runs::runs_dir(dir.path())).unwrap().count(), set.names().len());
 }
 
