@@ -63,7 +63,7 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
     let mut random = Random(seed);
     let dir = tempfile::tempdir().expect("a folder");
     // Small epochs and bases, so that every step of a commit and of a merge happens often; the threads change in number.
-    let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "200000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
+    let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "20000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
     let mut server = Server::start(dir.path(), &env).await;
     server.send(&reference(EVENT, TEAMS, PROBLEMS), true).await;
     let page = format!("/api/v1/events/{EVENT}/board?limit=1000");
