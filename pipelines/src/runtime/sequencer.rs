@@ -15,7 +15,7 @@ use super::committer::Begin;
 use super::dedupe::claims::Candidates;
 use super::error::guarded;
 use super::failpoint::Failpoints;
-use super::in_flight::InFlight;
+pub use super::in_flight::InFlight;
 use super::worker::{Command, EpochInput, Message};
 
 /// An epoch has a fixed price, so there is a floor between two.

@@ -1,27 +1,33 @@
 //! The supervisor: starts a pipeline's threads in order, restarts it from its journal when it fails, stops it cleanly.
 
-mod run;
-mod status;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gravity_ingest::log::Log;
+use crossbeam_channel::{Receiver, bounded, unbounded};
+use gravity_ingest::log::{Bound, Log, Outputs};
 use gravity_ingest::segment::SyncMode;
 use parking_lot::Mutex;
+use timely::scheduling::SyncActivator;
 
-use super::clock::WallClock;
+use super::clock::{Clock, WallClock};
+use super::committer::{self, Committer, Restored};
+use super::dedupe::PACKED_BYTES;
+use super::dedupe::runs::Runs;
 use super::definition::Definition;
 use super::error::guarded;
 use super::failpoint::Failpoints;
-use super::journal::merge::MERGE_BYTES;
-use super::metrics;
-use super::sequencer::{Script, Waker};
-use run::run_once;
+use super::journal::merge::{MERGE_BYTES, Merger};
+use super::journal::{Journal, base, is_begun};
+use super::recovery::Recovered;
+use super::sequencer::{InFlight, Script, Sequencer, Waker};
+use super::worker::{self, Message, Seed, Shared, ToCommitter};
+use super::{PipelineError, metrics, outputs, recovery};
 pub use status::{PipelineState, PipelineStatus, SharedStatus};
+
+mod status;
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
@@ -157,4 +163,282 @@ fn supervise<D: Definition>(
         }
         back_off = (back_off * 2).min(LAST_BACK_OFF);
     }
+}
+
+/// What a fresh start of a pipeline goes on from.
+struct Begun<D: Definition> {
+    recovered: Recovered<D>,
+    outputs: Box<dyn Outputs>,
+    /// Epochs that the out topics hold and the journal lacks, to be run again exactly.
+    redo: Vec<(u64, i64, Vec<Bound>)>,
+}
+
+/// Reads the journal and brings it and the out topics to the same epoch.
+fn begin<D: Definition>(definition: &Arc<D>, log: &dyn Log, options: &Options) -> Result<Begun<D>, PipelineError> {
+    let (name, dir) = (definition.name(), &options.dir);
+    let mut outputs = log.outputs(name)?;
+    let published = outputs.last_epoch()?.unwrap_or(0);
+    let bindings = |outputs: &mut dyn Outputs, after: u64| -> Result<Option<Vec<_>>, PipelineError> {
+        let bindings = outputs.bindings_after(after)?;
+        let dense = bindings.iter().map(|b| b.0).eq(after + 1..=published);
+        Ok(dense.then_some(bindings))
+    };
+    // A new journal beside old out topics (it was moved away, or lost) runs their epochs again, where they can be asked
+    // for their bindings. Else it goes on after them: an epoch or version that was shown is never shown as another one.
+    let new = base::newest(dir)?.is_none() && !is_begun(dir)?;
+    let genesis = if new && bindings(&mut *outputs, 0)?.is_none() { published } else { 0 };
+    let recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    let epoch = recovered.restored.epoch;
+    if genesis > 0 {
+        tracing::warn!(
+            pipeline = name,
+            epoch,
+            "a new journal: epochs and versions go on after those of the out topics"
+        );
+    }
+    outputs::catch_up(&**definition, &mut *outputs, published, &recovered.journal.reader())?;
+    let redo = if published > epoch {
+        bindings(&mut *outputs, epoch)?.ok_or(PipelineError::Behind { pipeline: name, published, epoch })?
+    } else {
+        Vec::new()
+    };
+    Ok(Begun { recovered, outputs, redo })
+}
+
+/// The threads of a running pipeline beside the workers, and how to end them.
+struct Threads {
+    sequencer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    in_flight: Arc<InFlight>,
+    aborted: Arc<AtomicBool>,
+    ending: Arc<AtomicBool>,
+}
+
+fn run_once<D: Definition>(
+    definition: &Arc<D>,
+    log: &Arc<dyn Log>,
+    options: &Options,
+    status: &Arc<SharedStatus>,
+    stop: &Arc<Stop>,
+) -> Result<(), PipelineError> {
+    let name = definition.name();
+    let workers = options.workers.max(1);
+    status.set(|s| s.state = PipelineState::Starting);
+    let began = Instant::now();
+    let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
+    let Recovered { mut journal, restored, blocks, identities, runs, claims, base, frame_bytes } = recovered;
+    tracing::info!(
+        pipeline = name,
+        epoch = restored.epoch,
+        row_bytes = blocks.iter().map(|b| b.rows.len()).sum::<usize>(),
+        identities = runs.len() + identities.iter().map(|i| i.1.len() / PACKED_BYTES).sum::<usize>() as u64,
+        ms = began.elapsed().as_millis() as u64,
+        "journal read"
+    );
+    if let Some((epoch, _)) = base {
+        // A crash may have come between the rename of the base and this.
+        journal.drop_before(epoch + 1)?;
+    }
+    status.recovered(base, frame_bytes, journal.bytes());
+    let runs = Arc::new(Runs::new(runs));
+    let (to_committer, from_all) = unbounded();
+    let mut threads = Threads {
+        sequencer: None,
+        writer: None,
+        in_flight: Arc::new(InFlight::new(restored.epoch, restored.bound.clone())),
+        aborted: Arc::default(),
+        ending: Arc::default(),
+    };
+    let (commands, seeds) = deal(workers, definition.folds(), blocks, identities);
+    let (activators, from_workers) = unbounded();
+    let shared = Shared {
+        definition: definition.clone(),
+        seeds: std::sync::Mutex::new(seeds),
+        out: ToCommitter(to_committer.clone()),
+        activators,
+        start: restored.epoch,
+        claims: Arc::new(claims),
+        runs: runs.clone(),
+        aborted: threads.aborted.clone(),
+    };
+    let cannot_start = |what: String| PipelineError::Start { pipeline: name, what };
+    let guards = timely::execute(worker::config(workers), move |w| worker::run(w, &shared)).map_err(cannot_start)?;
+    let ended = guarded(name, "committer", || {
+        let started = Started {
+            definition,
+            log,
+            options,
+            status,
+            stop,
+            journal,
+            outputs,
+            redo,
+            runs,
+            commands,
+            from_workers,
+            from_all,
+            to_committer,
+            began,
+        };
+        started.run(restored, &mut threads)
+    });
+    // However it ended, every thread ends: the sequencer may be waiting for a slot or for records, the writer for epochs.
+    threads.ending.store(true, Ordering::Release);
+    threads.aborted.store(ended.is_err(), Ordering::Release);
+    threads.in_flight.close();
+    if let Some(wake) = stop.waker.lock().take() {
+        wake();
+    }
+    for thread in [threads.sequencer, threads.writer].into_iter().flatten() {
+        let _ = thread.join();
+    }
+    // Workers end once closed or aborted; they may be asleep.
+    for guard in guards.guards() {
+        guard.thread().unpark();
+    }
+    for guard in guards.join() {
+        let _ = guard;
+    }
+    ended
+}
+
+/// A pipeline whose workers run, on the thread that commits.
+struct Started<'a, D: Definition> {
+    definition: &'a Arc<D>,
+    log: &'a Arc<dyn Log>,
+    options: &'a Options,
+    status: &'a Arc<SharedStatus>,
+    stop: &'a Arc<Stop>,
+    journal: Journal,
+    outputs: Box<dyn Outputs>,
+    redo: Vec<(u64, i64, Vec<Bound>)>,
+    runs: Arc<Runs>,
+    commands: Commands,
+    from_workers: Receiver<(usize, SyncActivator)>,
+    from_all: Receiver<Message>,
+    to_committer: crossbeam_channel::Sender<Message>,
+    began: Instant,
+}
+
+impl<D: Definition> Started<'_, D> {
+    /// Hydrates the views, starts the other threads and commits until the pipeline ends.
+    fn run(mut self, restored: Restored<D::Scope>, threads: &mut Threads) -> Result<(), PipelineError> {
+        let (definition, options, status) = (self.definition, self.options, self.status);
+        let name = definition.name();
+        let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
+        let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
+        let (to_outputs, from_committer) = bounded(64);
+        let mut committer = Committer::new(committer::Parts {
+            definition: definition.clone(),
+            journal: self.journal,
+            from_all: self.from_all,
+            to_outputs,
+            in_flight: threads.in_flight.clone(),
+            status: status.clone(),
+            gated,
+            workers: self.commands.len(),
+            genesis: restored.genesis,
+            failpoints: options.failpoints.clone(),
+        });
+        let hydrated = committer.hydrate(restored, !self.redo.is_empty())?;
+        let last = hydrated.last;
+        if let Some(frame) = hydrated.changed {
+            outputs::publish_frame(&**definition, &mut *self.outputs, frame)?;
+        }
+        status.committed(&hydrated.snapshot, 0, 0, Duration::ZERO);
+        definition.publish(hydrated.snapshot);
+        threads.in_flight.committed(last);
+        let merge_wanted = Arc::<AtomicBool>::default();
+        let writer = outputs::Writer {
+            definition: definition.clone(),
+            outputs: self.outputs,
+            from_committer,
+            to_committer: self.to_committer.clone(),
+            gated,
+            merger: Merger {
+                dir: options.dir.clone(),
+                pipeline: name,
+                frames,
+                runs: self.runs,
+                sync: options.sync,
+                ending: threads.ending.clone(),
+                failpoints: options.failpoints.clone(),
+            },
+            merge_bytes: options.merge_bytes,
+            merge_wanted: merge_wanted.clone(),
+            in_flight: threads.in_flight.clone(),
+            status: status.clone(),
+            aborted: threads.aborted.clone(),
+            failpoints: options.failpoints.clone(),
+        };
+        threads.writer = Some(spawn(name, "outputs", move || writer.run())?);
+        // Hydrated: every worker has registered.
+        let mut wake: Vec<_> = self.from_workers.try_iter().take(self.commands.len()).collect();
+        wake.sort_by_key(|w| w.0);
+        let tail = self.log.tail(bound.clone())?;
+        *self.stop.waker.lock() = Some(tail.waker());
+        let stop = self.stop.clone();
+        let sequencer = Sequencer {
+            pipeline: name,
+            log: self.log.clone(),
+            tail,
+            bound,
+            epoch: last,
+            row_cap: options.row_cap,
+            workers: self.commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
+            committer: self.to_committer,
+            in_flight: threads.in_flight.clone(),
+            clock: Clock::new(now_ms, options.wall.clone()),
+            trusted_ms,
+            merge_wanted,
+            stop: stop.asked.clone(),
+            script: if self.redo.is_empty() { options.script.clone() } else { Script::from(self.redo) },
+            holder: format!("pipeline-{name}"),
+            register_waker: Box::new(move |waker| *stop.waker.lock() = Some(waker)),
+            failpoints: options.failpoints.clone(),
+        };
+        threads.sequencer = Some(spawn(name, "sequencer", move || sequencer.run())?);
+        status.set(|s| s.state = PipelineState::Running);
+        tracing::info!(pipeline = name, epoch = last, ms = self.began.elapsed().as_millis() as u64, "running");
+        committer.run()
+    }
+}
+
+fn spawn(
+    pipeline: &'static str,
+    what: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, PipelineError> {
+    std::thread::Builder::new()
+        .name(format!("{pipeline}-{what}"))
+        .spawn(work)
+        .map_err(|e| PipelineError::Start { pipeline, what: e.to_string() })
+}
+
+type Commands = Vec<crossbeam_channel::Sender<worker::Command>>;
+
+/// Deals shards to workers.
+fn deal(
+    workers: usize,
+    folds: u8,
+    blocks: Vec<super::folds::Block>,
+    identities: Vec<(u8, bytes::Bytes)>,
+) -> (Commands, Vec<Option<Seed>>) {
+    let (commands, mut seeds): (Vec<_>, Vec<_>) = (0..workers)
+        .map(|_| {
+            let (send, receive) = unbounded();
+            (send, Seed { commands: receive, blocks: vec![Vec::new(); usize::from(folds)], identities: Vec::new() })
+        })
+        .unzip();
+    for block in blocks {
+        // Timely routes by `key % peers` (or a mask of it, when that is a power of two): the same worker as here.
+        let worker = usize::from(block.shard) % workers;
+        if let Some(fold) = seeds[worker].blocks.get_mut(usize::from(block.fold)) {
+            fold.push(block);
+        }
+    }
+    for (shard, packed) in identities {
+        seeds[usize::from(shard) % workers].identities.push(packed);
+    }
+    (commands, seeds.into_iter().map(Some).collect())
 }
