@@ -15,6 +15,7 @@ pub mod definition;
 pub mod error;
 pub mod failpoint;
 pub mod folds;
+pub mod in_flight;
 pub mod journal;
 pub mod metrics;
 pub mod outputs;

@@ -1,7 +1,7 @@
 //! The clock of epochs: the only clock that anything computed may see (invariant 4).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MAX_LEAP_MS: i64 = 60_000;
 const CALM: Duration = Duration::from_secs(600);
@@ -11,10 +11,10 @@ const CALM: Duration = Duration::from_secs(600);
 pub struct Clock {
     wall: WallClock,
     last_ms: i64,
-    started: Instant,
+    started: Duration,
     started_ms: i64,
-    in_doubt_since: Option<Instant>,
-    agreed_since: Option<Instant>,
+    in_doubt_since: Option<Duration>,
+    agreed_since: Option<Duration>,
 }
 
 /// Milliseconds since 1970 by the machine's wall clock.
@@ -45,16 +45,26 @@ impl std::fmt::Debug for WallClock {
     }
 }
 
+/// The monotonic clock. It goes on while the machine sleeps: a laptop that was closed has no leaping clock.
+fn since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(clock);
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
+}
+
 impl Clock {
     /// Starts at the last epoch's clock (0 for none).
     pub fn new(last_ms: i64, wall: WallClock) -> Clock {
         let started_ms = (wall.0)();
-        Clock { wall, last_ms, started: Instant::now(), started_ms, in_doubt_since: None, agreed_since: None }
+        Clock { wall, last_ms, started: since_boot(), started_ms, in_doubt_since: None, agreed_since: None }
     }
 
     /// The clock of the next epoch.
     pub fn now_ms(&mut self) -> i64 {
-        self.advance((self.wall.0)(), Instant::now())
+        self.advance((self.wall.0)(), since_boot())
     }
 
     /// True while the wall clock is not believed: nothing is expired or sealed then.
@@ -62,8 +72,9 @@ impl Clock {
         self.in_doubt_since.is_some()
     }
 
-    fn advance(&mut self, wall_ms: i64, at: Instant) -> i64 {
-        let monotonic_ms = self.started_ms + i64::try_from((at - self.started).as_millis()).unwrap_or(i64::MAX);
+    fn advance(&mut self, wall_ms: i64, at: Duration) -> i64 {
+        let monotonic_ms =
+            self.started_ms + i64::try_from(at.saturating_sub(self.started).as_millis()).unwrap_or(i64::MAX);
         let agrees = (wall_ms - monotonic_ms).abs() <= MAX_LEAP_MS;
         match (agrees, self.in_doubt_since) {
             (false, None) => {
@@ -78,7 +89,7 @@ impl Clock {
             (false, Some(_)) => self.agreed_since = None,
             (true, Some(_)) => {
                 let since = *self.agreed_since.get_or_insert(at);
-                if at - since >= CALM {
+                if at.saturating_sub(since) >= CALM {
                     self.in_doubt_since = None;
                     tracing::info!("the wall clock is believed again");
                 }

@@ -17,10 +17,10 @@ use super::committer::{Finished, code};
 use super::definition::{Change, Committed, Definition};
 use super::error::guarded;
 use super::failpoint::Failpoints;
+use super::in_flight::InFlight;
 use super::journal::frame::load_bounds;
 use super::journal::merge::Merger;
 use super::journal::{Frame, FramesReader};
-use super::sequencer::InFlight;
 use super::supervisor::SharedStatus;
 use super::worker::{Message, RefusedRow};
 

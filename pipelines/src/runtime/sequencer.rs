@@ -1,13 +1,12 @@
 //! The sequencer: one thread that cuts the log into epochs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use gravity_ingest::log::{Bound, Entry, Limit, Log, Tail};
-use parking_lot::{Condvar, Mutex};
 use timely::scheduling::SyncActivator;
 
 use super::PipelineError;
@@ -16,112 +15,15 @@ use super::committer::Begin;
 use super::dedupe::claims::Candidates;
 use super::error::guarded;
 use super::failpoint::Failpoints;
+pub use super::in_flight::InFlight;
 use super::worker::{Command, EpochInput, Message};
 
-/// Epochs that may be between the sequencer and their frame.
-const EPOCHS_IN_FLIGHT: u64 = 3;
 /// An epoch has a fixed price, so there is a floor between two.
 const FLOOR: Duration = Duration::from_millis(5);
 /// Waiting for records ends now and then, to look around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Bytes of records per row of an epoch's cap: larger records make smaller epochs.
 const BYTES_PER_ROW: usize = 1_024;
-/// Rows that wait for the out topics, in row caps; slow topics hold the pipeline back.
-const CAPS_UNPUBLISHED: usize = 4;
-
-/// What is between the sequencer, the committer and the out topics.
-#[derive(Default)]
-pub struct InFlight {
-    state: Mutex<State>,
-    freed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    opened: u64,
-    committed: u64,
-    rows: BTreeMap<u64, usize>,
-    bounds: BTreeMap<u64, Vec<Bound>>,
-    durable: Vec<Bound>,
-    /// Rows of epochs that the out topics lack.
-    unpublished: BTreeMap<u64, usize>,
-    closed: bool,
-}
-
-impl InFlight {
-    /// From the last committed epoch on, and what it was bound to.
-    pub fn new(committed: u64, durable: Vec<Bound>) -> InFlight {
-        let state = State { opened: committed, committed, durable, ..State::default() };
-        InFlight { state: Mutex::new(state), freed: Condvar::new() }
-    }
-
-    /// Waits for a slot and says how many rows the next epoch may have. None: closed.
-    fn slot(&self, cap: usize) -> Option<usize> {
-        let mut s = self.state.lock();
-        loop {
-            if s.closed {
-                return None;
-            }
-            let rows: usize = s.rows.values().sum();
-            let unpublished: usize = s.unpublished.values().sum();
-            let room = rows < 2 * cap && unpublished < CAPS_UNPUBLISHED * cap;
-            if s.opened - s.committed < EPOCHS_IN_FLIGHT && room {
-                return Some(cap);
-            }
-            self.freed.wait(&mut s);
-        }
-    }
-
-    fn open(&self, epoch: u64, rows: usize, bound: Vec<Bound>) {
-        let mut s = self.state.lock();
-        s.opened = epoch;
-        s.rows.insert(epoch, rows);
-        s.unpublished.insert(epoch, rows);
-        s.bounds.insert(epoch, bound);
-    }
-
-    /// What the last durable epoch was bound to (for a new pipeline: where it began).
-    fn durable_bound(&self) -> Vec<Bound> {
-        self.state.lock().durable.clone()
-    }
-
-    /// The committer is done with an epoch.
-    pub fn committed(&self, epoch: u64) {
-        let mut s = self.state.lock();
-        s.committed = epoch;
-        s.opened = s.opened.max(epoch);
-        s.rows.retain(|e, _| *e > epoch);
-        if let Some(bound) = s.bounds.remove(&epoch) {
-            s.durable = bound;
-        }
-        s.bounds.retain(|e, _| *e > epoch);
-        self.freed.notify_all();
-    }
-
-    /// The out topics have epochs up to this one.
-    pub fn published(&self, epoch: u64) {
-        self.state.lock().unpublished.retain(|e, _| *e > epoch);
-        self.freed.notify_all();
-    }
-
-    /// Ends waiting for slots.
-    pub fn close(&self) {
-        self.state.lock().closed = true;
-        self.freed.notify_all();
-    }
-
-    fn is_closed(&self) -> bool {
-        self.state.lock().closed
-    }
-
-    /// Waits a little for records; less when it is closed meanwhile.
-    fn pause(&self) {
-        let mut s = self.state.lock();
-        if !s.closed {
-            self.freed.wait_for(&mut s, FLOOR);
-        }
-    }
-}
 
 /// Epochs that are to be cut exactly so: (clock, bound). After a lost disk they come from the out topics; in tests they
 /// make two runs comparable.
@@ -270,7 +172,7 @@ impl Sequencer {
                         Some(last) => next = last.position.offset + 1,
                         // A log with holes (aborted transactions) may end short of the bound.
                         None if self.log.range(at.topic, at.partition)?.1 >= end => next = end,
-                        None => self.in_flight.pause(),
+                        None => self.in_flight.pause(FLOOR),
                     }
                     entries.extend(read.into_iter().filter(|e| e.position.offset < end));
                 }
