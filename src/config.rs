@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gravity_pipelines::runtime::ROW_CAP;
+
 /// Every key, and whether the part it configures is in this build. `*` stands for the name of a service.
 const KEYS: &[(&str, bool)] = &[
     ("log.kind", true),
@@ -179,7 +181,7 @@ impl Config {
             http_listen: get("http.listen").unwrap_or("127.0.0.1:8080").to_owned(),
             metrics_listen: get("metrics.listen").map(str::to_owned),
             workers: number("pipelines.workers", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(cores.min(4)),
-            row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(65_536),
+            row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(ROW_CAP),
             merge_bytes: number("pipelines.merge_bytes", 1)?,
             warnings,
         })

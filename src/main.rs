@@ -39,6 +39,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    gravity_pipelines::runtime::memory::avoid_huge_pages();
     let cli = Cli::parse();
     let server = matches!(cli.command, Command::Up(_) | Command::Demo(_) | Command::Run(_));
     log_to_stderr(server);

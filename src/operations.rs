@@ -198,8 +198,8 @@ impl Operations for NodeOperations {
             let mut shown = verify::Boards::new();
             for e in &snapshot.events {
                 let board = Board {
-                    header: Some(e.header.header.clone()),
-                    rows: e.rows().map(|r| (r.team.clone(), r.row.clone())).collect(),
+                    header: Some((*e.header.header).clone()),
+                    rows: e.rows().map(|r| (r.team.clone(), (*r.row).clone())).collect(),
                     firsts: e.header.firsts.iter().map(|(p, f)| (p.clone(), f.clone())).collect(),
                 };
                 shown.insert((e.header.event.clone(), e.header.view), board);

@@ -17,6 +17,7 @@ pub mod failpoint;
 pub mod folds;
 pub mod in_flight;
 pub mod journal;
+pub mod memory;
 pub mod metrics;
 pub mod outputs;
 pub mod recovery;
@@ -28,4 +29,4 @@ pub mod worker;
 
 pub use definition::{Change, Committed, Definition, Facts, Folds, Touch};
 pub use error::PipelineError;
-pub use supervisor::{Options, PipelineState, PipelineStatus, Runtime};
+pub use supervisor::{Options, PipelineState, PipelineStatus, ROW_CAP, Runtime};

@@ -15,8 +15,8 @@ use super::{Boards, Index};
 #[derive(Default)]
 struct EventChanges<'a> {
     tenant: Id,
-    header: Option<Option<&'a BoardHeader>>,
-    rows: BTreeMap<&'a Id, Option<&'a BoardRow>>,
+    header: Option<Option<&'a Arc<BoardHeader>>>,
+    rows: BTreeMap<&'a Id, Option<&'a Arc<BoardRow>>>,
     firsts: BTreeMap<&'a Id, Option<&'a FirstSolve>>,
     versions: BTreeMap<&'a Id, u64>,
 }
@@ -169,7 +169,7 @@ impl Build<'_> {
     }
 
     /// The row to keep, which is one that exists already where nothing about it changed.
-    fn team_row(&mut self, team: Id, row: BoardRow, old: Option<&Arc<TeamRow>>) -> Arc<TeamRow> {
+    fn team_row(&mut self, team: Id, row: Arc<BoardRow>, old: Option<&Arc<TeamRow>>) -> Arc<TeamRow> {
         let first = |problem: &Id| self.next.firsts.get(problem).is_some_and(|first| first.team == team);
         let solved = row.cells.iter().filter(|cell| cell.solved_min.is_some());
         let firsts: Vec<Id> = solved.map(|cell| cell.problem.clone()).filter(first).collect();

@@ -14,7 +14,7 @@ pub struct TeamRow {
     /// The team.
     pub team: Id,
     /// Its row, without a rank.
-    pub row: BoardRow,
+    pub row: Arc<BoardRow>,
     /// The problems that it solved first, in the order of its cells.
     pub firsts: Vec<Id>,
     /// Its name's sort key.
@@ -91,7 +91,7 @@ mod tests {
 
     fn row(team: &str, name: &str, solved: u32, penalty: i64, last: i64, hidden: bool) -> TeamRow {
         let row = BoardRow { name: name.into(), solved, penalty, last_solved_min: last, hidden, ..Default::default() };
-        TeamRow { team: team.into(), name_key: name_key(name), row, firsts: vec![], serial: 0 }
+        TeamRow { team: team.into(), name_key: name_key(name), row: row.into(), firsts: vec![], serial: 0 }
     }
 
     #[test]

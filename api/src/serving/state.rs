@@ -23,7 +23,7 @@ pub struct HeaderState {
     /// The epoch that it came with; not for the public.
     pub epoch: u64,
     /// The header.
-    pub header: BoardHeader,
+    pub header: Arc<BoardHeader>,
     /// Who solved each problem first.
     pub firsts: BTreeMap<Id, FirstSolve>,
 }
@@ -191,7 +191,7 @@ pub(super) struct EventBoards {
     pub(super) tenant: Id,
     pub(super) event: Id,
     pub(super) view: View,
-    pub(super) header: Option<BoardHeader>,
+    pub(super) header: Option<Arc<BoardHeader>>,
     pub(super) firsts: BTreeMap<Id, FirstSolve>,
     /// Both of them for readers; `None` without a header.
     pub(super) head: Option<Arc<HeaderState>>,

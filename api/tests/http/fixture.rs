@@ -150,13 +150,13 @@ impl Fixture {
         let mut changes = Vec::new();
         for view in [View::Public, View::Jury] {
             let key = BoardKey::Header { tenant: tenant.clone(), event: event.clone() };
-            changes.push(BoardChange { view, key, value: Some(BoardValue::Header(header.clone())) });
+            changes.push(BoardChange { view, key, value: Some(BoardValue::Header(header.clone().into())) });
             let first = FirstSolve { team: "1".into(), submission: "s1".into(), contest_time_ms: 600_000 };
             let key = BoardKey::First { tenant: tenant.clone(), event: event.clone(), problem: "p1".into() };
-            changes.push(BoardChange { view, key, value: Some(BoardValue::First(first)) });
+            changes.push(BoardChange { view, key, value: Some(BoardValue::First(first.into())) });
             for (team, row) in rows(view) {
                 let key = BoardKey::Row { tenant: tenant.clone(), event: event.clone(), team: team.into() };
-                changes.push(BoardChange { view, key, value: Some(BoardValue::Row(row)) });
+                changes.push(BoardChange { view, key, value: Some(BoardValue::Row(row.into())) });
             }
         }
         let versions = [View::Public, View::Jury]

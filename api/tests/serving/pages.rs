@@ -118,11 +118,11 @@ fn check_snapshot(boards: &Boards, world: &World) {
     assert_eq!(snapshot.events.len(), 2);
     for view in [View::Public, View::Jury] {
         let (event, side) = (snapshot.event(EVENT, view).unwrap(), world.side(view));
-        assert_eq!(event.header.header, *side.header.as_ref().unwrap());
+        assert_eq!(*event.header.header, *side.header.as_ref().unwrap());
         assert_eq!(event.header.firsts, side.firsts);
         let firsts: Vec<_> = side.firsts.iter().map(|(problem, first)| (problem.clone(), first.clone())).collect();
         assert_eq!(boards.first_solves(EVENT, view), firsts);
-        let mut rows: Vec<_> = event.rows().map(|row| (&row.team, &row.row)).collect();
+        let mut rows: Vec<_> = event.rows().map(|row| (&row.team, &*row.row)).collect();
         rows.sort();
         assert_eq!(rows, side.rows.iter().collect::<Vec<_>>());
         for (division, version) in event.versions() {

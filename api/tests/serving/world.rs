@@ -146,7 +146,7 @@ impl Side {
         let mut change = |key, value| epoch.changes.push(BoardChange { view, key, value });
         if self.header.is_none() || self.rng.random_ratio(1, 8) {
             self.change_header();
-            change(header_key(), self.header.clone().map(BoardValue::Header));
+            change(header_key(), self.header.clone().map(|value| BoardValue::Header(value.into())));
         }
         let mut touched = BTreeMap::new();
         for _ in 0..self.rng.random_range(0..6) {
@@ -159,7 +159,7 @@ impl Side {
             touched.insert(team, row);
         }
         for (team, row) in touched {
-            change(key(&team), row.map(BoardValue::Row));
+            change(key(&team), row.map(|value| BoardValue::Row(value.into())));
         }
         if self.rng.random_ratio(1, 4) {
             let problem = Id::from(PROBLEMS[self.rng.random_range(0..PROBLEMS.len())]);
@@ -172,7 +172,7 @@ impl Side {
                 Some(first) => drop(self.firsts.insert(problem.clone(), first.clone())),
                 None => drop(self.firsts.remove(&problem)),
             }
-            change(first_key(&problem), first.map(BoardValue::First));
+            change(first_key(&problem), first.map(|value| BoardValue::First(value.into())));
         }
         for division in DIVISIONS {
             let mut now = self.json(division);
@@ -203,13 +203,13 @@ impl Side {
         let view = self.view;
         let mut change = |key, value| epoch.changes.push(BoardChange { view, key, value: Some(value) });
         if let Some(header) = &self.header {
-            change(header_key(), BoardValue::Header(header.clone()));
+            change(header_key(), BoardValue::Header(header.clone().into()));
         }
         for (team, row) in &self.rows {
-            change(key(team), BoardValue::Row(row.clone()));
+            change(key(team), BoardValue::Row(row.clone().into()));
         }
         for (problem, first) in &self.firsts {
-            change(first_key(problem), BoardValue::First(first.clone()));
+            change(first_key(problem), BoardValue::First(first.clone().into()));
         }
         let shown = self.boards.iter().filter(|(_, board)| board.version > 0);
         epoch.versions.extend(shown.map(|(division, board)| version(view, division, board.version)));
@@ -367,12 +367,12 @@ pub fn epoch_of(number: u64, view: View, board_version: u64, teams: &[(&str, u32
         .iter()
         .map(|(team, solved)| {
             let row = BoardRow { name: format!("Team {team}"), solved: *solved, ..Default::default() };
-            BoardChange { view, key: key(&Id::from(*team)), value: Some(BoardValue::Row(row)) }
+            BoardChange { view, key: key(&Id::from(*team)), value: Some(BoardValue::Row(row.into())) }
         })
         .collect();
     if board_version == 1 {
         let header = BoardHeader { name: "Final".into(), ..Default::default() };
-        changes.push(BoardChange { view, key: header_key(), value: Some(BoardValue::Header(header)) });
+        changes.push(BoardChange { view, key: header_key(), value: Some(BoardValue::Header(header.into())) });
     }
     BoardsEpoch { epoch: number, changes, versions: vec![version(view, OVERALL, board_version)], ..Default::default() }
 }

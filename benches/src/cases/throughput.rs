@@ -52,6 +52,8 @@ pub struct ChainAnswer {
 
 /// Runs the chain over a log. Run in a process of its own.
 pub fn chain(task: ChainTask) -> anyhow::Result<ChainAnswer> {
+    // As the server does; the peers do better with huge pages, and keep them.
+    gravity_pipelines::runtime::memory::avoid_huge_pages();
     let log = Arc::new(log::open(&task.log)?);
     let boards = task.serving.then(|| Boards::new(BoardsOptions::new([7; 32])));
     let sink = Arc::new(Watch { boards: boards.clone(), ..Watch::default() });

@@ -3,6 +3,8 @@
 //! A board is event x division x visibility. The pipeline keeps one row per (event, view, team) with the divisions it
 //! is in; ranks are the serving index's work, because one submission can move 20,000 of them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Id;
@@ -73,16 +75,16 @@ impl BoardKey {
     }
 }
 
-/// The value at a [`BoardKey`].
+/// The value at a [`BoardKey`]. Shared: from the view that computed it to the frame, the index and the topics it is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoardValue {
     /// Of a header.
-    Header(BoardHeader),
+    Header(Arc<BoardHeader>),
     /// Of a row.
-    Row(BoardRow),
+    Row(Arc<BoardRow>),
     /// Of a first solve.
-    First(FirstSolve),
+    First(Arc<FirstSolve>),
 }
 
 /// What a board's reader has to know besides the rows.

@@ -161,7 +161,7 @@ impl Event {
             divisions: groups.iter().map(|g| Division { division: g.group.clone(), name: g.name.clone() }).collect(),
         };
         let header_key = BoardKey::Header { tenant: tenant.clone(), event: event.clone() };
-        said.push(Said::Change(view, header_key, Box::new(BoardValue::Header(header))));
+        said.push(Said::Change(view, header_key, Box::new(BoardValue::Header(header.into()))));
 
         let frozen_from = self.freeze(config).filter(|_| view == View::Public && self.at(MomentKind::Thawed).is_none());
         let mut submissions: Vec<(i64, Natural, &Submission)> = Vec::new();
@@ -206,7 +206,7 @@ impl Event {
         }
         for (problem, first) in firsts {
             let key = BoardKey::First { tenant: tenant.clone(), event: event.clone(), problem: problem.clone() };
-            said.push(Said::Change(view, key, Box::new(BoardValue::First(first))));
+            said.push(Said::Change(view, key, Box::new(BoardValue::First(first.into()))));
         }
 
         for (id, team) in self.teams.iter().filter(|(_, team)| self.on_board(config, team, view)) {
@@ -245,7 +245,7 @@ impl Event {
                 row.last_scored_at_ms = begin + ms;
             }
             let key = BoardKey::Row { tenant: tenant.clone(), event: event.clone(), team: id.clone() };
-            said.push(Said::Change(view, key, Box::new(BoardValue::Row(row))));
+            said.push(Said::Change(view, key, Box::new(BoardValue::Row(row.into()))));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The committer: one frame per epoch, fsynced; then, and only then, the epoch is published.
 
+mod diffs;
 mod hydrate;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,10 @@ use super::in_flight::InFlight;
 use super::journal::frame::{Reason, store_bounds};
 use super::journal::{Frame, Journal};
 use super::supervisor::SharedStatus;
-use super::versions::{Diff, Versions};
+use super::versions::Versions;
 use super::worker::{Message, RefusedRow};
 use super::{PipelineError, metrics};
+use diffs::{Encoded, Row, paired};
 pub use hydrate::{Hydrated, Restored};
 
 /// The sequencer opened an epoch.
@@ -50,10 +52,9 @@ struct Pending<D: Definition> {
     blocks: Vec<Block>,
     identities: Vec<(u8, Bytes)>,
     refused: Vec<RefusedRow>,
-    outputs: Vec<Row<D>>,
+    /// As they came; moved together once, when all are here.
+    outputs: Vec<Vec<Row<D>>>,
 }
-
-type Row<D> = ((<D as Definition>::Key, <D as Definition>::Value), u64, i64);
 
 impl<D: Definition> Default for Pending<D> {
     fn default() -> Self {
@@ -190,8 +191,13 @@ impl<D: Definition> Committer<D> {
             Message::Refused(epoch, rows) => self.pending.entry(epoch).or_default().refused.extend(rows),
             Message::Outputs(rows) => {
                 let rows = rows.downcast::<Vec<Row<D>>>().expect("workers send the outputs of their own pipeline");
-                for row in *rows {
-                    self.pending.entry(row.1).or_default().outputs.push(row);
+                let Some(epoch) = rows.first().map(|row| row.1) else { return Ok(()) };
+                if rows.iter().all(|row| row.1 == epoch) {
+                    self.pending.entry(epoch).or_default().outputs.push(*rows);
+                } else {
+                    for row in *rows {
+                        self.pending.entry(row.1).or_default().outputs.push(vec![row]);
+                    }
                 }
             }
             Message::Frontier(worker, frontier) => self.done_before[worker] = frontier.unwrap_or(u64::MAX),
@@ -217,7 +223,7 @@ impl<D: Definition> Committer<D> {
         blocks.sort_by_key(|b| (b.fold, b.shard));
         identities.sort_by_key(|i| i.0);
         refused.sort_by_key(|r| r.position);
-        let diffs = self.diffs(outputs)?;
+        let diffs = paired::<D>(self.definition.name(), outputs)?;
         let versions = self.versions.apply(&*self.definition, &diffs);
         let frame = Frame {
             epoch,
@@ -230,12 +236,7 @@ impl<D: Definition> Committer<D> {
             blocks,
             identities,
             refused,
-            outputs: diffs
-                .iter()
-                .map(|d| {
-                    (Bytes::copy_from_slice(&d.key_bytes), d.new_bytes.as_ref().map(|b| Bytes::copy_from_slice(b)))
-                })
-                .collect(),
+            outputs: diffs.iter().map(|d| (d.key_bytes.clone(), d.new_bytes.clone())).collect(),
             versions: self.encode_versions(&versions)?,
         };
         self.write(&frame)?;
@@ -297,44 +298,8 @@ impl<D: Definition> Committer<D> {
     }
 
     fn encode_versions(&self, versions: &[(D::Scope, u64, u64)]) -> Result<Vec<(Bytes, u64, u64)>, PipelineError> {
-        versions.iter().map(|(s, v, d)| Ok((self.encode(s)?.into(), *v, *d))).collect()
-    }
-
-    fn encode(&self, value: &impl serde::Serialize) -> Result<Vec<u8>, PipelineError> {
-        postcard::to_stdvec(value).map_err(|e| PipelineError::Journal {
-            pipeline: self.definition.name(),
-            what: format!("an output cannot be encoded: {e}"),
-        })
-    }
-
-    /// Pairs what went with what came, by key. At most one of each leaves a view per epoch: more is a fault of the view,
-    /// counted and survived.
-    fn diffs(&self, mut rows: Vec<Row<D>>) -> Result<Vec<Diff<D>>, PipelineError> {
-        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        rows.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.2 += next.2;
-            }
-            same
-        });
-        let mut diffs: Vec<Diff<D>> = Vec::new();
-        for ((key, value), _, diff) in rows.into_iter().filter(|r| r.2 != 0) {
-            if diffs.last().is_none_or(|d| d.key != key) {
-                diffs.push(Diff { key_bytes: self.encode(&key)?, key, old: None, new: None, new_bytes: None });
-            }
-            let last = diffs.last_mut().expect("one was pushed");
-            let place = if diff > 0 { &mut last.new } else { &mut last.old };
-            if diff.abs() != 1 || place.is_some() {
-                debug_assert!(false, "a view gave several rows for {:?}", last.key);
-                metrics::BROKEN.with_label_values(&["one_row_per_key"]).inc();
-            }
-            *place = Some(value);
-        }
-        for d in &mut diffs {
-            d.new_bytes = d.new.as_ref().map(|v| self.encode(v)).transpose()?;
-        }
-        Ok(diffs)
+        let mut encoded = Encoded::new(self.definition.name());
+        versions.iter().map(|(s, v, d)| Ok((encoded.add(s)?, *v, *d))).collect()
     }
 }
 

@@ -23,7 +23,7 @@ const FLOOR: Duration = Duration::from_millis(5);
 /// Waiting for records ends now and then, to look around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Bytes of records per row of an epoch's cap: larger records make smaller epochs.
-const BYTES_PER_ROW: usize = 1_024;
+const BYTES_PER_ROW: usize = 384;
 
 /// Epochs that are to be cut exactly so: (clock, bound). After a lost disk they come from the out topics; in tests they
 /// make two runs comparable.

@@ -31,6 +31,10 @@ pub use status::{PipelineState, PipelineStatus, SharedStatus};
 
 mod status;
 
+/// Records at most in one epoch, unless set otherwise. Reached only when the log is far ahead, where large epochs drain
+/// it fastest: a row that changes many times leaves the epoch once. Twice as many may be under way.
+pub const ROW_CAP: usize = 262_144;
+
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -58,7 +62,7 @@ impl Options {
         Options {
             dir,
             workers,
-            row_cap: 65_536,
+            row_cap: ROW_CAP,
             merge_bytes: MERGE_BYTES,
             sync: SyncMode::Fsync,
             script: Script::default(),

@@ -1,7 +1,10 @@
 //! Versions of the parts of an output: dense, +1 only when the part's own content changes (invariants 5 and 8).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
+use bytes::Bytes;
+use foldhash::quality::RandomState;
 use gravity_events::record::stable_hash128;
 
 use super::definition::{Definition, Touch};
@@ -11,7 +14,9 @@ use super::definition::{Definition, Touch};
 pub struct Versions<D: Definition> {
     parts: BTreeMap<D::Scope, Part>,
     /// Hash of each output row by the hash of its key, to take it out of the digests again.
-    rows: HashMap<u128, u64>,
+    rows: HashMap<u128, u64, RandomState>,
+    /// For hashes of keys, which are only looked up: nobody outside can foresee them.
+    seeds: [RandomState; 2],
     /// The version before a new part's first one: 0, unless the journal was made anew. No part can have had more versions
     /// than there were epochs, so none is shown twice.
     genesis: u64,
@@ -34,15 +39,15 @@ pub struct Diff<D: Definition> {
     /// What it is.
     pub new: Option<D::Value>,
     /// The key, encoded.
-    pub key_bytes: Vec<u8>,
+    pub key_bytes: Bytes,
     /// The new value, encoded.
-    pub new_bytes: Option<Vec<u8>>,
+    pub new_bytes: Option<Bytes>,
 }
 
 impl<D: Definition> Versions<D> {
     /// None yet.
     pub fn new(genesis: u64) -> Versions<D> {
-        Versions { parts: BTreeMap::new(), rows: HashMap::new(), genesis }
+        Versions { parts: BTreeMap::new(), rows: HashMap::default(), seeds: Default::default(), genesis }
     }
 
     /// Takes in what changed; returns the parts whose version moved, with version and digest.
@@ -50,7 +55,8 @@ impl<D: Definition> Versions<D> {
         let mut moved: BTreeSet<D::Scope> = BTreeSet::new();
         let mut touches = Vec::new();
         for diff in diffs {
-            let key_hash = stable_hash128(&[&diff.key_bytes]);
+            let [a, b] = self.seeds.each_ref().map(|seed| u128::from(seed.hash_one(&diff.key_bytes)));
+            let key_hash = (a << 64) | b;
             let new_hash = diff.new_bytes.as_ref().map(|v| stable_hash128(&[&diff.key_bytes, v]) as u64);
             let old_hash = match new_hash {
                 Some(h) => self.rows.insert(key_hash, h),

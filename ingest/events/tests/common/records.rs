@@ -180,9 +180,9 @@ fn board_value() -> impl Strategy<Value = BoardValue> {
         contest_time_ms,
     });
     prop_oneof![
-        board_header().prop_map(BoardValue::Header),
-        board_row().prop_map(BoardValue::Row),
-        first.prop_map(BoardValue::First),
+        board_header().prop_map(|header| BoardValue::Header(header.into())),
+        board_row().prop_map(|row| BoardValue::Row(row.into())),
+        first.prop_map(|first| BoardValue::First(first.into())),
     ]
 }
 

@@ -201,7 +201,7 @@ enum Fact {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Rules(EventKey, SharedRules),
-    Header(View, EventKey, Box<BoardHeader>),
+    Header(View, EventKey, Arc<BoardHeader>),
 }
 
 impl GroupKey for EventKey {
@@ -221,15 +221,14 @@ pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, 
     ]);
     let said = reduce_total(facts, "IcpcRules", Memory::Keep, |event: &EventKey, group, said| {
         let Some(rules) = assemble(group) else { return };
-        said.extend(
-            [View::Public, View::Jury].map(|view| Said::Header(view, event.clone(), Box::new(rules.header.clone()))),
-        );
+        let header = Arc::new(rules.header.clone());
+        said.extend([View::Public, View::Jury].map(|view| Said::Header(view, event.clone(), header.clone())));
         said.push(Said::Rules(event.clone(), SharedRules(Arc::new(rules))));
     });
     let (rules, headers) = said.inner.ok_err(|(said, time, diff)| match said {
         Said::Rules(event, rules) => Ok(((event, rules), time, diff)),
         Said::Header(view, EventKey { tenant, event }, header) => {
-            Err((((view, BoardKey::Header { tenant, event }), BoardValue::Header(*header)), time, diff))
+            Err((((view, BoardKey::Header { tenant, event }), BoardValue::Header(header)), time, diff))
         }
     });
     (rules.container::<Vec<_>>().as_collection(), headers.container::<Vec<_>>().as_collection())

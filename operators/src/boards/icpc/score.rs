@@ -1,6 +1,7 @@
 //! One team's score, as a pure function (CLICS 2026-01, "Scoring Data Generation"; the freeze hides verdicts).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gravity_events::board::{BoardRow, Cell};
 use gravity_events::body::TeamRegistered;
@@ -36,7 +37,7 @@ pub struct Solve {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ViewScore {
     /// Its row.
-    pub row: BoardRow,
+    pub row: Arc<BoardRow>,
     /// Its candidates for first to solve, sorted; none for a hidden team.
     pub solves: Vec<Solve>,
 }
@@ -147,7 +148,7 @@ impl<'a> Tally<'a> {
     }
 
     fn score(self, team: Team<'_>, hidden: bool) -> ViewScore {
-        let row = self.row(team, hidden);
+        let row = Arc::new(self.row(team, hidden));
         ViewScore { row, solves: if hidden { Vec::new() } else { self.solves } }
     }
 

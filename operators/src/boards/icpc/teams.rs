@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::{AsCollection, Hashable};
 use gravity_events::Id;
@@ -125,7 +126,7 @@ where
 fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
     let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
     let (team, submission) = (c.team, c.submission.0);
-    ((view, key), BoardValue::First(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms }))
+    ((view, key), BoardValue::First(Arc::new(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms })))
 }
 
 fn score_group<F>(score: &F, group: Group<'_, Fact>) -> State
@@ -222,19 +223,13 @@ fn differ_in(
     if old.as_ref().map(|s| &s.row) == new.as_ref().map(|s| &s.row) {
         return;
     }
-    for (score, diff) in [(old, -1), (new, 1)] {
+    for (score, diff) in [(&old, -1), (&new, 1)] {
         let Some(score) = score else { continue };
-        let mut say = |view: &View, row| {
+        for view in views {
             let EventKey { tenant, event } = member.event.clone();
             let key = BoardKey::Row { tenant, event, team: member.team.clone() };
-            (out.main)(((*view, key), BoardValue::Row(row)), diff);
-        };
-        let Some((last, others)) = views.split_last() else {
-            continue;
-        };
-        others.iter().for_each(|view| say(view, score.row.clone()));
-        // A row that nobody has any more leaves without a copy.
-        say(last, Rc::try_unwrap(score).map_or_else(|shared| shared.row.clone(), |own| own.row));
+            (out.main)(((*view, key), BoardValue::Row(score.row.clone())), diff);
+        }
     }
 }
 

@@ -120,7 +120,7 @@ impl Board {
 
     pub fn rows(&self, view: View) -> BTreeMap<&str, &BoardRow> {
         let rows = self.values(view).filter_map(|(key, value)| match (key, value) {
-            (BoardKey::Row { team, .. }, BoardValue::Row(row)) => Some((team.as_str(), row)),
+            (BoardKey::Row { team, .. }, BoardValue::Row(row)) => Some((team.as_str(), &**row)),
             _ => None,
         });
         rows.collect()
@@ -137,7 +137,7 @@ impl Board {
 
     pub fn firsts(&self, view: View) -> BTreeMap<&str, &FirstSolve> {
         let firsts = self.values(view).filter_map(|(key, value)| match (key, value) {
-            (BoardKey::First { problem, .. }, BoardValue::First(first)) => Some((problem.as_str(), first)),
+            (BoardKey::First { problem, .. }, BoardValue::First(first)) => Some((problem.as_str(), &**first)),
             _ => None,
         });
         firsts.collect()

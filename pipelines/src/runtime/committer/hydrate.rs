@@ -11,6 +11,7 @@ use super::super::journal::Frame;
 use super::super::journal::frame::{Reason, store_bounds};
 use super::super::versions::Diff;
 use super::Committer;
+use super::diffs::paired;
 
 /// What the last run left, for the first epoch of this one.
 pub struct Restored<S> {
@@ -48,7 +49,7 @@ impl<D: Definition> Committer<D> {
         }
         let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, .. } = restored;
         let pending = self.pending.remove(&epoch).unwrap_or_default();
-        let diffs = self.diffs(pending.outputs)?;
+        let diffs = paired::<D>(self.definition.name(), pending.outputs)?;
         let changed = self.versions.restore(&*self.definition, &diffs, known);
         let mut written = None;
         if !changed.is_empty() {
@@ -74,7 +75,7 @@ impl<D: Definition> Committer<D> {
                 blocks: Vec::new(),
                 identities: Vec::new(),
                 refused: Vec::new(),
-                outputs: concerned.map(|d| (d.key_bytes.clone().into(), d.new_bytes.clone().map(Into::into))).collect(),
+                outputs: concerned.map(|d| (d.key_bytes.clone(), d.new_bytes.clone())).collect(),
                 versions: self.encode_versions(&changed)?,
             };
             self.write(&frame)?;
