@@ -49,7 +49,10 @@ pub fn keyed(task: Task) -> anyhow::Result<Answer> {
     let log = log::open(&task.log)?;
     let meter = Meter::start();
     let mut state = Loop::default();
-    let mut rows = Rows::create(&task.dir.join("peer.redb"))?;
+    let path = task.dir.join("peer.redb");
+    // Each run has a store of its own.
+    let _ = std::fs::remove_file(&path);
+    let mut rows = Rows::create(&path)?;
     log::for_each(&log, &log::TOPICS, |entry| {
         if state.take(entry) {
             rows.put(entry)?;
