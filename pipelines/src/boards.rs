@@ -47,8 +47,17 @@ pub enum Key {
     Error(EventKey, Id),
 }
 
+impl Key {
+    /// The event and view of what is on a board.
+    fn board(&self) -> Option<(&EventKey, View)> {
+        match self {
+            Key::Header(view, event) | Key::Row(view, event, _) | Key::First(view, event, _) => Some((event, *view)),
+            Key::Orphans(_) | Key::Error(..) => None,
+        }
+    }
+}
+
 /// Value of an output row.
-#[allow(clippy::large_enum_variant)] // nearly all are of the largest
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Value {
     /// Of a header, row or first solve.

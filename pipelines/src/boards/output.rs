@@ -99,45 +99,69 @@ fn board_value(value: &Option<Value>) -> Option<BoardValue> {
 }
 
 /// The records of the board topics. Public ones are named by the board's version, never by the epoch, which would tell
-/// of changes that the public must not see.
+/// of changes that the public must not see. Each tells the versions of the boards it is on; one of a board that a row has
+/// only left is told by the first record of its event.
 pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
-    let mut versions: BTreeMap<(&EventKey, View), Vec<(&Id, u64)>> = BTreeMap::new();
+    let mut versions: BTreeMap<(&EventKey, View), Vec<Version<'_>>> = BTreeMap::new();
     for (scope, version) in &epoch.versions {
-        versions.entry((&scope.event, scope.view)).or_default().push((&scope.division, *version));
+        let version = Version { division: &scope.division, version: *version, told: false };
+        versions.entry((&scope.event, scope.view)).or_default().push(version);
+    }
+    for change in &epoch.changes {
+        if let Some((event, view)) = change.key.board() {
+            let of_event = versions.get_mut(&(event, view)).into_iter().flatten();
+            of_event.filter(|v| concerns(&change.value, v.division)).for_each(|v| v.told = true);
+        }
     }
     let mut records = Vec::new();
     for change in &epoch.changes {
-        let Some((view, key)) = to_board_key(&change.key) else { continue };
-        let (tenant, event) = key.event();
-        let (tenant, event) = (tenant.clone(), event.clone());
-        let event_key = EventKey { tenant: tenant.clone(), event: event.clone() };
-        let of_event = versions.get(&(&event_key, view)).map(Vec::as_slice).unwrap_or_default();
-        let value = board_value(&change.value);
-        let concerns = |division: &str| match &value {
-            Some(BoardValue::Row(row)) => division == OVERALL || row.divisions.iter().any(|d| d == division),
-            _ => true,
+        let (Some((event_key, view)), Some((_, key))) = (change.key.board(), to_board_key(&change.key)) else {
+            continue;
         };
-        let told = of_event.iter().filter(|(d, _)| concerns(d)).map(|(d, v)| ((*d).clone(), *v)).collect();
-        let overall = of_event.iter().find(|(d, _)| *d == OVERALL).map_or(0, |(_, v)| *v);
+        let mut overall = 0;
+        let mut told = Vec::new();
+        for v in versions.get_mut(&(event_key, view)).into_iter().flatten() {
+            if v.division == OVERALL {
+                overall = v.version;
+            }
+            if !std::mem::replace(&mut v.told, true) || concerns(&change.value, v.division) {
+                told.push((v.division.clone(), v.version));
+            }
+        }
         let what = match &key {
             BoardKey::Header { .. } => "header".to_owned(),
             BoardKey::Row { team, .. } => format!("row/{team}"),
             BoardKey::First { problem, .. } => format!("first/{problem}"),
         };
         let record = Record {
-            id: record_id(format!("{}/{}/{overall}/{what}", part(&event), view.name())),
+            id: record_id(format!("{}/{}/{overall}/{what}", part(&event_key.event), view.name())),
             source: format!("pipeline:{NAME}").into(),
-            tenant,
-            event: Some(event),
+            tenant: event_key.tenant.clone(),
+            event: Some(event_key.event.clone()),
             subject: None,
             time_ms: None,
             backfill: false,
-            body: Body::BoardChanged(BoardChanged { view, key, value, versions: told }),
+            body: Body::BoardChanged(BoardChanged { view, key, value: board_value(&change.value), versions: told }),
         };
         let value = gravity_events::codec::encode(&record).into();
         records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });
     }
     records
+}
+
+/// A version that moved, and whether a record tells it.
+struct Version<'a> {
+    division: &'a Id,
+    version: u64,
+    told: bool,
+}
+
+/// Whether a changed row is on the board of a division. Whatever else changes is on all of them.
+fn concerns(value: &Option<Value>, division: &str) -> bool {
+    match value {
+        Some(Value::Board(BoardValue::Row(row))) => division == OVERALL || row.divisions.iter().any(|d| d == division),
+        _ => true,
+    }
 }
 
 /// A name within an id whose parts are joined by `/`.
@@ -151,4 +175,49 @@ fn record_id(name: String) -> Id {
         return name.into();
     }
     format!("{:032x}", gravity_events::record::stable_hash128(&[name.as_bytes()])).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gravity_events::board::BoardRow;
+
+    use super::super::Scope;
+    use super::*;
+
+    fn told(records: &[Produce]) -> Vec<Vec<(Id, u64)>> {
+        let versions = |r: &Produce| match gravity_events::codec::decode(&r.value).unwrap().body {
+            Body::BoardChanged(b) => b.versions,
+            other => panic!("{other:?}"),
+        };
+        records.iter().map(versions).collect()
+    }
+
+    #[test]
+    fn every_version_that_moved_is_told_also_of_a_division_that_was_left() {
+        let event = EventKey::new("t", "e");
+        let row = |team: &str, division: &str| Change {
+            key: Key::Row(View::Public, event.clone(), team.into()),
+            value: Some(Value::Board(BoardValue::Row(Arc::new(BoardRow {
+                divisions: vec![division.into()],
+                ..BoardRow::default()
+            })))),
+        };
+        let version = |division: &str, version| {
+            (Scope { event: event.clone(), view: View::Public, division: division.into() }, version)
+        };
+        let epoch = Committed {
+            epoch: 9,
+            now_ms: 0,
+            bound: vec![],
+            changes: vec![row("x", "a"), row("y", "b")],
+            versions: vec![version(OVERALL, 7), version("a", 3), version("b", 4), version("left", 5)],
+            refused: vec![],
+            snapshot: false,
+        };
+        let v = |division: &str, version| (Id::from(division), version);
+        let expected = [vec![v(OVERALL, 7), v("a", 3), v("left", 5)], vec![v(OVERALL, 7), v("b", 4)]];
+        assert_eq!(told(&records(&epoch)), expected);
+    }
 }
