@@ -134,6 +134,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::POST, "/api/v1/events/{event}/state", post(events::state::post)),
         (Method::POST, "/api/v1/events/{event}/submissions", post(events::submissions::post)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),
+        (Method::GET, "/api/v1/events/{event}/board/names", board(get(handlers::names))),
         (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/contests", get(contests::list)),
@@ -178,6 +179,8 @@ fn cors() -> CorsLayer {
         .allow_headers([header::ACCEPT, header::IF_NONE_MATCH, HeaderName::from_static("last-event-id")])
         .expose_headers([header::ETAG, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
         .max_age(Duration::from_secs(3_600))
+        // The answer is the same for every origin.
+        .vary([])
 }
 
 /// Tells the board handlers what this caller may see.
