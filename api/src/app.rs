@@ -1,44 +1,40 @@
 //! The whole HTTP interface as one router over shared state.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
-use axum::http::{HeaderName, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::extract::{FromRef, Request, State};
+use axum::http::{HeaderName, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use gravity_events::board::View;
-use gravity_events::codec::MAX_BATCH_BYTES;
-use gravity_ingest::log::{Log, LogError, Produce};
+use gravity_ingest::log::{Log, Produce};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 use crate::http::idempotency::Idempotency;
-use crate::http::{Problem, Tokens, Viewer, health, layers, pages};
+use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
 use crate::services::{contests, events, ops, records};
 use crate::serving::{Boards, handlers};
 use crate::visibility::Visibility;
-use crate::{metrics, openapi};
-
-/// How long a handler may take until its answer begins. Longer than a wait for visibility.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a verification of everything may take.
-const VERIFY_TIMEOUT: Duration = Duration::from_secs(3_600);
-/// How long a peer may pause within a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::{append, metrics, openapi};
 
 /// Milliseconds since 1970 by this server's clock: what a submission's time is stamped with.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// What handlers share. Cheap to clone.
+/// What handlers share. Every request clones it, so that it is one pointer.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// The parts of an [`AppState`].
+#[derive(Clone)]
+pub struct Shared {
     /// Where records go.
     pub log: Arc<dyn Log>,
     /// The serving index.
@@ -71,7 +67,7 @@ impl AppState {
         admin_token: &str,
         key: &[u8; 32],
     ) -> AppState {
-        AppState {
+        AppState(Arc::new(Shared {
             log,
             boards,
             visibility,
@@ -82,21 +78,25 @@ impl AppState {
             clock: Arc::new(wall_clock_ms),
             shutdown: CancellationToken::new(),
             was_ready: Arc::default(),
-        }
+        }))
     }
 
-    /// Appends records; goes on to the end even when the caller is gone, so that a client that closes its connection
-    /// leaves nothing half written.
+    /// The same with another clock.
+    pub fn with_clock(self, clock: Clock) -> AppState {
+        AppState(Arc::new(Shared { clock, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// Appends records; goes on to the end even when the caller is gone. 503 at once while the log's broker is lost.
     pub async fn append(&self, records: Vec<Produce>) -> Result<Vec<gravity_events::Position>, Problem> {
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let topics: Vec<_> = records.iter().map(|r| r.topic).collect();
-        let positions = tokio::spawn(self.log.append(records)).await.unwrap_or(Err(LogError::Closed))?;
-        for topic in topics {
-            metrics::RECORDS.with_label_values(&[topic.name(), "accepted"]).inc();
-        }
-        Ok(positions)
+        append::append(&*self.log, records).await
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 
@@ -119,9 +119,7 @@ impl FromRef<AppState> for Arc<Boards> {
 /// Every route: its method, its path as OpenAPI writes it, its handler. [`crate::openapi`] documents exactly these.
 pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRouter<AppState>)> {
     let board = |route: MethodRouter<AppState>| route.layer(from_fn_with_state(state.clone(), board_viewer));
-    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_TIMEOUT);
-    let long = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, VERIFY_TIMEOUT);
-    let mut routes = vec![
+    vec![
         (Method::GET, "/", get(pages::index)),
         (Method::GET, "/events/{event}", get(pages::board)),
         (Method::GET, "/assets/{*path}", get(pages::asset)),
@@ -136,6 +134,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::POST, "/api/v1/events/{event}/state", post(events::state::post)),
         (Method::POST, "/api/v1/events/{event}/submissions", post(events::submissions::post)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),
+        (Method::GET, "/api/v1/events/{event}/board/names", board(get(handlers::names))),
         (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/contests", get(contests::list)),
@@ -149,10 +148,8 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/ops/deadletters", get(ops::dead_letters)),
         (Method::GET, "/api/v1/ops/deadletters/{id}", get(ops::dead_letter)),
         (Method::POST, "/api/v1/ops/deadletters/retry", post(ops::retry)),
-    ];
-    routes.iter_mut().for_each(|(_, _, route)| *route = std::mem::take(route).layer(timeout));
-    routes.push((Method::POST, "/api/v1/ops/verify", post(ops::verify).layer(long)));
-    routes
+        (Method::POST, ops::VERIFY_PATH, post(ops::verify)),
+    ]
 }
 
 /// How many routes there are, for the test that the document has them all.
@@ -164,16 +161,14 @@ pub fn route_count(state: &AppState) -> usize {
 pub fn router(state: AppState) -> Router {
     metrics::register();
     let router = routes(&state).into_iter().fold(Router::new(), |router, (_, path, route)| router.route(path, route));
-    // The last layer is the outermost. Errors become problems inside the compression, which only sees final bodies.
-    router
-        .with_state(state)
-        .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .layer(from_fn(layers::observe))
-        .layer(from_fn(layers::secure))
-        .layer(cors())
-        // Leaves event streams alone: they must not wait in a compressor's buffer.
-        .layer(CompressionLayer::new())
+    // All layers at once, as one service of known types: axum keeps each layer of its own as a boxed service, which it
+    // clones with all that is inside it for every request.
+    router.with_state(state).layer((
+        // Outermost. Leaves event streams alone: they must not wait in a compressor's buffer.
+        CompressionLayer::new(),
+        cors(),
+        edge::Edge,
+    ))
 }
 
 /// Other sites may read what is public; tokens stay with this one (no Authorization header is allowed across origins).
@@ -184,6 +179,8 @@ fn cors() -> CorsLayer {
         .allow_headers([header::ACCEPT, header::IF_NONE_MATCH, HeaderName::from_static("last-event-id")])
         .expose_headers([header::ETAG, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
         .max_age(Duration::from_secs(3_600))
+        // The answer is the same for every origin.
+        .vary([])
 }
 
 /// Tells the board handlers what this caller may see.

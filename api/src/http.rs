@@ -1,11 +1,11 @@
-//! What every route shares: problems, tokens, extractors, layers, the server, health and pages.
+//! What every route shares: problems, tokens, extractors, the edge, the server, health and pages.
 
 pub mod auth;
+pub mod edge;
 pub mod etag;
 pub mod extract;
 pub mod health;
 pub mod idempotency;
-pub mod layers;
 pub mod misfit;
 pub mod pages;
 pub mod problem;

@@ -1,6 +1,7 @@
 //! Serving index, live streams and the HTTP interface.
 
 pub mod app;
+mod append;
 pub mod http;
 pub mod metrics;
 pub mod openapi;

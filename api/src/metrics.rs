@@ -1,10 +1,11 @@
 //! Metrics of the HTTP side, in the process's default registry. No label carries a team, event, submission or lab.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use gravity_events::Topic;
 use prometheus::{
-    Encoder, HistogramVec, IntCounterVec, IntGauge, TextEncoder, register_histogram_vec, register_int_counter_vec,
-    register_int_gauge,
+    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder, register_histogram_vec,
+    register_int_counter_vec, register_int_gauge,
 };
 
 /// `gravity_http_request_duration_seconds{service,route,status}`: from the request's head to the response's head.
@@ -28,6 +29,12 @@ pub static RECORDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
     .expect("registered once, by this static")
 });
+
+/// The `accepted` of [`RECORDS`] for a topic, without a look-up for each record.
+pub fn accepted(topic: Topic) -> &'static IntCounter {
+    static ACCEPTED: [OnceLock<IntCounter>; Topic::ALL.len()] = [const { OnceLock::new() }; Topic::ALL.len()];
+    ACCEPTED[usize::from(topic.code())].get_or_init(|| RECORDS.with_label_values(&[topic.name(), "accepted"]))
+}
 
 /// `gravity_stream_subscribers`: open board streams.
 pub static STREAM_SUBSCRIBERS: LazyLock<IntGauge> = LazyLock::new(|| {

@@ -8,7 +8,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::http::etag::conditional;
+use crate::http::etag::{conditional, content_tag};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::{Problem, health, pages};
 use crate::services::{contests, events, ops, records};
@@ -25,7 +25,7 @@ use crate::services::{contests, events, ops, records};
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post,
-        boards::board, boards::team, boards::stream,
+        boards::board, boards::names, boards::team, boards::stream,
         contests::list, contests::contest, contests::state, contests::teams, contests::problems, contests::scoreboard, contests::awards,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,
     )
@@ -87,7 +87,7 @@ pub fn document() -> String {
 pub async fn serve(headers: HeaderMap) -> Response {
     static TEXT: LazyLock<(String, String)> = LazyLock::new(|| {
         let text = document();
-        let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..24]);
+        let tag = content_tag(text.as_bytes());
         (text, tag)
     });
     conditional(&headers, &TEXT.1, "no-cache", || {
@@ -126,6 +126,18 @@ mod boards {
         at: Option<u64>,
     }
 
+    /// Which names.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct Names {
+        /// Names at most: 5,000, which is also the default.
+        limit: Option<u32>,
+        /// Index of the first row.
+        from: Option<u64>,
+        /// A version that is still kept.
+        at: Option<u64>,
+    }
+
     /// Which part is followed.
     #[derive(IntoParams)]
     #[into_params(parameter_in = Query)]
@@ -148,6 +160,13 @@ mod boards {
         responses((status = 200, body = serde_json::Value), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
             (status = 404, body = Problem), (status = 410, description = "The version is no longer kept", body = Problem)))]
     fn board() {}
+
+    #[doc = "Team, name and organization of a board's rows, in its order: what a search by name needs."]
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board/names", tag = "events", security((), ("token" = [])),
+        params(("event" = String, Path, description = "Event"), Board, Names),
+        responses((status = 200, body = serde_json::Value), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
+            (status = 404, body = Problem), (status = 410, description = "The version is no longer kept", body = Problem)))]
+    fn names() {}
 
     #[doc = "A team's row, rank and neighbours."]
     #[utoipa::path(get, path = "/api/v1/events/{event}/board/teams/{team}", tag = "events", security((), ("token" = [])),

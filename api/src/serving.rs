@@ -25,20 +25,21 @@ mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use gravity_events::board::{FirstSolve, OVERALL, View};
 use gravity_events::publish::{BoardsEpoch, BoardsSink};
 use gravity_events::{Id, Topic};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use cache::Cache;
+use cache::{Cache, Key, What};
 use state::{EventBoards, Shown};
 
 pub use error::ServeError;
 pub use options::BoardsOptions;
-pub use query::{EventSummary, LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery, TeamAnswer, Window};
+pub use query::{EventSummary, LIMIT_DEFAULT, LIMIT_MAX, NAMES_MAX, Page, PageQuery, TeamAnswer, Window};
 pub use row::{RankedRow, TeamRow};
 pub use snapshot::{BoardsSnapshot, EventSnapshot};
 pub use state::HeaderState;
@@ -50,11 +51,23 @@ pub struct Boards {
     index: RwLock<Index>,
     /// Held while an epoch is applied: epochs come one at a time. Holds the next identity of a row or a state.
     writer: Mutex<u64>,
-    public_cache: Cache,
-    jury_cache: Cache,
+    public_side: SideShared,
+    jury_side: SideShared,
     epochs: watch::Sender<u64>,
     subscribers: Arc<AtomicUsize>,
     closed: AtomicBool,
+}
+
+/// What all readers of a view share, and no reader of the other: so nothing of the jury's bounds or moves the public's.
+struct SideShared {
+    cache: Cache,
+    opened: AtomicU64,
+}
+
+impl SideShared {
+    fn new(options: &BoardsOptions) -> SideShared {
+        SideShared { cache: Cache::new(options.cache_bytes), opened: AtomicU64::new(0) }
+    }
 }
 
 /// All that readers see, at one epoch.
@@ -91,8 +104,8 @@ impl Boards {
     /// An empty index.
     pub fn new(options: BoardsOptions) -> Arc<Boards> {
         Arc::new(Boards {
-            public_cache: Cache::new(options.cache_bytes),
-            jury_cache: Cache::new(options.cache_bytes),
+            public_side: SideShared::new(&options),
+            jury_side: SideShared::new(&options),
             options,
             index: RwLock::default(),
             writer: Mutex::new(1),
@@ -122,6 +135,27 @@ impl Boards {
     ) -> Result<(u64, Arc<HeaderState>, Vec<RankedRow>), ServeError> {
         let state = self.shown(event, view, division)?.newest().clone();
         Ok((state.version, state.head.clone(), state.window(0, usize::MAX)))
+    }
+
+    /// An answer that is made of one whole board, encoded once per version for all who ask, and the entity tag of its
+    /// content. `name` tells such answers apart.
+    pub fn whole(
+        &self,
+        event: &str,
+        view: View,
+        division: &str,
+        name: &'static str,
+        encode: impl FnOnce(&HeaderState, &[RankedRow]) -> Vec<u8>,
+    ) -> Result<(Bytes, String), ServeError> {
+        let shown = self.shown(event, view, division)?;
+        let state = shown.newest();
+        let key = Key { state: state.id, what: What::Whole(name) };
+        Ok(self.cache(view).get_tagged(key, || encode(&state.head, &state.window(0, usize::MAX))))
+    }
+
+    /// Answers of a view that were encoded so far; what others share is not counted again.
+    pub fn encoded(&self, view: View) -> u64 {
+        self.cache(view).encoded()
     }
 
     /// Who solved each problem first, by problem id; empty for an unknown event.
@@ -189,11 +223,20 @@ impl Boards {
         })
     }
 
-    fn cache(&self, view: View) -> &Cache {
+    fn side(&self, view: View) -> &SideShared {
         match view {
-            View::Public => &self.public_cache,
-            View::Jury => &self.jury_cache,
+            View::Public => &self.public_side,
+            View::Jury => &self.jury_side,
         }
+    }
+
+    fn cache(&self, view: View) -> &Cache {
+        &self.side(view).cache
+    }
+
+    /// Streams of a view that were opened so far.
+    fn opened(&self, view: View) -> &AtomicU64 {
+        &self.side(view).opened
     }
 }
 

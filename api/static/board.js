@@ -55,7 +55,8 @@ const header = new Header(
   (text) => announcer.say(text),
 );
 
-const fetchPage = ({ from, limit, at, signal }) => getJson(boardUrl(event, '', { division, from, limit, at }), { signal });
+const fetchRows = (part) => ({ from, limit, at, signal }) => getJson(boardUrl(event, part, { division, from, limit, at }), { signal });
+const fetchPage = fetchRows('');
 
 const windows = new Windows({ fetchPage, onRows: () => table.update(), busy: () => table.scrolling });
 
@@ -95,7 +96,7 @@ const panel = new PinnedPanel(
 );
 
 const index = new SearchIndex();
-const names = new Names({ index, fetchPage, onProgress: (progress) => search.progress(progress) });
+const names = new Names({ index, fetchNames: fetchRows('/names'), onProgress: (progress) => search.progress(progress) });
 const search = new SearchBox(
   { input: byId('search'), popup: byId('matches'), list: byId('match-list'), note: byId('match-note') },
   {

@@ -1,17 +1,18 @@
-// Loads the names of all teams, page by page, when the search is first used. The API has no search; a board of up to
-// 30,000 rows is small enough to read once (at one version, so that no row is missed). Larger ones search what is loaded.
+// Loads the names of all teams, part by part, when the search is first used. The server gives names without the rest of
+// their rows; those of up to 30,000 rows are small enough to read once (at one version, so that no row is missed). Larger
+// boards search what is loaded.
 import { checkPage } from './state.js';
 
 export const MOST_ROWS = 30_000;
-const PAGE_ROWS = 1000;
+const PART_ROWS = 5000;
 
 export class Names {
   #run = null;
   #done = false;
 
-  /** `fetchPage` as for Windows; `onProgress({loaded, total, done, failed})`. */
-  constructor({ index, fetchPage, onProgress }) {
-    Object.assign(this, { index, fetchPage, onProgress });
+  /** `fetchNames` like `fetchPage` of Windows, for rows of team, name and organization; `onProgress({loaded, total, done, failed})`. */
+  constructor({ index, fetchNames, onProgress }) {
+    Object.assign(this, { index, fetchNames, onProgress });
   }
 
   clear() {
@@ -46,7 +47,7 @@ export class Names {
     for (;;) {
       let page;
       try {
-        page = await this.fetchPage({ from, limit: PAGE_ROWS, at, signal });
+        page = await this.fetchNames({ from, limit: PART_ROWS, at, signal });
       } catch (error) {
         if (error.status !== 410 || at === undefined) throw error;
         // The version went while reading. Names hardly change: go on at the newest.

@@ -106,6 +106,21 @@ impl Server {
         cpu_s_of(self.pid())
     }
 
+    /// Waits until it has used next to no CPU for a while.
+    pub async fn idle(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut used_s = self.cpu_s();
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let now_s = self.cpu_s();
+            if now_s - used_s < 0.02 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "the server is still busy after 60 s");
+            used_s = now_s;
+        }
+    }
+
     /// SIGTERM, and waits for its end.
     pub fn stop(mut self) -> anyhow::Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);

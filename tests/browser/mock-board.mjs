@@ -128,6 +128,12 @@ export class MockBoard {
     return { ...board.meta, version, total_rows: board.rows.length, from, rows: board.rows.slice(from, from + limit).map(({ rank, row }) => ({ rank, ...row })) };
   }
 
+  /** A part of the names, or null when the version is no longer kept. */
+  names(division, from, limit, version) {
+    const page = this.page(division, from, limit, version);
+    return page && { event: page.event, view: page.view, division, version: page.version, total_rows: page.total_rows, from, rows: page.rows.map(({ team, name, organization }) => ({ team, name, organization })) };
+  }
+
   /** The answer about one team, or null. */
   team(division, id) {
     const { rows } = this.kept.get(this.version).get(division);

@@ -89,7 +89,13 @@ export class MockServer {
       const answer = this.board.team(division, decodeURIComponent(team[1]));
       return answer ? json(response, 200, answer) : problem(response, 404, 'Unknown team');
     }
-    const page = this.board.page(division, Number(query.from ?? 0), Math.min(1000, Number(query.limit ?? 100)), query.at === undefined ? undefined : Number(query.at));
+    const at = query.at === undefined ? undefined : Number(query.at);
+    const from = Number(query.from ?? 0);
+    if (found[2] === '/names') {
+      const names = this.board.names(division, from, Math.min(5000, Number(query.limit ?? 5000)), at);
+      return names ? json(response, 200, names) : problem(response, 410, 'Version no longer kept');
+    }
+    const page = this.board.page(division, from, Math.min(1000, Number(query.limit ?? 100)), at);
     return page ? json(response, 200, { ...page, next_cursor: null }) : problem(response, 410, 'Version no longer kept');
   }
 

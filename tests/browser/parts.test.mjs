@@ -128,27 +128,27 @@ test('search folds accents, and puts ids and beginnings first', () => {
   assert.equal(index.size, 5);
 });
 
-test('names are read page by page at one version, and go on at the newest after a 410', async () => {
-  const board = new MockBoard({ teams: 2500, problems: 3 });
+test('names are read part by part at one version, and go on at the newest after a 410', async () => {
+  const board = new MockBoard({ teams: 12_500, problems: 3 });
   const asked = [];
   const index = new SearchIndex();
   const progress = [];
-  const fetchPage = async ({ from, limit, at }) => {
+  const fetchNames = async ({ from, limit, at }) => {
     asked.push([from, at]);
     if (asked.length === 2) {
       board.step(1);
       board.expire();
     }
-    const page = board.page('', from, limit, at);
+    const page = board.names('', from, limit, at);
     if (!page) throw Object.assign(new Error('gone'), { status: 410 });
     return page;
   };
-  const names = new Names({ index, fetchPage, onProgress: (p) => progress.push(p) });
-  await names.load(2500);
-  assert.deepEqual(asked, [[0, undefined], [1000, 1], [1000, undefined], [2000, 2]]);
-  assert.equal(index.size, 2500);
-  assert.deepEqual(progress.at(-1), { loaded: 2500, total: 2500, done: true });
-  await names.load(2500);
+  const names = new Names({ index, fetchNames, onProgress: (p) => progress.push(p) });
+  await names.load(12_500);
+  assert.deepEqual(asked, [[0, undefined], [5000, 1], [5000, undefined], [10_000, 2]]);
+  assert.equal(index.size, 12_500);
+  assert.deepEqual(progress.at(-1), { loaded: 12_500, total: 12_500, done: true });
+  await names.load(12_500);
   assert.equal(asked.length, 4, 'read once');
   names.clear();
   await names.load(40_000);
@@ -239,7 +239,7 @@ function windowed({ teams = 2000, random = () => 0 } = {}) {
       state.fail -= 1;
       throw Object.assign(new Error('unavailable'), { status: 503 });
     }
-    const page = board.page('', from, limit, at);
+    const page = board.names('', from, limit, at);
     if (!page) throw Object.assign(new Error('gone'), { status: 410 });
     return page;
   };

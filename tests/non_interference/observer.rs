@@ -98,6 +98,9 @@ impl Observer {
         }
         paths.push(format!("{base}?limit=1000&at={}", version + 1));
         paths.push(format!("{base}/changes"));
+        paths.push(format!("{base}/names"));
+        paths.push(format!("{base}/names?division=even&from=1&limit=2"));
+        paths.push(format!("{base}/names?view=jury"));
         for team in 0..=self.teams {
             paths.push(format!("{base}/teams/t{team}"));
             paths.push(format!("{base}/teams/t{team}?division=even"));

@@ -2,6 +2,20 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use gravity_events::board::View;
+
+/// A strong entity tag of a content.
+pub fn content_tag(bytes: &[u8]) -> String {
+    format!("\"{}\"", &blake3::hash(bytes).to_hex()[..24])
+}
+
+/// How answers of a view may be kept: asked about each time, and the jury's by nobody in between.
+pub fn cache_control(view: View) -> &'static str {
+    match view {
+        View::Public => "no-cache",
+        View::Jury => "private, no-cache",
+    }
+}
 
 /// Whether the caller has this entity already: `If-None-Match` is `*` or lists the tag (weakly compared).
 pub fn matches(headers: &HeaderMap, tag: &str) -> bool {

@@ -1,15 +1,22 @@
 //! Path, query and body as typed values; what does not fit is a problem that names its field.
 
-use axum::RequestExt;
-use axum::body::Bytes;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use gravity_events::codec::MAX_BATCH_BYTES;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::Problem;
 use super::misfit::Misfit;
+
+/// How long a peer may pause within a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Parts of the path.
 #[derive(Clone, Debug)]
@@ -73,23 +80,47 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequest<S> for ApiJson<T> {
         if !(kind == "application/json" || kind.ends_with("+json")) {
             return Err(unsupported(&kind, "application/json"));
         }
-        let bytes = body_bytes(request).await?;
+        let bytes = body_bytes(request.into_body()).await?;
         let value = from_json(&bytes)?;
         Ok(ApiJson { value, bytes })
     }
 }
 
 /// The whole body, or why it cannot be read.
-pub async fn body_bytes(request: Request) -> Result<Bytes, Problem> {
-    request.extract::<Bytes, _>().await.map_err(|rejection| {
-        let status = rejection.status();
-        let problem = Problem::new(status, code_of(status), rejection.body_text());
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            problem.hint("split the batch, or store the payload elsewhere and refer to it")
-        } else {
-            problem
+pub async fn body_bytes(body: Body) -> Result<Bytes, Problem> {
+    collect(body, MAX_BATCH_BYTES, BODY_TIMEOUT).await
+}
+
+/// Reads a body of so many bytes at most, whose peer pauses no longer than that. One that comes in one piece is not copied.
+async fn collect(mut body: Body, bytes_max: usize, pause_max: Duration) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body has more than {bytes_max} bytes"))
+            .hint("split the batch, or store the payload elsewhere and refer to it")
+    };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    loop {
+        let frame = tokio::time::timeout(pause_max, body.frame());
+        let frame = match frame.await.map_err(|_| Problem::timeout("the rest of the body did not come"))? {
+            Some(frame) => frame.map_err(|error| {
+                Problem::new(StatusCode::BAD_REQUEST, "bad_request", format!("the body cannot be read: {error}"))
+            })?,
+            None => break,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + whole.len() + data.len() > bytes_max {
+            return Err(too_large());
         }
-    })
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
 /// The media type of the request without its parameters, in lower case; empty where there is none.
@@ -183,6 +214,25 @@ mod tests {
         team: String,
         #[serde(default)]
         count: u32,
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_in_bytes_and_in_time() {
+        let pieces = |pieces: &[&'static str]| {
+            let pieces: Vec<_> = pieces.iter().map(|p| Ok::<_, std::convert::Infallible>(*p)).collect();
+            Body::from_stream(futures::stream::iter(pieces))
+        };
+        let soon = Duration::from_millis(1);
+        assert_eq!(collect(Body::from("abc"), 3, soon).await.unwrap(), "abc");
+        assert_eq!(collect(pieces(&["a", "", "bc"]), 3, soon).await.unwrap(), "abc");
+        assert_eq!(collect(Body::empty(), 0, soon).await.unwrap(), "");
+        for body in [Body::from("abcd"), pieces(&["abc", "d"]), pieces(&["abcd"])] {
+            assert_eq!(collect(body, 3, soon).await.unwrap_err().status, 413);
+        }
+        let stuck = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(collect(stuck, 3, soon).await.unwrap_err().status, 408);
+        let broken = futures::stream::iter([Ok("a"), Err(std::io::Error::other("gone"))]);
+        assert_eq!(collect(Body::from_stream(broken), 3, soon).await.unwrap_err().status, 400);
     }
 
     #[test]

@@ -7,16 +7,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Problem;
-use super::etag::conditional;
+use super::etag::{conditional, content_tag};
 use super::extract::ApiPath;
 
 /// Name below `static/` and content.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-static TAGS: LazyLock<BTreeMap<&str, (&[u8], String)>> = LazyLock::new(|| {
-    let tag = |bytes: &[u8]| format!("\"{}\"", &blake3::hash(bytes).to_hex()[..24]);
-    FILES.iter().map(|(name, bytes)| (*name, (*bytes, tag(bytes)))).collect()
-});
+static TAGS: LazyLock<BTreeMap<&str, (&[u8], String)>> =
+    LazyLock::new(|| FILES.iter().map(|(name, bytes)| (*name, (*bytes, content_tag(bytes)))).collect());
 
 /// What a page may load: its own server's files, and nothing else.
 const PAGE_POLICY: &str =

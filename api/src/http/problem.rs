@@ -138,6 +138,12 @@ impl Problem {
             .hint("GET /api/v1/events lists the events; a new one is set up by POST /api/v1/events")
     }
 
+    /// 408: it took too long.
+    pub fn timeout(detail: &str) -> Problem {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+            .hint("send it again; a record counts once however often it is sent")
+    }
+
     /// 422: one field holds something that cannot be accepted.
     pub fn invalid(field: &str, message: impl Into<String>) -> Problem {
         let message = message.into();
@@ -191,6 +197,13 @@ impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         // The text of an error may name folders and brokers: that is for the operator's log, not for the caller.
         tracing::error!(%error, "the log refused an append");
+        Problem::of_log(&error)
+    }
+}
+
+impl Problem {
+    /// What a caller is told of an error of the log.
+    pub(crate) fn of_log(error: &LogError) -> Problem {
         match error {
             LogError::Full { .. } => Problem::new(
                 StatusCode::INSUFFICIENT_STORAGE,

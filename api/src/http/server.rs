@@ -20,10 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::metrics;
 
@@ -66,8 +67,11 @@ pub async fn serve_with(
 ) -> io::Result<()> {
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let graceful = GracefulShutdown::new();
-    let aborted = CancellationToken::new();
+    let mut connections = JoinSet::new();
+    let served = Arc::new(Served { router, stopping: shutdown.clone() });
     loop {
+        // Those that have ended; awaiting them costs a connection nothing while it is served.
+        while connections.try_join_next().is_some() {}
         let accepted = async {
             let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
             listener.accept().await.map(|(stream, peer)| (slot, stream, peer))
@@ -88,9 +92,9 @@ pub async fn serve_with(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let (router, stopping) = (router.clone(), shutdown.clone());
+        let served = served.clone();
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            answer(router.clone(), stopping.clone(), peer, request.map(Body::new))
+            served.clone().answer(peer, request.map(Body::new))
         });
         let io = TokioIo::new(Impatient { stream, timeout: options.write_timeout, waiting: None });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -99,43 +103,55 @@ pub async fn serve_with(
             .max_buf_size(64 << 10)
             .serve_connection(io, service);
         let connection = graceful.watch(connection);
-        let aborted = aborted.clone();
-        tokio::spawn(async move {
-            metrics::CONNECTIONS.inc();
-            let ended = tokio::select! {
-                ended = connection => ended.map_err(|e| e.to_string()),
-                () = aborted.cancelled() => Err("cut off: it did not end in time".into()),
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, error, "a connection ended early");
+        connections.spawn(async move {
+            let _open = Open::new(slot);
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended early");
             }
-            metrics::CONNECTIONS.dec();
-            drop(slot);
         });
     }
     drop(listener);
     if tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in flight when the drain timeout was over");
-        aborted.cancel();
+        connections.shutdown().await;
     }
     Ok(())
 }
 
-/// One request; a stream among the answers ends when the server stops.
-async fn answer(
+/// An open connection: counted, and in its slot, until it is dropped.
+struct Open(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+impl Open {
+    fn new(slot: OwnedSemaphorePermit) -> Open {
+        metrics::CONNECTIONS.inc();
+        Open(slot)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::CONNECTIONS.dec();
+    }
+}
+
+/// What every connection is served with.
+struct Served {
     router: Router,
     stopping: CancellationToken,
-    peer: SocketAddr,
-    mut request: Request,
-) -> Result<Response, Infallible> {
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.oneshot(request).await?;
-    let is_stream =
-        response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
-    if !is_stream {
-        return Ok(response);
+}
+
+impl Served {
+    /// One request; a stream among the answers ends when the server stops.
+    async fn answer(self: Arc<Served>, peer: SocketAddr, mut request: Request) -> Result<Response, Infallible> {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = self.router.clone().call(request).await?;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        if !kind.is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream")) {
+            return Ok(response);
+        }
+        let stopping = self.stopping.clone().cancelled_owned();
+        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(stopping))))
     }
-    Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(stopping.cancelled_owned()))))
 }
 
 /// A connection whose writes time out: a peer that reads nothing must not hold its buffers for ever.

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod duration;
 pub mod file;
+mod own;
 pub mod state;
 pub mod submissions;
 

@@ -1,14 +1,13 @@
 //! The operator's routes: status, verification, dead letters.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::AppState;
-use crate::http::extract::{ApiJson, ApiPath, ApiQuery, from_json};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery, body_bytes, from_json};
 use crate::http::{Principal, Problem};
 use crate::operations::{DeadLetter, OperationError, Retried, Status};
 
@@ -37,6 +36,9 @@ pub async fn status(State(state): State<AppState>, _principal: Principal) -> Jso
     Json(state.operations.status().await)
 }
 
+/// Where a verification is asked for; it may take longer than any other request.
+pub const VERIFY_PATH: &str = "/api/v1/ops/verify";
+
 /// What to verify.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,8 +56,9 @@ pub struct VerifyRequest {
 pub async fn verify(
     State(state): State<AppState>,
     _principal: Principal,
-    body: Bytes,
+    request: Request,
 ) -> Result<Json<serde_json::Value>, Problem> {
+    let body = body_bytes(request.into_body()).await?;
     let request = if body.is_empty() { VerifyRequest::default() } else { from_json::<VerifyRequest>(&body)? };
     Ok(Json(state.operations.verify(request.event).await?))
 }

@@ -65,9 +65,10 @@ pub async fn post(
     ApiQuery(query): ApiQuery<WaitQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
     let mode = Mode::of(&headers)?;
-    let body = body_bytes(request).await?;
+    let body = body_bytes(body).await?;
     let items = mode.read(&headers, &body)?;
     if mode != Mode::Batched
         && let [Item::Bad(problem)] = items.as_slice()

@@ -191,19 +191,22 @@ impl Build<'_> {
         {
             return;
         }
-        if let Some(old) = old {
-            self.next.teams.remove(&old);
-            for division in divisions(&old) {
-                if let Some(board) = self.next.boards.get_mut(&division) {
-                    board.remove(&old);
-                }
+        match (&old, &new) {
+            (Some(old), Some(new)) => {
+                self.next.teams.replace(old, new.clone());
             }
+            (Some(old), None) => {
+                self.next.teams.remove(old);
+            }
+            (None, Some(new)) => self.next.teams.insert(new.clone()),
+            (None, None) => {}
         }
-        if let Some(new) = new {
-            for division in divisions(&new) {
-                self.next.boards.entry(division).or_default().add(new.clone());
-            }
-            self.next.teams.insert(new);
+        let divisions = |row: Option<&Arc<TeamRow>>| row.map(|row| divisions(row)).unwrap_or_default();
+        let (before, after) = (divisions(old.as_ref()), divisions(new.as_ref()));
+        for division in before.union(&after) {
+            let old = old.as_ref().filter(|_| before.contains(division));
+            let new = new.as_ref().filter(|_| after.contains(division));
+            self.next.boards.entry(division.clone()).or_default().change(old, new);
         }
     }
 

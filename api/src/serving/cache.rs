@@ -1,11 +1,14 @@
 //! Encoded answers, each made once for all who ask, within a bound of bytes.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gravity_events::Id;
 use parking_lot::Mutex;
+
+use crate::http::etag::content_tag;
 
 /// What is encoded, of the board state with this id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,15 +29,27 @@ pub(super) enum What {
     Team(Id),
     /// A stream's frame with a team's answer.
     You(Id),
+    /// The names of some rows.
+    Names { from: usize, limit: usize },
+    /// An answer of this name that a service makes of the whole board.
+    Whole(&'static str),
 }
 
-type Cell = Arc<OnceLock<Bytes>>;
+/// An answer, and the entity tag of its content once somebody wanted that.
+#[derive(Default)]
+struct Encoded {
+    bytes: OnceLock<Bytes>,
+    tag: OnceLock<String>,
+}
+
+type Cell = Arc<Encoded>;
 
 /// Two generations: what is used moves to the young one; when that is full it becomes the old one, and the old is
 /// dropped. So at most `bytes_max`, plus one answer, stay, and what is in use stays longest.
 pub(super) struct Cache {
     bytes_max: usize,
     generations: Mutex<Generations>,
+    encoded: AtomicU64,
 }
 
 #[derive(Default)]
@@ -49,19 +64,36 @@ const ENTRY_BYTES: usize = 160;
 
 impl Cache {
     pub(super) fn new(bytes_max: usize) -> Cache {
-        Cache { bytes_max, generations: Mutex::default() }
+        Cache { bytes_max, generations: Mutex::default(), encoded: AtomicU64::new(0) }
+    }
+
+    /// Answers that were encoded so far.
+    pub(super) fn encoded(&self) -> u64 {
+        self.encoded.load(Ordering::Relaxed)
     }
 
     /// The bytes for a key, encoded by the first who asks while the others wait for them.
     pub(super) fn get(&self, key: Key, encode: impl FnOnce() -> Vec<u8>) -> Bytes {
+        self.bytes(&self.cell(&key), encode)
+    }
+
+    /// The same, with a strong entity tag of the bytes.
+    pub(super) fn get_tagged(&self, key: Key, encode: impl FnOnce() -> Vec<u8>) -> (Bytes, String) {
         let cell = self.cell(&key);
+        let bytes = self.bytes(&cell, encode);
+        let tag = cell.tag.get_or_init(|| content_tag(&bytes)).clone();
+        (bytes, tag)
+    }
+
+    fn bytes(&self, cell: &Cell, encode: impl FnOnce() -> Vec<u8>) -> Bytes {
         let mut encoded_bytes = None;
-        let bytes = cell.get_or_init(|| {
+        let bytes = cell.bytes.get_or_init(|| {
             let bytes = Bytes::from(encode());
             encoded_bytes = Some(bytes.len());
             bytes
         });
         if let Some(len) = encoded_bytes {
+            self.encoded.fetch_add(1, Ordering::Relaxed);
             self.grow(len);
         }
         bytes.clone()
@@ -73,7 +105,7 @@ impl Cache {
             return cell.clone();
         }
         let cell = generations.old.remove(key).unwrap_or_default();
-        let len = cell.get().map_or(0, Bytes::len);
+        let len = cell.bytes.get().map_or(0, Bytes::len);
         generations.young.insert(key.clone(), cell.clone());
         drop(generations);
         self.grow(len + ENTRY_BYTES);
@@ -93,7 +125,7 @@ impl Cache {
     fn len_bytes(&self) -> usize {
         let generations = self.generations.lock();
         let cells = generations.young.values().chain(generations.old.values());
-        cells.map(|cell| cell.get().map_or(0, Bytes::len)).sum()
+        cells.map(|cell| cell.bytes.get().map_or(0, Bytes::len)).sum()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Why the serving index does not answer.
 
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+
+use crate::http::Problem;
 
 /// Why a question about a board has no answer. [`ServeError::hint`] says what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,32 +115,21 @@ impl ServeError {
     }
 }
 
-/// A problem object of RFC 9457. The error itself is in the response's extensions, so that a layer further out can
-/// write it again with what only that layer knows, such as the request's id.
+impl From<ServeError> for Problem {
+    fn from(error: ServeError) -> Problem {
+        let problem = match &error {
+            ServeError::UnknownEvent { event } => Problem::unknown_event(event),
+            _ => Problem::new(error.status(), error.code(), error.to_string()).hint(error.hint()),
+        };
+        match error {
+            ServeError::TooManySubscribers { .. } => problem.retry_after(10),
+            _ => problem,
+        }
+    }
+}
+
 impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "code": self.code(),
-            "detail": self.to_string(),
-            "hint": self.hint(),
-        });
-        let mut response =
-            (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
-        let headers = response.headers_mut();
-        match &self {
-            ServeError::JuryOnly => {
-                headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-            }
-            ServeError::TooManySubscribers { .. } => {
-                headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
-            }
-            _ => {}
-        }
-        response.extensions_mut().insert(self);
-        response
+        Problem::from(self).into_response()
     }
 }

@@ -5,17 +5,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRef, FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use futures::StreamExt;
 use gravity_events::Id;
 use gravity_events::board::View;
+use serde::de::DeserializeOwned;
 
-use super::{Boards, EventSummary, LIMIT_DEFAULT, PageQuery, ServeError, StreamQuery, Window};
+use crate::http::etag::{cache_control, conditional};
+
+use super::query::Part;
+use super::{Boards, EventSummary, LIMIT_DEFAULT, NAMES_MAX, PageQuery, ServeError, StreamQuery, Window};
 
 /// Who asks, as far as a board is concerned: decided by the authentication layer for the event of the request.
 /// Without one in the request's extensions nobody may see more than the public.
@@ -33,14 +38,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
     }
 }
 
-/// Query parameters as they came, so that what is wrong with one is said in a problem object. The last of a name counts.
-pub type Params = Query<Vec<(String, String)>>;
-
 /// The routes of this module, below `/api/v1`.
 pub fn routes() -> Router<Arc<Boards>> {
     Router::new()
         .route("/events", get(events))
         .route("/events/{event}/board", get(board))
+        .route("/events/{event}/board/names", get(names))
         .route("/events/{event}/board/teams/{team}", get(team))
         .route("/events/{event}/board/stream", get(stream))
 }
@@ -55,73 +58,58 @@ pub async fn events(State(boards): State<Arc<Boards>>) -> Response {
 }
 
 /// `GET /events/{event}/board?view&division&limit&from&cursor&at`: one page.
-pub async fn board(
-    State(boards): State<Arc<Boards>>,
-    Path(event): Path<String>,
-    Query(params): Params,
-    viewer: Viewer,
-    headers: HeaderMap,
-) -> Result<Response, ServeError> {
-    let params = Parameters(&params);
-    let (view, division) = params.board(viewer)?;
-    let (from, at, cursor) = (params.number("from")?, params.number("at")?, params.text("cursor"));
+pub async fn board(asked: Asked<String>) -> Result<Response, ServeError> {
+    page(asked, Part::Rows, LIMIT_DEFAULT)
+}
+
+/// `GET /events/{event}/board/names?view&division&limit&from&cursor&at`: a part of the names, for a search.
+pub async fn names(asked: Asked<String>) -> Result<Response, ServeError> {
+    page(asked, Part::Names, NAMES_MAX)
+}
+
+fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<Response, ServeError> {
+    let (view, division) = asked.board()?;
+    let (from, at, cursor) = (asked.number("from")?, asked.number("at")?, asked.text("cursor"));
     let window = match (cursor, from) {
         (Some(_), Some(_)) => return Err(excludes("from")),
         (Some(_), None) if at.is_some() => return Err(excludes("at")),
         (Some(cursor), None) => Window::Cursor(cursor.to_owned()),
         (None, from) => Window::From(from.map_or(0, saturated)),
     };
-    let query = PageQuery { event: event.into(), view, division, at, window, limit: params.limit()? };
-    let located = boards.locate(&query)?;
-    if holds(&headers, &located.etag) {
-        return Ok(not_modified(view, &located.etag));
-    }
-    let page = boards.encode_page(located);
-    Ok(json(view, &page.etag, page.body))
+    let limit = asked.limit(limit_default)?;
+    let query = PageQuery { event: asked.path.as_str().into(), view, division, at, window, limit };
+    let located = asked.boards.locate(&query, part)?;
+    let etag = located.etag.clone();
+    Ok(conditional(&asked.headers, &etag, cache_control(view), || json(asked.boards.encode_page(located).body)))
 }
 
 /// `GET /events/{event}/board/teams/{team}?view&division`: a team's place.
-pub async fn team(
-    State(boards): State<Arc<Boards>>,
-    Path((event, team)): Path<(String, String)>,
-    Query(params): Params,
-    viewer: Viewer,
-    headers: HeaderMap,
-) -> Result<Response, ServeError> {
-    let (view, division) = Parameters(&params).board(viewer)?;
-    let answer = boards.team(&event, view, &division, &team)?;
-    if holds(&headers, &answer.etag) {
-        return Ok(not_modified(view, &answer.etag));
-    }
-    Ok(json(view, &answer.etag, answer.body))
+pub async fn team(asked: Asked<(String, String)>) -> Result<Response, ServeError> {
+    let (view, division) = asked.board()?;
+    let (event, team) = &asked.path;
+    let answer = asked.boards.team(event, view, &division, team)?;
+    Ok(conditional(&asked.headers, &answer.etag, cache_control(view), || json(answer.body)))
 }
 
 /// `GET /events/{event}/board/stream?view&division&limit&team&last_event_id`: Server-Sent Events. The header
 /// `Last-Event-ID` goes before the parameter: a browser that reconnects sends both, and only the header has moved.
-pub async fn stream(
-    State(boards): State<Arc<Boards>>,
-    Path(event): Path<String>,
-    Query(params): Params,
-    viewer: Viewer,
-    headers: HeaderMap,
-) -> Result<Response, ServeError> {
-    let params = Parameters(&params);
-    let (view, division) = params.board(viewer)?;
+pub async fn stream(asked: Asked<String>) -> Result<Response, ServeError> {
+    let (view, division) = asked.board()?;
     // One that is no version of ours is as good as none: the client gets a snapshot.
-    let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last_version = header.or(params.text("last_event_id")).and_then(|id| id.trim().parse().ok());
+    let header = asked.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let last_version = header.or(asked.text("last_event_id")).and_then(|id| id.trim().parse().ok());
     let query = StreamQuery {
-        event: event.into(),
+        event: asked.path.as_str().into(),
         view,
         division,
-        limit: params.limit()?,
-        team: params.text("team").map(Id::from),
+        limit: asked.limit(LIMIT_DEFAULT)?,
+        team: asked.text("team").map(Id::from),
         last_version,
     };
-    let frames = boards.subscribe(&query)?.map(|frame| Ok::<_, Infallible>(frame.0));
+    let frames = asked.boards.subscribe(&query)?.map(|frame| Ok::<_, Infallible>(frame.0));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, cache_control(view)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache_control(view))),
         // Proxies that buffer would hold frames back.
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
@@ -136,45 +124,39 @@ fn saturated(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
-fn cache_control(view: View) -> HeaderValue {
-    HeaderValue::from_static(match view {
-        View::Public => "no-cache",
-        View::Jury => "private, no-cache",
-    })
+fn json(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Whether `If-None-Match` names this tag (RFC 9110, 13.1.2: weak comparison).
-fn holds(headers: &HeaderMap, etag: &str) -> bool {
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-    lists
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+/// A question about a board, with what its path names.
+pub struct Asked<P> {
+    boards: Arc<Boards>,
+    path: P,
+    /// As they came, so that what is wrong with one is said in a problem. The last of a name counts.
+    params: Vec<(String, String)>,
+    viewer: Viewer,
+    headers: HeaderMap,
 }
 
-fn not_modified(view: View, etag: &str) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    tag(&mut response, view, etag);
-    response
+impl<S, P> FromRequestParts<S> for Asked<P>
+where
+    S: Send + Sync,
+    P: DeserializeOwned + Send,
+    Arc<Boards>: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked<P>, Response> {
+        let Path(path) = Path::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Query(params) = Query::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Ok(viewer) = Viewer::from_request_parts(parts, state).await;
+        Ok(Asked { boards: Arc::from_ref(state), path, params, viewer, headers: parts.headers.clone() })
+    }
 }
 
-fn json(view: View, etag: &str, body: bytes::Bytes) -> Response {
-    let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-    tag(&mut response, view, etag);
-    response
-}
-
-fn tag(response: &mut Response, view: View, etag: &str) {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, cache_control(view));
-    headers.insert(header::ETAG, HeaderValue::from_str(etag).expect("a tag is digits and hex in quotes"));
-}
-
-struct Parameters<'a>(&'a [(String, String)]);
-
-impl<'a> Parameters<'a> {
-    fn text(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+impl<P> Asked<P> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.params.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, ServeError> {
@@ -185,15 +167,15 @@ impl<'a> Parameters<'a> {
         self.text(name).map(parse).transpose()
     }
 
-    fn limit(&self) -> Result<usize, ServeError> {
-        Ok(self.number("limit")?.map_or(LIMIT_DEFAULT, saturated))
+    fn limit(&self, default: usize) -> Result<usize, ServeError> {
+        Ok(self.number("limit")?.map_or(default, saturated))
     }
 
     /// View and division, if this viewer may see them.
-    fn board(&self, viewer: Viewer) -> Result<(View, Id), ServeError> {
+    fn board(&self) -> Result<(View, Id), ServeError> {
         let view = match self.text("view") {
             None | Some("public") => View::Public,
-            Some("jury") if viewer.may_see_jury => View::Jury,
+            Some("jury") if self.viewer.may_see_jury => View::Jury,
             Some("jury") => return Err(ServeError::JuryOnly),
             Some(other) => {
                 let problem = format!("is `{}`; `public` or `jury` was expected", shortened(other));

@@ -1,11 +1,13 @@
 //! The JSON of boards: the shapes that pages, the command line and streams share.
 
+use std::sync::Arc;
+
 use gravity_events::Id;
 use gravity_events::board::{BoardRow, Division, View};
 use gravity_events::time::format_rfc3339_ms;
 use serde::Serialize;
 
-use super::row::RankedRow;
+use super::row::{RankedRow, TeamRow};
 use super::state::{BoardState, HeaderState};
 
 /// A page, or, without `next_cursor`, a stream's snapshot.
@@ -92,6 +94,45 @@ struct CellJson<'a> {
     pending: u32,
     #[serde(skip_serializing_if = "is_false")]
     first: bool,
+}
+
+/// A part of the names on a board, in its order: what a search by name needs.
+#[derive(Serialize)]
+pub(super) struct NamesJson<'a> {
+    event: &'a Id,
+    view: &'static str,
+    division: &'a Id,
+    version: u64,
+    total_rows: usize,
+    from: usize,
+    rows: Vec<NameJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct NameJson<'a> {
+    team: &'a Id,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<&'a str>,
+}
+
+impl<'a> NamesJson<'a> {
+    pub(super) fn of(state: &'a BoardState, from: usize, limit: usize) -> Self {
+        let name = |row: &'a Arc<TeamRow>| NameJson {
+            team: &row.team,
+            name: &row.row.name,
+            organization: row.row.organization.as_deref(),
+        };
+        NamesJson {
+            event: &state.head.event,
+            view: state.head.view.name(),
+            division: &state.division,
+            version: state.version,
+            total_rows: state.rows.len(),
+            from,
+            rows: state.rows.iter_from(from).take(limit).map(name).collect(),
+        }
+    }
 }
 
 /// A team's answer. On a stream `row` and `position` are null while the team is not on the board.

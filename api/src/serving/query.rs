@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cache::{Key, What};
 use super::cursor::Cursor;
 use super::error::ServeError;
-use super::json::{BoardJson, RowJson, StateJson, TeamJson, encode, shown_epoch};
+use super::json::{BoardJson, NamesJson, RowJson, StateJson, TeamJson, encode, shown_epoch};
 use super::state::{BoardState, EventBoards, Shown};
 use super::{Boards, HeaderState};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub const LIMIT_DEFAULT: usize = 100;
 /// Most rows of a page or a stream; more are cut to this.
 pub const LIMIT_MAX: usize = 1_000;
+/// Most names of one answer, and as many as come when no number is asked for.
+pub const NAMES_MAX: usize = 5_000;
 /// Rows above and below a team in its answer.
 const NEIGHBOURS: usize = 3;
 
@@ -33,8 +35,17 @@ pub struct PageQuery {
     pub at: Option<u64>,
     /// Where it begins.
     pub window: Window,
-    /// Rows at most: 1 or more, cut to [`LIMIT_MAX`].
+    /// Rows at most: 1 or more, cut to [`LIMIT_MAX`], or [`NAMES_MAX`] for names.
     pub limit: usize,
+}
+
+/// What a page tells of each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Rows,
+    /// Team, name and organization.
+    Names,
 }
 
 /// Where a page begins.
@@ -55,7 +66,7 @@ pub struct Page {
     pub etag: String,
     /// The JSON.
     pub body: Bytes,
-    /// Where the next page begins; `None` at the end. Also in the body.
+    /// Where the next page begins; `None` at the end, and for names. Also in the body.
     pub next_cursor: Option<String>,
 }
 
@@ -116,24 +127,34 @@ pub(super) struct Located {
     state: Arc<BoardState>,
     from: usize,
     limit: usize,
+    part: Part,
     pub(super) etag: String,
 }
 
 impl Boards {
     /// One page. Errors: unknown event or division, version gone or not yet there, bad cursor, limit 0.
     pub fn page(&self, query: &PageQuery) -> Result<Page, ServeError> {
-        Ok(self.encode_page(self.locate(query)?))
+        Ok(self.encode_page(self.locate(query, Part::Rows)?))
     }
 
-    pub(super) fn locate(&self, query: &PageQuery) -> Result<Located, ServeError> {
-        let limit = checked_limit(query.limit)?;
+    /// A part of the names on a board, in its order, for a search; the errors of [`Boards::page`].
+    pub fn names(&self, query: &PageQuery) -> Result<Page, ServeError> {
+        Ok(self.encode_page(self.locate(query, Part::Names)?))
+    }
+
+    pub(super) fn locate(&self, query: &PageQuery, part: Part) -> Result<Located, ServeError> {
+        let (limit_max, name) = match part {
+            Part::Rows => (LIMIT_MAX, b"page".as_slice()),
+            Part::Names => (NAMES_MAX, b"names".as_slice()),
+        };
+        let limit = checked_limit(query.limit, limit_max)?;
         let shown = self.shown(&query.event, query.view, &query.division)?;
         let (state, from) = match &query.window {
             Window::From(from) => (query.at.map_or_else(|| Ok(shown.newest()), |version| shown.at(version))?, *from),
             Window::Cursor(text) => self.follow(text, query, &shown)?,
         };
-        let tag = self.tag(state, &[b"page", &from.to_le_bytes(), &limit.to_le_bytes()]);
-        Ok(Located { state: state.clone(), from, limit, etag: tag })
+        let tag = self.tag(state, &[name, &from.to_le_bytes(), &limit.to_le_bytes()]);
+        Ok(Located { state: state.clone(), from, limit, part, etag: tag })
     }
 
     fn follow<'a>(
@@ -152,7 +173,12 @@ impl Boards {
     }
 
     pub(super) fn encode_page(&self, located: Located) -> Page {
-        let Located { state, from, limit, etag } = located;
+        let Located { state, from, limit, part, etag } = located;
+        if part == Part::Names {
+            let key = Key { state: state.id, what: What::Names { from, limit } };
+            let body = self.cache(state.head.view).get(key, || encode(&NamesJson::of(&state, from, limit)));
+            return Page { version: state.version, etag, body, next_cursor: None };
+        }
         let end = from.saturating_add(limit);
         let next_cursor = (end < state.rows.len()).then(|| {
             let cursor = Cursor {
@@ -197,11 +223,11 @@ impl Boards {
 }
 
 /// Cuts a limit to what is allowed, and refuses 0.
-pub(super) fn checked_limit(limit: usize) -> Result<usize, ServeError> {
+pub(super) fn checked_limit(limit: usize, limit_max: usize) -> Result<usize, ServeError> {
     if limit == 0 {
-        return Err(ServeError::BadQuery { field: "limit", problem: format!("is 0; 1 to {LIMIT_MAX} are possible") });
+        return Err(ServeError::BadQuery { field: "limit", problem: format!("is 0; 1 to {limit_max} are possible") });
     }
-    Ok(limit.min(LIMIT_MAX))
+    Ok(limit.min(limit_max))
 }
 
 /// A team's place: its index in the window, and the window.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::row::{Order, TeamRow};
 
-/// Rows in a chunk before it is split in two.
-const CHUNK_ROWS_MAX: usize = 256;
+/// Rows in a chunk before it is split in two. An epoch copies every chunk that it changes, and copying a row's pointer
+/// is a look at the row: in a burst, when most chunks change in each epoch, small ones cost least.
+const CHUNK_ROWS_MAX: usize = 64;
 /// Neighbours with no more rows than this together are joined.
-const JOIN_ROWS_MAX: usize = 128;
+const JOIN_ROWS_MAX: usize = 32;
 
 type Chunk = Arc<Vec<Arc<TeamRow>>>;
 
@@ -90,12 +91,23 @@ impl<O: Order> Sorted<O> {
         }
     }
 
+    /// (chunk, offset in it) of exactly this row.
+    fn place_of(&self, row: &Arc<TeamRow>) -> Option<(usize, usize)> {
+        let (at, offset) = self.place(|other| O::order(other, row).is_lt());
+        self.chunks.get(at)?.get(offset).filter(|found| Arc::ptr_eq(found, row)).map(|_| (at, offset))
+    }
+
+    /// Puts a row in the place of one that the order takes for its equal; false if that is not there.
+    pub(super) fn replace(&mut self, old: &Arc<TeamRow>, new: Arc<TeamRow>) -> bool {
+        debug_assert!(O::order(old, &new).is_eq(), "another place");
+        let Some((at, offset)) = self.place_of(old) else { return false };
+        Arc::make_mut(&mut Arc::make_mut(&mut self.chunks)[at])[offset] = new;
+        true
+    }
+
     /// Removes exactly this row; false if it is not there.
     pub(super) fn remove(&mut self, row: &Arc<TeamRow>) -> bool {
-        let (at, offset) = self.place(|other| O::order(other, row).is_lt());
-        if !self.chunks.get(at).and_then(|c| c.get(offset)).is_some_and(|found| Arc::ptr_eq(found, row)) {
-            return false;
-        }
+        let Some((at, offset)) = self.place_of(row) else { return false };
         let chunks = Arc::make_mut(&mut self.chunks);
         Arc::make_mut(&mut chunks[at]).remove(offset);
         self.len -= 1;
@@ -154,7 +166,13 @@ mod tests {
                 (false, _) if !model.is_empty() => {
                     let gone = model.remove(rng.random_range(0..model.len()));
                     assert!(sorted.remove(&gone));
-                    assert!(!sorted.remove(&gone));
+                    assert!(!sorted.remove(&gone) && !sorted.replace(&gone, gone.clone()));
+                }
+                (true, Ok(at)) => {
+                    let row = row(n);
+                    let old = std::mem::replace(&mut model[at], row.clone());
+                    assert!(sorted.replace(&old, row.clone()));
+                    assert!(sorted.find(|r| natural_cmp(&r.team, &row.team)).is_some_and(|r| Arc::ptr_eq(r, &row)));
                 }
                 _ => {}
             }

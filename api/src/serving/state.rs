@@ -8,7 +8,7 @@ use gravity_events::{Id, natural_cmp};
 use tokio::sync::watch;
 
 use super::error::ServeError;
-use super::row::{ByRank, ByTeam, RankedRow, TeamRow};
+use super::row::{ByRank, ByTeam, Order, RankedRow, TeamRow};
 use super::sorted::Sorted;
 
 /// What all boards of an (event, view) say besides rows.
@@ -79,7 +79,6 @@ impl BoardState {
 
     /// A team's position on this board.
     pub(super) fn position(&self, team: &str) -> Option<usize> {
-        use super::row::Order;
         let row = self.teams.find(|other| natural_cmp(&other.team, team))?;
         let on_board = self.division == OVERALL || row.row.divisions.contains(&self.division);
         on_board.then(|| self.rows.partition_point(|other| ByRank::order(other, row).is_lt()))
@@ -156,15 +155,26 @@ impl Default for Board {
 }
 
 impl Board {
-    pub(super) fn add(&mut self, row: Arc<TeamRow>) {
-        self.count(&row.row, 1);
-        self.rows.insert(row);
-    }
-
-    pub(super) fn remove(&mut self, row: &Arc<TeamRow>) {
-        if self.rows.remove(row) {
-            self.count(&row.row, -1);
+    /// Takes a row out, puts one in, or puts one in the place of another.
+    pub(super) fn change(&mut self, old: Option<&Arc<TeamRow>>, new: Option<&Arc<TeamRow>>) {
+        let same_place = old.zip(new).is_some_and(|(old, new)| ByRank::order(old, new).is_eq());
+        let was_there = match (old, new) {
+            (Some(old), Some(new)) if same_place => self.rows.replace(old, new.clone()),
+            (Some(old), _) => self.rows.remove(old),
+            (None, _) => false,
+        };
+        if let Some(new) = new.filter(|_| !(same_place && was_there)) {
+            self.rows.insert(new.clone());
         }
+        let old = old.filter(|_| was_there);
+        fn counted(row: &TeamRow) -> impl Iterator<Item = (&Id, bool)> {
+            row.row.cells.iter().map(|c| (&c.problem, c.solved_min.is_some()))
+        }
+        if old.zip(new).is_some_and(|(old, new)| counted(old).eq(counted(new))) {
+            return;
+        }
+        old.into_iter().for_each(|old| self.count(&old.row, -1));
+        new.into_iter().for_each(|new| self.count(&new.row, 1));
     }
 
     fn count(&mut self, row: &BoardRow, by: i32) {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Key, What};
-use super::query::{checked_limit, place, team_json};
+use super::query::{LIMIT_MAX, checked_limit, place, team_json};
 use super::state::{BoardState, Shown};
 use super::{Boards, ServeError, delta};
 
@@ -41,8 +41,9 @@ pub struct StreamQuery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SseFrame(pub Bytes);
 
-/// Tells a client how soon to come back; the first thing that it gets.
-const RETRY: &[u8] = b"retry: 1000\n\n";
+/// How soon a client comes back that lost its stream: from the least on, milliseconds, within the spread.
+const RETRY_MIN_MS: u64 = 1_000;
+const RETRY_SPREAD_MS: u64 = 4_000;
 const HEARTBEAT: &[u8] = b": hb\n\n";
 
 /// What decides a team's answer, but for its version: its position, and the identity and rank of each row.
@@ -61,7 +62,8 @@ struct Subscription {
     seen: Option<Option<Seen>>,
     /// The rest of an update that was begun.
     rest: Option<Bytes>,
-    started: bool,
+    /// The first thing that the client gets, until it has it.
+    retry: Option<Bytes>,
     newest: watch::Receiver<Option<Arc<Shown>>>,
     /// When the next heartbeat is due: the start plus a whole number of periods.
     heartbeat_at: Instant,
@@ -84,7 +86,7 @@ impl Boards {
         self: &Arc<Self>,
         query: &StreamQuery,
     ) -> Result<impl Stream<Item = SseFrame> + Send + 'static + use<>, ServeError> {
-        let limit = checked_limit(query.limit)?;
+        let limit = checked_limit(query.limit, LIMIT_MAX)?;
         self.shown(&query.event, query.view, &query.division)?;
         let unknown = || ServeError::UnknownEvent { event: query.event.to_string() };
         let event = self.event(&query.event, query.view)?;
@@ -104,7 +106,7 @@ impl Boards {
             has: None,
             seen: None,
             rest: None,
-            started: false,
+            retry: Some(retry(self.opened(query.view).fetch_add(1, Ordering::Relaxed))),
             newest,
             heartbeat_at: Instant::now() + self.options.heartbeat,
             _counted: counted,
@@ -116,12 +118,19 @@ impl Boards {
     }
 }
 
+/// Tells a client how soon to come back. All lose their streams at once when the server restarts, and must not come
+/// back at once: the `n`th of a view waits as long as the golden ratio says, which spreads any run of them evenly.
+fn retry(n: u64) -> Bytes {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let share = (u128::from(n.wrapping_mul(GOLDEN)) * u128::from(RETRY_SPREAD_MS)) >> 64;
+    format!("retry: {}\n\n", u128::from(RETRY_MIN_MS) + share).into()
+}
+
 impl Subscription {
     /// The next bytes to send; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        if !self.started {
-            self.started = true;
-            return Some(Bytes::from_static(RETRY));
+        if let Some(retry) = self.retry.take() {
+            return Some(retry);
         }
         loop {
             if let Some(rest) = self.rest.take() {
@@ -205,5 +214,27 @@ impl Subscription {
         let key = Key { state: newest.id, what: What::You(shared) };
         let frame = || delta::frame(newest.version, "you", &team_json(newest, team));
         Some(self.boards.cache(self.view).get(key, frame))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_come_back_spread_over_the_whole_time() {
+        let ms = |n| -> u64 {
+            let text = String::from_utf8(retry(n).to_vec()).unwrap();
+            text.strip_prefix("retry: ").and_then(|t| t.strip_suffix("\n\n")).unwrap().parse().unwrap()
+        };
+        for first in [0, 1, 7_919, u64::MAX - 10_000] {
+            let mut in_slice = [0; 40];
+            for n in 0..4_000 {
+                let at = ms(first.wrapping_add(n)) - RETRY_MIN_MS;
+                assert!(at < RETRY_SPREAD_MS);
+                in_slice[(at * 40 / RETRY_SPREAD_MS) as usize] += 1;
+            }
+            assert!(in_slice.iter().all(|n| (95..=105).contains(n)), "{in_slice:?}");
+        }
     }
 }

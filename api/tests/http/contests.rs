@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use gravity_events::board::BoardHeader;
+use gravity_events::board::{BoardHeader, View};
+use gravity_events::time::format_rfc3339_ms;
 use serde_json::json;
 
 use super::fixture::{Fixture, HOUR_MS, START_MS, header as event_header};
@@ -54,6 +55,35 @@ async fn the_scoreboard_lists_every_problem_and_no_hidden_team() {
         .unwrap();
     assert_eq!(f.ask(again).await.status, 304);
     assert_ne!(f.get_as_admin("/api/contests/spring/scoreboard?view=jury").await.headers[header::ETAG], tag);
+}
+
+#[tokio::test]
+async fn a_version_is_encoded_once_and_a_changed_one_is_never_stale() {
+    let f = Fixture::new();
+    let encoded = || (f.boards.encoded(View::Public), f.boards.encoded(View::Jury));
+    for (n, version) in (1..=3).enumerate() {
+        if version > 1 {
+            f.show(
+                BoardHeader { finalized_at_ms: Some(START_MS + version as i64 * HOUR_MS), ..event_header() },
+                version,
+            );
+        }
+        let before = encoded();
+        for _ in 0..100 {
+            for part in ["scoreboard", "awards", "teams", "scoreboard?division=g1"] {
+                let path = format!("/api/contests/spring/{part}");
+                let public = f.get(&path).await;
+                let joint = if part.contains('?') { '&' } else { '?' };
+                let jury = f.get_as_admin(&format!("{path}{joint}view=jury")).await;
+                assert_eq!((public.status.as_u16(), jury.status.as_u16()), (200, 200));
+                if part.starts_with("scoreboard") {
+                    let finalized = (n > 0).then(|| format_rfc3339_ms(START_MS + version as i64 * HOUR_MS));
+                    assert_eq!(public.json()["state"]["finalized"], json!(finalized), "version {version}");
+                }
+            }
+        }
+        assert_eq!(encoded(), (before.0 + 4, before.1 + 4), "version {version}");
+    }
 }
 
 #[tokio::test]

@@ -134,10 +134,9 @@ impl Fixture {
         let visibility = Visibility::with_limits(Visibility::boards_topics(), wait, 1_000);
         let operations = Arc::new(FakeOperations::default());
         let now_ms = Arc::new(AtomicI64::new(START_MS + HOUR_MS));
-        let mut state =
-            AppState::new(log.clone(), boards.clone(), visibility.clone(), operations.clone(), TOKEN, &[9; 32]);
         let clock = now_ms.clone();
-        state.clock = Arc::new(move || clock.load(Ordering::SeqCst));
+        let state = AppState::new(log.clone(), boards.clone(), visibility.clone(), operations.clone(), TOKEN, &[9; 32])
+            .with_clock(Arc::new(move || clock.load(Ordering::SeqCst)));
         let router = router(state.clone());
         let fixture = Fixture { log, boards, visibility, operations, now_ms, state, router, epoch: AtomicI64::new(0) };
         fixture.show(header(), 1);

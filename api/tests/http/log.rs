@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gravity_events::{Position, Topic};
 use gravity_ingest::log::{Appended, Bound, Entry, Limit, Log, LogError, Outputs, Produce, Tail};
@@ -13,8 +14,10 @@ pub const PARTITIONS: u32 = 3;
 
 type Entries = BTreeMap<(Topic, u32), Vec<Entry>>;
 
-/// Keeps what is appended. `fail` makes the next append an error; `gate` holds appends back while it has no permit.
+/// Keeps what is appended. `fail` makes the next append an error; `gate` holds appends back while it has no permit; `lost`
+/// is a broker that is away.
 pub struct MemoryLog {
+    pub lost: AtomicBool,
     pub entries: Arc<Mutex<Entries>>,
     pub fail: Mutex<Option<LogError>>,
     pub gate: Arc<Semaphore>,
@@ -22,7 +25,12 @@ pub struct MemoryLog {
 
 impl MemoryLog {
     pub fn new() -> Arc<MemoryLog> {
-        Arc::new(MemoryLog { entries: Arc::default(), fail: Mutex::default(), gate: Arc::new(Semaphore::new(1)) })
+        Arc::new(MemoryLog {
+            lost: AtomicBool::new(false),
+            entries: Arc::default(),
+            fail: Mutex::default(),
+            gate: Arc::new(Semaphore::new(1)),
+        })
     }
 
     pub fn all(&self) -> Vec<Entry> {
@@ -78,6 +86,13 @@ impl Log for MemoryLog {
 
     fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
         Err(LogError::Closed)
+    }
+
+    fn health(&self) -> Result<(), LogError> {
+        if !self.lost.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(LogError::Kafka { brokers: "secret:9092".into(), what: "the broker is lost".into(), retriable: true })
     }
 
     fn close(&self) {

@@ -1,10 +1,11 @@
 //! Probes, metrics and the operator's routes.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, header};
 use serde_json::json;
 
 use super::fixture::{Fixture, submission};
@@ -28,6 +29,33 @@ async fn probes() {
     f.state.shutdown.cancel();
     assert_eq!(f.get("/readyz").await.problem(503).0, "stopping");
     assert_eq!(f.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn while_the_broker_is_lost_boards_are_served_and_appends_refused() {
+    let f = Fixture::new();
+    f.log.lost.store(true, Ordering::SeqCst);
+    for path in ["/livez", "/readyz", "/startupz", "/api/v1/events/spring/board"] {
+        assert_eq!(f.get(path).await.status, 200, "{path}");
+    }
+    // At once, and not after a wait for the broker: whoever asks is answered while the log would hold appends back.
+    let held = f.log.gate.clone().acquire_owned().await.unwrap();
+    let record = submission("1", "1");
+    for (path, body) in [
+        ("/api/v1/records", record.clone()),
+        ("/api/v1/events/spring/submissions", json!({"team": "1", "problem": "p1"})),
+        ("/api/v1/events/spring/state", json!({"action": "end"})),
+        ("/api/v1/events", json!({"event": {"id": "x", "name": "X"}})),
+    ] {
+        let answer = f.post_json(path, body).await;
+        assert_eq!(answer.headers[header::RETRY_AFTER], "5");
+        assert!(!answer.json().to_string().contains("secret"));
+        assert_eq!(answer.problem(503).0, "log_unavailable", "{path}");
+    }
+    drop(held);
+    f.log.lost.store(false, Ordering::SeqCst);
+    assert!(f.log.all().is_empty());
+    assert_eq!(f.post_json("/api/v1/records", record).await.status, 202);
 }
 
 #[tokio::test]

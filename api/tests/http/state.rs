@@ -137,9 +137,8 @@ async fn an_event_file_is_applied_with_the_same_ids_each_time() {
 async fn applying_and_waiting_counts_what_changed() {
     let f = Fixture::new();
     let commit = |refuse: Option<&'static str>| {
-        let f = &f;
+        let (f, before) = (&f, f.log.all());
         async move {
-            let before = f.log.all();
             loop {
                 let new: Vec<_> = f.log.all().into_iter().filter(|e| !before.contains(e)).collect();
                 if !new.is_empty() {

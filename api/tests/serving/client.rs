@@ -48,8 +48,16 @@ pub async fn drain(frames: &mut Frames) -> Vec<SseFrame> {
 
 pub async fn open(boards: &Arc<Boards>, query: &StreamQuery) -> Frames {
     let mut frames: Frames = Box::pin(boards.subscribe(query).unwrap());
-    assert_eq!(frames.next().await.unwrap().0, "retry: 1000\n\n");
+    retry_ms(&frames.next().await.unwrap().0);
     frames
+}
+
+/// How soon a client is told to come back, which is the first thing that it hears.
+pub fn retry_ms(frame: &[u8]) -> u64 {
+    let text = std::str::from_utf8(frame).unwrap().strip_prefix("retry: ").and_then(|t| t.strip_suffix("\n\n"));
+    let ms = text.unwrap().parse().unwrap();
+    assert!((1_000..5_000).contains(&ms), "{ms}");
+    ms
 }
 
 pub struct Client {

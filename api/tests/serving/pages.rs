@@ -1,6 +1,6 @@
 //! Pages, teams, whole boards and snapshots equal the model, at every version that is kept.
 
-use gravity_api::serving::{Boards, PageQuery, ServeError, Window};
+use gravity_api::serving::{Boards, NAMES_MAX, PageQuery, ServeError, Window};
 use gravity_events::Id;
 use gravity_events::board::{OVERALL, View};
 use rand::rngs::StdRng;
@@ -248,4 +248,77 @@ fn a_page_is_encoded_once() {
     publish(&boards, epoch_of(2, View::Public, 2, &[("1", 3)]));
     let old = boards.page(&query(View::Public, OVERALL, Some(1), Window::From(0), 2)).unwrap();
     assert_ne!(old.body, asked(2).body);
+}
+
+#[test]
+fn names_are_those_of_the_rows_and_bounded() {
+    let boards = Boards::new(options());
+    let mut world = World::new(9, 64);
+    for _ in 0..30 {
+        publish(&boards, world.step());
+        for (view, division) in [(View::Public, OVERALL), (View::Jury, OVERALL), (View::Public, "d1")] {
+            let ask = |from, limit| {
+                let names = boards.names(&query(view, division, None, Window::From(from), limit)).unwrap();
+                (serde_json::from_slice::<Value>(&names.body).unwrap(), names.etag)
+            };
+            let whole = page(&boards, &query(view, division, None, Window::From(0), 1_000)).unwrap().0;
+            let rows = whole["rows"].as_array().unwrap();
+            let name = |row: &Value| -> Value {
+                let kept = row
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .filter(|(k, _)| ["team", "name", "organization"].contains(&k.as_str()));
+                Value::Object(kept.map(|(k, v)| (k.clone(), v.clone())).collect())
+            };
+            for (from, limit) in [(0, usize::MAX), (0, 3), (2, 4), (1_000, 5)] {
+                let (names, etag) = ask(from, limit);
+                let expected: Vec<Value> = rows.iter().skip(from).take(limit).map(name).collect();
+                assert_eq!(names["rows"].as_array().unwrap(), &expected);
+                assert_eq!((&names["version"], &names["from"]), (&whole["version"], &Value::from(from)));
+                assert_eq!(names["total_rows"], whole["total_rows"]);
+                assert_ne!(etag, boards.page(&query(view, division, None, Window::From(from), limit)).unwrap().etag);
+            }
+            assert!(boards.names(&query(view, division, None, Window::From(0), 0)).is_err());
+        }
+    }
+    let many: Vec<String> = (0..NAMES_MAX + 10).map(|n| n.to_string()).collect();
+    let teams: Vec<(&str, u32)> = many.iter().map(|n| (n.as_str(), 1)).collect();
+    let boards = Boards::new(options());
+    publish(&boards, epoch_of(1, View::Public, 1, &teams));
+    let names = boards.names(&query(View::Public, OVERALL, None, Window::From(0), usize::MAX)).unwrap();
+    let names: Value = serde_json::from_slice(&names.body).unwrap();
+    assert_eq!(names["rows"].as_array().unwrap().len(), NAMES_MAX);
+}
+
+#[test]
+fn an_answer_of_the_whole_board_is_made_once_per_version() {
+    let boards = Boards::new(options());
+    let mut made = 0;
+    for version in 1..=5 {
+        publish(&boards, epoch_of(version, View::Public, version, &[("1", version as u32), ("2", 1)]));
+        let mut tags = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            for name in ["a", "b"] {
+                let (body, tag) = boards
+                    .whole(EVENT, View::Public, OVERALL, name, |head, rows| {
+                        made += 1;
+                        format!("{name} {} {:?}", head.event, rows.iter().map(|r| r.row.row.solved).collect::<Vec<_>>())
+                            .into()
+                    })
+                    .unwrap();
+                assert_eq!(body, format!("{name} {EVENT} [{version}, 1]"));
+                tags.insert(tag);
+            }
+        }
+        assert_eq!((made, tags.len()), (version * 2, 2));
+    }
+    assert_eq!(boards.encoded(View::Public), 10);
+    assert!(boards.whole("other", View::Public, OVERALL, "a", |_, _| vec![]).is_err());
+    assert!(boards.whole(EVENT, View::Jury, OVERALL, "a", |_, _| vec![]).is_err());
+    // The same content in another version has the same tag.
+    let tag = |boards: &Boards| boards.whole(EVENT, View::Public, OVERALL, "c", |_, _| b"same".to_vec()).unwrap().1;
+    let before = tag(&boards);
+    publish(&boards, epoch_of(6, View::Public, 6, &[("1", 9)]));
+    assert_eq!(tag(&boards), before);
 }

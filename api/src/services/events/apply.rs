@@ -63,7 +63,7 @@ pub async fn post(
         "application/toml" => true,
         other => return Err(unsupported(other, "application/json or application/toml")),
     };
-    let body = body_bytes(request).await?;
+    let body = body_bytes(request.into_body()).await?;
     let file = if is_toml {
         let text = std::str::from_utf8(&body).map_err(|e| {
             Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the event file is not UTF-8: {e}"))

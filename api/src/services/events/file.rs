@@ -4,26 +4,24 @@
 //! applying a changed one sends what changed. What is no longer in the file stays; say `deleted = true` to take it away.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use gravity_events::body::{
     EventConfigured, GroupRegistered, JudgementTypePublished, LanguagePublished, OrganizationRegistered,
-    ProblemPublished, Scoring, TeamRegistered,
+    ProblemPublished, TeamRegistered,
 };
 use gravity_events::record::stable_hash128;
-use gravity_events::time::parse_rfc3339_ms;
-use gravity_events::{Body, Id, Record, codec};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use gravity_events::{Body, Id, Record};
 
-use super::duration::DurationMs;
+mod entries;
+
+use super::own::checked;
 use crate::http::extract::is_other_json;
 use crate::http::misfit::Misfit;
 
+pub use entries::*;
+
 /// The source of the records of an event file.
 pub const SOURCE: &str = "urn:gravity:event-file";
-/// The tenant when the file names none.
-pub const TENANT_DEFAULT: &str = "default";
 
 /// Why a file is not an event file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,189 +38,6 @@ fn wrong(field: impl Into<String>, message: impl Into<String>) -> EventFileError
     EventFileError::Field(Misfit { code: "invalid", field: field.into(), message: message.into() })
 }
 
-/// An event and everything that belongs to it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventFile {
-    /// The event.
-    pub event: EventSection,
-    /// Its problems, in the board's order.
-    #[serde(default)]
-    pub problem: Vec<ProblemEntry>,
-    /// Its teams.
-    #[serde(default)]
-    pub team: Vec<TeamEntry>,
-    /// Groups of teams.
-    #[serde(default)]
-    pub group: Vec<GroupEntry>,
-    /// Organizations of teams.
-    #[serde(default)]
-    pub organization: Vec<OrganizationEntry>,
-    /// Languages of submissions.
-    #[serde(default)]
-    pub language: Vec<LanguageEntry>,
-    /// Verdicts; absent: AC, WA, TLE, RTE and the other usual ones.
-    #[serde(default)]
-    pub judgement_type: Option<Vec<JudgementTypeEntry>>,
-}
-
-/// `[event]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventSection {
-    /// Its id, unique on the platform.
-    pub id: Id,
-    /// Who pays for it.
-    #[serde(default = "tenant_default")]
-    pub tenant: Id,
-    /// Its name.
-    pub name: String,
-    /// Its long name.
-    #[serde(default)]
-    pub formal_name: Option<String>,
-    /// How it is ranked.
-    #[serde(default)]
-    pub scoring: Scoring,
-    /// Planned start.
-    #[serde(default)]
-    pub start_at: Option<At>,
-    /// Length; absent: no end.
-    #[serde(default)]
-    pub duration: Option<DurationMs>,
-    /// How long before its end the public board freezes.
-    #[serde(default)]
-    pub freeze: Option<DurationMs>,
-    /// Penalty per rejected submission, whole minutes; 20 when absent.
-    #[serde(default)]
-    pub penalty: Option<DurationMs>,
-    /// Only teams of this group are on the boards.
-    #[serde(default)]
-    pub main_group: Option<Id>,
-    /// Raise it to go back to a content that was applied before: a record that came once does not count again.
-    #[serde(default)]
-    pub revision: u64,
-}
-
-fn tenant_default() -> Id {
-    Id::const_new(TENANT_DEFAULT)
-}
-
-/// `[[problem]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProblemEntry {
-    /// Its id.
-    pub id: Id,
-    /// Its label on the board; its id when absent.
-    #[serde(default)]
-    pub label: Option<String>,
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// Colour as `#rrggbb`.
-    #[serde(default)]
-    pub rgb: Option<String>,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// `[[team]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeamEntry {
-    /// Its id.
-    pub id: Id,
-    /// Its name.
-    pub name: String,
-    /// The name to show, where it differs.
-    #[serde(default)]
-    pub display_name: Option<String>,
-    /// Its organization.
-    #[serde(default)]
-    pub organization: Option<Id>,
-    /// Its groups.
-    #[serde(default)]
-    pub groups: Vec<Id>,
-    /// Never on a public board.
-    #[serde(default)]
-    pub hidden: bool,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// `[[group]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupEntry {
-    /// Its id.
-    pub id: Id,
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// Hides its teams from public boards.
-    #[serde(default)]
-    pub hidden: bool,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// `[[organization]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrganizationEntry {
-    /// Its id.
-    pub id: Id,
-    /// Short name.
-    #[serde(default)]
-    pub name: String,
-    /// Full name.
-    #[serde(default)]
-    pub formal_name: Option<String>,
-    /// ISO 3166-1 alpha-3 code.
-    #[serde(default)]
-    pub country: Option<Id>,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// `[[language]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LanguageEntry {
-    /// Its id.
-    pub id: Id,
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// `[[judgement_type]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JudgementTypeEntry {
-    /// Its id, such as `AC`.
-    pub id: Id,
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// Whether it solves the problem.
-    #[serde(default)]
-    pub solved: bool,
-    /// Whether it costs penalty; absent: unless it solves.
-    #[serde(default)]
-    pub penalty: Option<bool>,
-    /// Taken away.
-    #[serde(default)]
-    pub deleted: bool,
-}
-
 /// The verdicts of an event that names none: (id, name, solved, penalty).
 const VERDICTS: [(&str, &str, bool, bool); 9] = [
     ("AC", "accepted", true, false),
@@ -235,33 +50,6 @@ const VERDICTS: [(&str, &str, bool, bool); 9] = [
     ("RTE", "run-time error", false, true),
     ("CE", "compile error", false, false),
 ];
-
-/// A moment: RFC 3339 as text or, in TOML, as a date-time with offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At(pub i64);
-
-impl<'de> Deserialize<'de> for At {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<At, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = At;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an RFC 3339 time such as 2026-03-14T08:00:00Z")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<At, E> {
-                // TOML allows a space between date and time.
-                parse_rfc3339_ms(&text.replacen(' ', "T", 1)).map(At).map_err(|e| E::custom(format!("`{text}` {e}")))
-            }
-            // A date-time of TOML comes as a map with one private key.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At, A::Error> {
-                let entry: Option<(String, String)> = map.next_entry()?;
-                let (_, text) = entry.ok_or_else(|| A::Error::custom("is empty; expected an RFC 3339 time"))?;
-                self.visit_str(&text)
-            }
-        }
-        d.deserialize_any(Read)
-    }
-}
 
 impl EventFile {
     /// Reads and checks a file in TOML.
@@ -335,16 +123,13 @@ impl EventFile {
         }
         // The codec's own checks of every value, so that what is applied is never refused by a pipeline.
         for (field, record) in self.named_records() {
-            codec::decode(&codec::encode(&record)).map_err(|error| {
-                let at = error.field().map(|f| f.trim_start_matches("data.").to_owned()).unwrap_or_default();
+            checked(&record).map_err(|(at, message)| {
                 let at = match (field.as_str(), at.as_str()) {
                     ("event", "tenant") => "tenant",
                     ("event", "event")
                     | (_, "problem" | "team" | "group" | "organization" | "language" | "judgement_type") => "id",
                     (_, other) => other,
                 };
-                let text = error.to_string();
-                let message = text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message);
                 wrong(format!("{field}.{at}"), message)
             })?;
         }

@@ -4,20 +4,21 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use gravity_events::Body;
 use gravity_events::body::{EventExtended, Moment};
 use gravity_events::record::stable_hash128;
 use gravity_events::time::{format_rfc3339_ms, rfc3339_option};
-use gravity_events::{Body, Id, Record, codec};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::own::Own;
 use super::submissions::clash_problem;
 use super::{header, time_ordered_id};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::idempotency::{Begun, Stamp, key_of};
 use crate::http::{Principal, Problem};
-use crate::services::records::{RecordResult, Wait, WaitQuery, produce};
+use crate::services::records::{RecordResult, Wait, WaitQuery};
 use crate::serving::HeaderState;
 
 const SOURCE: &str = "urn:gravity:event-state";
@@ -109,22 +110,19 @@ pub async fn post(
         Err(clash) => return Err(clash_problem(clash, "Idempotency-Key")),
     };
     let at_ms = request.at.unwrap_or(ticket.stamp().time_ms);
-    let record = match record(&head, &request, at_ms, ticket.stamp()) {
-        Ok(record) => record,
+    let own = match own(&head, &request, at_ms, ticket.stamp()) {
+        Ok(own) => own,
         Err(problem) => {
             ticket.forget();
             return Err(problem);
         }
     };
-    let positions = state.append(vec![produce(&record, codec::encode(&record).into())]).await?;
-    let position = *positions
-        .first()
-        .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position"))?;
+    let position = own.append(&state).await?;
     let changed = |result: RecordResult| StateChanged {
         event: event.clone(),
         action: request.action,
         at: format_rfc3339_ms(at_ms),
-        record: record.id.to_string(),
+        record: own.record.id.to_string(),
         result,
     };
     ticket.done(serde_json::to_value(changed(RecordResult::stored(position, None))).expect("an answer is plain data"));
@@ -137,7 +135,7 @@ pub async fn post(
     Ok((status, Json(changed(result))).into_response())
 }
 
-fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp) -> Result<Record, Problem> {
+fn own(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp) -> Result<Own, Problem> {
     let h = &head.header;
     let started = || {
         h.started_at_ms.ok_or_else(|| {
@@ -193,22 +191,5 @@ fn record(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp)
             Body::EventExtended(EventExtended { duration_ms: Some(duration_ms), reason: request.reason.clone() })
         }
     };
-    let record = Record {
-        id: stamp.id.as_str().into(),
-        source: Id::const_new(SOURCE),
-        tenant: head.tenant.clone(),
-        event: Some(head.event.clone()),
-        subject: None,
-        time_ms: Some(stamp.time_ms),
-        backfill: false,
-        body,
-    };
-    match codec::decode(&codec::encode(&record)) {
-        Ok(_) => Ok(record),
-        Err(error) => {
-            let field = error.field().unwrap_or("body").trim_start_matches("data.").to_owned();
-            let text = error.to_string();
-            Err(Problem::invalid(&field, text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message)))
-        }
-    }
+    Own::new(head, stamp.id.clone(), SOURCE, stamp.time_ms, body)
 }

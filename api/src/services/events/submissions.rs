@@ -8,17 +8,17 @@ use gravity_events::board::{OVERALL, View};
 use gravity_events::body::SubmissionReceived;
 use gravity_events::record::stable_hash128;
 use gravity_events::time::format_rfc3339_ms;
-use gravity_events::{Body, Id, Position, Record, codec};
+use gravity_events::{Body, Id, Position, Record};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::own::Own;
 use super::{header, time_ordered_id, uuid_text};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::idempotency::{Begun, Clash, Stamp, key_of};
 use crate::http::problem::clip;
 use crate::http::{Principal, Problem};
-use crate::services::records::produce;
 use crate::serving::{HeaderState, ServeError};
 
 /// The source of these records.
@@ -112,18 +112,15 @@ pub async fn post(
         Ok(Begun::New(ticket)) => ticket,
         Err(clash) => return Err(clash_problem(clash, clash_field)),
     };
-    let record = match check(&state, &head, &request, now_ms).and_then(|()| record(&head, &request, ticket.stamp())) {
-        Ok(record) => record,
+    let own = match check(&state, &head, &request, now_ms).and_then(|()| own(&head, &request, ticket.stamp())) {
+        Ok(own) => own,
         Err(problem) => {
             ticket.forget();
             return Err(problem);
         }
     };
-    let positions = state.append(vec![produce(&record, codec::encode(&record).into())]).await?;
-    let position = *positions
-        .first()
-        .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position"))?;
-    let receipt = receipt(&state, &event, &record, ticket.stamp(), position);
+    let position = own.append(&state).await?;
+    let receipt = receipt(&state, &event, &own.record, ticket.stamp(), position);
     let answer = serde_json::to_value(receipt).expect("a receipt is plain data");
     ticket.done(answer.clone());
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -194,35 +191,18 @@ fn check(state: &AppState, head: &HeaderState, request: &SubmissionRequest, now_
     }
 }
 
-fn record(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Result<Record, Problem> {
+fn own(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Result<Own, Problem> {
     // The record's identity is the submission's: whatever else fails, an id is handed in once.
     let hash = stable_hash128(&[b"submission", head.event.as_bytes(), stamp.id.as_bytes()]);
-    let record = Record {
-        id: format!("{hash:032x}").into(),
-        source: Id::const_new(SOURCE),
-        tenant: head.tenant.clone(),
-        event: Some(head.event.clone()),
-        subject: None,
-        time_ms: Some(stamp.time_ms),
-        backfill: false,
-        body: Body::SubmissionReceived(SubmissionReceived {
-            submission: stamp.id.as_str().into(),
-            team: request.team.clone(),
-            problem: request.problem.clone(),
-            language: request.language.clone(),
-            contest_time_ms: None,
-            revision: 0,
-        }),
+    let body = SubmissionReceived {
+        submission: stamp.id.as_str().into(),
+        team: request.team.clone(),
+        problem: request.problem.clone(),
+        language: request.language.clone(),
+        contest_time_ms: None,
+        revision: 0,
     };
-    // The codec's own checks, so that what is answered with a receipt is never refused later for its form.
-    match codec::decode(&codec::encode(&record)) {
-        Ok(_) => Ok(record),
-        Err(error) => {
-            let field = error.field().unwrap_or("body").trim_start_matches("data.").to_owned();
-            let text = error.to_string();
-            Err(Problem::invalid(&field, text.rsplit_once("` ").map_or(text.as_str(), |(_, message)| message)))
-        }
-    }
+    Own::new(head, format!("{hash:032x}"), SOURCE, stamp.time_ms, Body::SubmissionReceived(body))
 }
 
 fn receipt(state: &AppState, event: &str, record: &Record, stamp: &Stamp, position: Position) -> Receipt {

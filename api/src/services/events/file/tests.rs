@@ -1,3 +1,4 @@
+use gravity_events::codec;
 use proptest::prelude::*;
 
 use super::*;

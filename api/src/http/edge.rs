@@ -1,67 +1,136 @@
-//! What wraps every route: request ids, problems instead of bare errors, caught panics, metrics, headers.
+//! What wraps every route: request ids, a bound on time, problems instead of bare errors, caught panics, metrics, headers.
+//!
+//! One service, and not one per idea: what a layer costs, it costs every request.
 
 use std::any::Any;
-use std::time::Instant;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http_body_util::BodyExt;
-use tracing::Instrument;
+use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
 use super::Problem;
 use super::extract::code_of;
 use super::problem::{PROBLEM_JSON, clip};
 use crate::metrics;
-
-/// The request's id, in its extensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub String);
+use crate::services::ops;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Largest error body that is looked into.
 const ERROR_BODY_MAX: usize = 64 << 10;
 
+/// How long a handler may take until its answer begins. Longer than a wait for visibility.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a verification of everything may take.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(3_600);
+
 /// Gives the request an id (the caller's, where it has a sane one), a span, a metric and a response that always says
-/// what went wrong as a problem, also when a handler panicked.
-pub async fn observe(mut request: Request, next: Next) -> Response {
-    let id = request_id(&request);
-    let route = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
-    let (method, began_at) = (request.method().clone(), Instant::now());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let path = request.uri().path();
-    let span =
-        tracing::info_span!("request", %method, route = route.as_deref(), path = clip(path, 200), request_id = %id);
-    let result = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let response = match result {
-        Ok(response) => response,
-        Err(panic) => {
-            span.in_scope(|| tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked"));
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed on this request")
-                .hint("the server's log has the reason, under this request's id")
-                .into_response()
-        }
-    };
-    let mut response = as_problem(response, &id).await;
-    let status = response.status();
-    let route = route.as_deref().unwrap_or("unmatched");
-    let took_s = began_at.elapsed().as_secs_f64();
-    metrics::HTTP_DURATION.with_label_values(&[service(route), route, status.as_str()]).observe(took_s);
-    span.in_scope(|| {
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), took_s, "answered");
-        } else {
-            tracing::debug!(status = status.as_u16(), took_s, "answered");
-        }
-    });
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+/// what went wrong as a problem, also when a handler panicked or took too long.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge;
+
+/// A service within the [`Edge`].
+#[derive(Clone, Debug)]
+pub struct Edged<S>(S);
+
+impl<S> Layer<S> for Edge {
+    type Service = Edged<S>;
+
+    fn layer(&self, inner: S) -> Edged<S> {
+        Edged(inner)
     }
-    response
+}
+
+impl<S> Service<Request> for Edged<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let asked = Asked::of(&request);
+        let answer = self.0.call(request);
+        Box::pin(async move { Ok(asked.answered(answer).await) })
+    }
+}
+
+/// What is kept of a request until it is answered.
+struct Asked {
+    id: String,
+    route: Option<MatchedPath>,
+    span: Span,
+    began_at: Instant,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Asked {
+        let id = request_id(request);
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = tracing::info_span!(
+            "request",
+            method = request.method().as_str(),
+            route = route.as_ref().map(MatchedPath::as_str),
+            path = clip(request.uri().path(), 200),
+            request_id = id.as_str()
+        );
+        Asked { id, route, span, began_at: Instant::now() }
+    }
+
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+
+    async fn answered(self, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+        let limit = if self.route() == ops::VERIFY_PATH { VERIFY_TIMEOUT } else { ANSWER_TIMEOUT };
+        let answer = tokio::time::timeout(limit, AssertUnwindSafe(answer).catch_unwind());
+        let response = match answer.instrument(self.span.clone()).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Err(panic)) => {
+                self.span.in_scope(|| tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked"));
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed on this request")
+                    .hint("the server's log has the reason, under this request's id")
+                    .into_response()
+            }
+            Err(_) => Problem::timeout("the request took too long").into_response(),
+        };
+        let mut response = as_problem(response, &self.id).await;
+        self.note(response.status());
+        secure(&mut response);
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+        }
+        response
+    }
+
+    fn note(&self, status: StatusCode) {
+        let took_s = self.began_at.elapsed().as_secs_f64();
+        let route = self.route();
+        metrics::HTTP_DURATION.with_label_values(&[service(route), route, status.as_str()]).observe(took_s);
+        self.span.in_scope(|| {
+            if status.is_server_error() {
+                tracing::warn!(status = status.as_u16(), took_s, "answered");
+            } else {
+                tracing::debug!(status = status.as_u16(), took_s, "answered");
+            }
+        });
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -122,7 +191,6 @@ fn bare_problem(status: StatusCode, text: &str) -> Problem {
     let detail = match (status, text.trim()) {
         (StatusCode::NOT_FOUND, "") => "there is no such route",
         (StatusCode::METHOD_NOT_ALLOWED, "") => "the route does not know this method; `Allow` lists those that it does",
-        (StatusCode::REQUEST_TIMEOUT, "") => "the request took too long",
         (_, "") => status.canonical_reason().unwrap_or("the request failed"),
         (s, _) if s.is_server_error() => "the server failed on this request",
         (_, text) => text,
@@ -130,14 +198,12 @@ fn bare_problem(status: StatusCode, text: &str) -> Problem {
     let problem = Problem::new(status, code_of(status), detail);
     match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => problem.hint("GET /openapi.json lists every route"),
-        StatusCode::REQUEST_TIMEOUT => problem.hint("send it again; a record counts once however often it is sent"),
         _ => problem,
     }
 }
 
 /// Headers that tell browsers to be careful. A response may bring its own Content-Security-Policy (pages do).
-pub async fn secure(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn secure(response: &mut Response) {
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -151,7 +217,6 @@ pub async fn secure(request: Request, next: Next) -> Response {
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    response
 }
 
 #[cfg(test)]
@@ -193,7 +258,7 @@ mod tests {
                 "/bare",
                 axum::routing::get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "secret of the inside") }),
             )
-            .layer(axum::middleware::from_fn(observe));
+            .layer(Edge);
         for path in ["/panics", "/bare"] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let response = tower::ServiceExt::oneshot(router.clone(), request).await.unwrap();

@@ -1,0 +1,224 @@
+//! What an event file may say, section by section.
+
+use std::fmt;
+
+use gravity_events::Id;
+use gravity_events::body::Scoring;
+use gravity_events::time::parse_rfc3339_ms;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+
+use super::super::duration::DurationMs;
+
+/// The tenant when the file names none.
+pub const TENANT_DEFAULT: &str = "default";
+
+/// An event and everything that belongs to it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventFile {
+    /// The event.
+    pub event: EventSection,
+    /// Its problems, in the board's order.
+    #[serde(default)]
+    pub problem: Vec<ProblemEntry>,
+    /// Its teams.
+    #[serde(default)]
+    pub team: Vec<TeamEntry>,
+    /// Groups of teams.
+    #[serde(default)]
+    pub group: Vec<GroupEntry>,
+    /// Organizations of teams.
+    #[serde(default)]
+    pub organization: Vec<OrganizationEntry>,
+    /// Languages of submissions.
+    #[serde(default)]
+    pub language: Vec<LanguageEntry>,
+    /// Verdicts; absent: AC, WA, TLE, RTE and the other usual ones.
+    #[serde(default)]
+    pub judgement_type: Option<Vec<JudgementTypeEntry>>,
+}
+
+/// `[event]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSection {
+    /// Its id, unique on the platform.
+    pub id: Id,
+    /// Who pays for it.
+    #[serde(default = "tenant_default")]
+    pub tenant: Id,
+    /// Its name.
+    pub name: String,
+    /// Its long name.
+    #[serde(default)]
+    pub formal_name: Option<String>,
+    /// How it is ranked.
+    #[serde(default)]
+    pub scoring: Scoring,
+    /// Planned start.
+    #[serde(default)]
+    pub start_at: Option<At>,
+    /// Length; absent: no end.
+    #[serde(default)]
+    pub duration: Option<DurationMs>,
+    /// How long before its end the public board freezes.
+    #[serde(default)]
+    pub freeze: Option<DurationMs>,
+    /// Penalty per rejected submission, whole minutes; 20 when absent.
+    #[serde(default)]
+    pub penalty: Option<DurationMs>,
+    /// Only teams of this group are on the boards.
+    #[serde(default)]
+    pub main_group: Option<Id>,
+    /// Raise it to go back to a content that was applied before: a record that came once does not count again.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+fn tenant_default() -> Id {
+    Id::const_new(TENANT_DEFAULT)
+}
+
+/// `[[problem]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its label on the board; its id when absent.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Colour as `#rrggbb`.
+    #[serde(default)]
+    pub rgb: Option<String>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[team]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: String,
+    /// The name to show, where it differs.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Its organization.
+    #[serde(default)]
+    pub organization: Option<Id>,
+    /// Its groups.
+    #[serde(default)]
+    pub groups: Vec<Id>,
+    /// Never on a public board.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[group]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Hides its teams from public boards.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[organization]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationEntry {
+    /// Its id.
+    pub id: Id,
+    /// Short name.
+    #[serde(default)]
+    pub name: String,
+    /// Full name.
+    #[serde(default)]
+    pub formal_name: Option<String>,
+    /// ISO 3166-1 alpha-3 code.
+    #[serde(default)]
+    pub country: Option<Id>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[language]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// `[[judgement_type]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgementTypeEntry {
+    /// Its id, such as `AC`.
+    pub id: Id,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether it solves the problem.
+    #[serde(default)]
+    pub solved: bool,
+    /// Whether it costs penalty; absent: unless it solves.
+    #[serde(default)]
+    pub penalty: Option<bool>,
+    /// Taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// A moment: RFC 3339 as text or, in TOML, as a date-time with offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At(pub i64);
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<At, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = At;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 time such as 2026-03-14T08:00:00Z")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<At, E> {
+                // TOML allows a space between date and time.
+                parse_rfc3339_ms(&text.replacen(' ', "T", 1)).map(At).map_err(|e| E::custom(format!("`{text}` {e}")))
+            }
+            // A date-time of TOML comes as a map with one private key.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At, A::Error> {
+                let entry: Option<(String, String)> = map.next_entry()?;
+                let (_, text) = entry.ok_or_else(|| A::Error::custom("is empty; expected an RFC 3339 time"))?;
+                self.visit_str(&text)
+            }
+        }
+        d.deserialize_any(Read)
+    }
+}
