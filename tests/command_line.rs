@@ -46,6 +46,21 @@ async fn a_server_guards_its_folder_and_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_that_a_server_prints_can_be_pasted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path(), &[]).await;
+    let log = server.log();
+    let lines: Vec<_> = log.lines().skip_while(|l| *l != "Try:").skip(1).take_while(|l| l.starts_with("  ")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    // The first names no event yet.
+    for line in &lines[1..] {
+        let out =
+            std::process::Command::new("sh").args(["-c", line]).env_remove("GRAVITY_TOKEN").output().expect("runs");
+        assert!(out.status.success(), "{line}: {out:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_gives_the_same_board_for_the_same_seed() {
     let board = async || {
         let dir = tempfile::tempdir().expect("a folder");

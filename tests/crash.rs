@@ -4,15 +4,15 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use gravity_operators::harness::dice::Dice;
 use gravity_pipelines::runtime::failpoint;
 use support::Server;
 use support::clients::Load;
 use support::contest::reference;
-use support::random::{Random, number, seed};
-use support::watcher::{Versions, follow};
+use support::environment::{number, seed};
+use support::watcher::{Versions, follow, sees};
 
 const TEAMS: u32 = 40;
 const PROBLEMS: u32 = 8;
@@ -21,7 +21,7 @@ const EVENT: &str = "crash";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
     let crashes = number("GRAVITY_CRASHES").unwrap_or(60);
-    let mut random = Random(seed());
+    let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
     // Small epochs and bases, so that every step of a commit and of a merge happens often; the threads change in number.
     let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "20000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
@@ -31,7 +31,6 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
     let (follower, following) = follow(server.url.clone(), format!("/api/v1/events/{EVENT}/board/stream?limit=1000"));
     let mut versions = Versions::default();
     let load = Load::new(EVENT, TEAMS, PROBLEMS);
-    let mut checked: BTreeSet<u32> = BTreeSet::new();
     for crash in 0..crashes {
         // Every third crash is at a failpoint, in turn, at its first to eighth passage; the others at a random instant.
         let point = crash.is_multiple_of(3).then(|| failpoint::ALL[(crash / 3) as usize % failpoint::ALL.len()]);
@@ -51,15 +50,7 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
             let clients = load.start(&server, 4, false);
             let until = Instant::now()
                 + if point.is_some() { Duration::from_secs(20) } else { Duration::from_millis(20 + random.below(400)) };
-            while Instant::now() < until && !server.ended() {
-                if let Ok(r) = reqwest::get(format!("{}{page}", server.url)).await
-                    && r.status().is_success()
-                    && let Ok(board) = r.json().await
-                {
-                    versions.check(&page, &board);
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            versions.watch(&mut server, &page, until).await;
             assert!(point.is_none() || server.ended(), "failpoint {armed:?} was not reached");
             server.kill();
             clients.finish().await;
@@ -69,51 +60,21 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         let board = server.get_json(&page).await;
         versions.check(&page, &board);
         assert!(board["version"].as_u64() >= versions.newest(&page), "a version that was seen is gone");
-        // What was acknowledged is there: sent again, all of it is a duplicate.
-        let ledger = load.ledger.lock().await.clone();
-        let acknowledged: Vec<u32> = ledger.acknowledged.difference(&checked).copied().collect();
-        for part in acknowledged.chunks(100) {
-            let records: Vec<_> = part.iter().flat_map(|n| load.attempt(*n)).collect();
-            let statuses = server.send(&records, true).await;
-            let lost: Vec<_> = statuses.iter().filter(|s| *s != "duplicate").collect();
-            assert!(
-                lost.is_empty(),
-                "crash {crash} ({armed:?}): acknowledged records are gone: {lost:?}; the log:\n{}",
-                server.log()
-            );
-        }
-        checked.extend(acknowledged);
-        // What was not answered is sent again, as clients do.
-        for n in ledger.unknown {
-            let statuses = server.send(&load.attempt(n), true).await;
-            assert!(statuses.iter().all(|s| s == "counted" || s == "duplicate"), "{statuses:?}");
-            load.acknowledge(n).await;
-            checked.insert(n);
-        }
+        load.settle(&server).await;
         let (code, _, err) = server.cli(&["verify"]);
         assert_eq!(code, 0, "crash {crash} ({armed:?}): {err}");
         eprintln!(
             "crash {crash:3} {:30} {} attempts, version {}",
             armed.as_deref().unwrap_or("random"),
-            checked.len(),
+            load.ledger.lock().await.checked.len(),
             board["version"]
         );
     }
     // The spectator who was cut off at every crash has the board of one who never was.
     let board = server.get_json(&page).await;
-    let until = Instant::now() + Duration::from_secs(20);
-    while follower.lock().await.version != board["version"].as_u64() {
-        assert!(
-            Instant::now() < until,
-            "the spectator has {:?}, the board is at {}",
-            follower.lock().await.version,
-            board["version"]
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let seen = follower.lock().await.clone();
-    assert_eq!(seen.board["rows"], board["rows"]);
-    assert!(u64::from(seen.connections) > crashes / 2, "it was connected {} times", seen.connections);
+    sees(&follower, &board).await;
+    let connections = follower.lock().await.connections;
+    assert!(u64::from(connections) > crashes / 2, "it was connected {connections} times");
     following.abort();
     assert_eq!(server.terminate(), Some(0), "a clean stop");
 }

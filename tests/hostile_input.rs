@@ -17,12 +17,13 @@ use gravity_events::body::TeamRegistered;
 use gravity_events::{Body, Record, Topic, codec};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use gravity_ingest::log::{Log, Produce};
+use gravity_operators::harness::dice::Dice;
 use mutations::{EVENT, Mutation, Stop, mutation, now_ms};
 use reqwest::Client;
 use serde_json::Value;
 use support::Server;
 use support::contest::{attempt, reference};
-use support::random::{Random, seed};
+use support::environment::seed;
 
 /// How much of a dead letter is kept.
 const KEPT_BYTES: usize = 512 << 10;
@@ -42,13 +43,13 @@ async fn boards(server: &Server) -> Vec<Value> {
 type Expected = BTreeMap<String, Mutation>;
 
 /// Places broken records on the topics of a stopped server.
-async fn place(server: &Server, random: &mut Random, count: u64) -> Expected {
+async fn place(server: &Server, random: &mut Dice, count: u64) -> Expected {
     let log = EmbeddedLog::open(&server.dir.join("log"), EmbeddedOptions::default()).expect("the log of the server");
     let (mut records, mut placed) = (Vec::new(), Vec::new());
     for n in 0..count {
         let topic = *random.pick(&[Topic::Reference, Topic::Submissions, Topic::Judgements]);
         let mut m = mutation(n, random, n % 20 == 0);
-        if random.one_in(20) {
+        if random.below(20) == 0 {
             // A good record where it does not belong.
             let other = if topic == Topic::Submissions { 1 } else { 0 };
             let bytes = attempt(EVENT, 2_000_000 + n as u32, 20, 5).swap_remove(other);
@@ -79,7 +80,7 @@ struct Producer {
     client: Client,
     url: String,
     token: String,
-    random: Random,
+    random: Dice,
     sent: u64,
     /// Refused by the pipeline, with ids.
     kept: Expected,
@@ -95,7 +96,7 @@ impl Producer {
         let (mut batch, mut spoilt) = (Vec::new(), Vec::new());
         while self.sent < goal {
             let m = self.next();
-            if self.random.one_in(one_in) {
+            if self.random.below(one_in) == 0 {
                 self.single(m).await;
                 continue;
             }
@@ -262,7 +263,7 @@ fn early() -> (Vec<u8>, i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_records_are_answered_or_kept_and_move_nothing() {
-    let mut random = Random(seed());
+    let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = Server::start(dir.path(), &[]).await;
     server.send(&reference(EVENT, 20, 5), true).await;
@@ -362,7 +363,7 @@ async fn hostile_clients_do_not_keep_others_from_being_served() {
     let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     files.current = files.maximum;
     rustix::process::setrlimit(rustix::process::Resource::Nofile, files).expect("up to the maximum is allowed");
-    let mut random = Random(seed());
+    let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = Server::start(dir.path(), &[]).await;
     server.send(&reference(EVENT, 20, 5), true).await;

@@ -7,13 +7,14 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use gravity_operators::harness::dice::Dice;
 use gravity_pipelines::runtime::failpoint;
 use serde_json::Value;
 use support::Server;
-use support::broker::{Broker, Topics};
+use support::broker::{KafkaServer, Topics};
 use support::clients::Load;
+use support::environment::seed;
 use support::out_topics::OutTopics;
-use support::random::{Random, seed};
 use support::watcher::{Versions, follow, sees};
 
 /// Small epochs and bases, so that every step of a commit and of a merge happens often.
@@ -67,24 +68,10 @@ async fn holds_together(server: &Server, topics: &Topics, load: &Load, versions:
     out
 }
 
-/// Looks at the board until then, or until the server has ended.
-async fn watch(server: &mut Server, load: &Load, versions: &mut Versions, end: Instant) {
-    let page = page(load);
-    while Instant::now() < end && !server.ended() {
-        if let Ok(r) = reqwest::get(format!("{}{page}", server.url)).await
-            && r.status().is_success()
-            && let Ok(board) = r.json().await
-        {
-            versions.check(&page, &board);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_instant_the_topics_hold_each_epoch_once() {
-    let topics = Broker::shared().topics("crash");
-    let mut random = Random(seed());
+    let topics = KafkaServer::shared().topics("crash");
+    let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
     let load = Load::new("crash", 30, 6);
     let mut versions = Versions::default();
@@ -105,7 +92,7 @@ async fn killed_at_any_instant_the_topics_hold_each_epoch_once() {
         if server.ready_or_ended().await {
             let clients = load.start(&server, 4, false);
             let end = Instant::now() + Duration::from_millis(if armed.is_some() { 20_000 } else { random.below(500) });
-            watch(&mut server, &load, &mut versions, end).await;
+            versions.watch(&mut server, &page(&load), end).await;
             assert!(armed.is_none() || server.ended(), "failpoint {armed:?} was not reached");
             server.kill();
             clients.finish().await;
@@ -125,7 +112,7 @@ async fn killed_at_any_instant_the_topics_hold_each_epoch_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_is_waited_for_and_nothing_acknowledged_is_lost() {
-    let broker = Broker::start();
+    let broker = KafkaServer::start();
     let topics = broker.topics("broker");
     let dir = tempfile::tempdir().expect("a folder");
     let load = Load::new("broker", 30, 6);
@@ -186,7 +173,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_disk_is_rebuilt_from_the_topics_exactly() {
-    let topics = Broker::shared().topics("disk");
+    let topics = KafkaServer::shared().topics("disk");
     let dir = tempfile::tempdir().expect("a folder");
     let (journal, older) = (dir.path().join("pipelines"), dir.path().join("older"));
     let load = Load::new("disk", 30, 6);
@@ -232,7 +219,7 @@ async fn a_lost_disk_is_rebuilt_from_the_topics_exactly() {
     }
     // The power fails under load and takes the disk with it: what was shown is in the topics.
     let clients = load.start(&server, 4, false);
-    watch(&mut server, &load, &mut versions, Instant::now() + Duration::from_millis(700)).await;
+    versions.watch(&mut server, &page(&load), Instant::now() + Duration::from_millis(700)).await;
     server.kill();
     clients.finish().await;
     std::fs::remove_dir_all(&journal).expect("it was there");
@@ -245,7 +232,7 @@ async fn a_lost_disk_is_rebuilt_from_the_topics_exactly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_servers_the_older_one_stops_publishing_and_nothing_forks() {
-    let topics = Broker::shared().topics("fence");
+    let topics = KafkaServer::shared().topics("fence");
     let (dir_a, dir_b) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let load = Load::new("fence", 30, 6);
     // Of both servers: a version shows the same wherever it is seen.
@@ -309,7 +296,7 @@ async fn stopped_because(server: &Server, why: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_kafka_has_dropped_stop_the_pipeline_and_reset_nothing() {
-    let topics = Broker::shared().topics("kept");
+    let topics = KafkaServer::shared().topics("kept");
     let dir = tempfile::tempdir().expect("a folder");
     let (journal, aside) = (dir.path().join("pipelines"), dir.path().join("aside"));
     let load = Load::new("kept", 30, 6);
@@ -356,7 +343,7 @@ async fn records_that_kafka_has_dropped_stop_the_pipeline_and_reset_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_consumer_group_of_the_pipeline_follows_its_bound() {
-    let topics = Broker::shared().topics("group");
+    let topics = KafkaServer::shared().topics("group");
     let dir = tempfile::tempdir().expect("a folder");
     let load = Load::new("group", 30, 6);
     let mut server = start(dir.path(), &topics).await;

@@ -12,12 +12,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use disk::{Disk, Keeps};
+use gravity_operators::harness::dice::Dice;
 use rustix::process::{Pid, Signal, kill_process};
 use support::Server;
 use support::clients::Load;
 use support::contest::reference;
-use support::random::{Random, number, seed};
-use support::watcher::{Versions, follow};
+use support::environment::{number, seed};
+use support::watcher::{Versions, follow, sees};
 
 const TEAMS: u32 = 40;
 const PROBLEMS: u32 = 8;
@@ -83,7 +84,7 @@ impl Site {
     }
 
     /// Sends again what was acknowledged (of that which was checked before, a sample of `again`) and then what was not.
-    async fn check(&mut self, again: usize, random: &mut Random) -> Result<(), String> {
+    async fn check(&mut self, again: usize, random: &mut Dice) -> Result<(), String> {
         let ledger = self.load.ledger.lock().await.clone();
         let old: Vec<u32> = self.checked.iter().copied().collect();
         let mut promised: BTreeSet<u32> = ledger.acknowledged.difference(&self.checked).copied().collect();
@@ -117,7 +118,7 @@ impl Site {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_loss_takes_nothing_that_was_acknowledged() {
     let losses = number("GRAVITY_POWER_LOSSES").unwrap_or(18);
-    let mut random = Random(seed());
+    let mut random = Dice::new(seed());
     let mut site = Site::new(true).await;
     let stream = format!("/api/v1/events/{EVENT}/board/stream?limit=1000");
     let (follower, following) = follow(site.server.url.clone(), stream);
@@ -127,7 +128,7 @@ async fn a_power_loss_takes_nothing_that_was_acknowledged() {
     for _ in 0..4 {
         site.boot(1);
         tokio::time::sleep(Duration::from_millis(random.below(80))).await;
-        let lost = site.lose(if random.one_in(2) { Keeps::Nothing } else { Keeps::Some(&mut random) });
+        let lost = site.lose(if random.below(2) == 0 { Keeps::Nothing } else { Keeps::Some(&mut random) });
         eprintln!("first start: {lost:?}");
         lost_names += lost.names;
     }
@@ -177,17 +178,7 @@ async fn a_power_loss_takes_nothing_that_was_acknowledged() {
     assert!(lost_files > 0 && lost_names > 0, "there was nothing to lose: the layer is not in use");
     // The spectator who was cut off at every loss has the board of one who never was.
     let board = site.server.get_json(PAGE).await;
-    let until = Instant::now() + Duration::from_secs(20);
-    while follower.lock().await.version != board["version"].as_u64() {
-        assert!(
-            Instant::now() < until,
-            "the spectator has {:?}, not {}",
-            follower.lock().await.version,
-            board["version"]
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(follower.lock().await.board["rows"], board["rows"]);
+    sees(&follower, &board).await;
     following.abort();
     assert_eq!(site.server.terminate(), Some(0), "a clean stop");
 }
@@ -206,7 +197,7 @@ fn bulky(from: u32, count: u32) -> Vec<Vec<u8>> {
 /// Frames are dropped once a base holds what they held. After a loss there must not be neither.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_are_not_dropped_before_their_base_is_durable() {
-    let mut random = Random(1);
+    let mut random = Dice::new(1);
     let mut site = Site::new(true).await;
     site.boot(1);
     site.server.wait_ready().await;
@@ -245,8 +236,8 @@ async fn frames_are_not_dropped_before_their_base_is_durable() {
 }
 
 /// Loses power up to `losses` times under load on a disk where fsync does nothing; gives what was found broken, if it was.
-async fn broken_without_fsync(losses: u32, mut keeps_some: Option<Random>) -> Option<String> {
-    let mut random = Random(1);
+async fn broken_without_fsync(losses: u32, mut keeps_some: Option<Dice>) -> Option<String> {
+    let mut random = Dice::new(1);
     let mut site = Site::new(false).await;
     site.server.spawn_again(&[]);
     site.server.wait_ready().await;
@@ -278,7 +269,7 @@ async fn without_fsync_a_power_loss_is_found_to_take_acknowledged_records() {
         broken_without_fsync(2, None).await.expect("with nothing kept, the first losses take what was promised");
     assert!(found.contains("acknowledged records are gone"), "{found}");
     // Where a disk keeps a random part, a loss may happen to take nothing; not every time.
-    let found = broken_without_fsync(10, Some(Random(seed()))).await;
+    let found = broken_without_fsync(10, Some(Dice::new(seed()))).await;
     eprintln!("with a part kept: {}", found.expect("one of ten losses takes something"));
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gravity_events::{Record, Topic};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
-use gravity_ingest::log::{Entry, Limit, Log, Produce};
+use gravity_ingest::log::{Entry, Log, Produce, scan};
 use serde::{Deserialize, Serialize};
 
 use crate::contest::Contest;
@@ -76,14 +76,8 @@ pub fn for_each(
 ) -> anyhow::Result<()> {
     for &topic in topics {
         for partition in 0..log.partitions(topic) {
-            let mut from = 0;
-            loop {
-                let entries = log.read(topic, partition, from, Limit { records: 16_384, bytes: 16 << 20 })?;
-                let Some(last) = entries.last() else { break };
-                from = last.position.offset + 1;
-                for entry in &entries {
-                    each(entry)?;
-                }
+            for entry in scan(log, topic, partition, 0, u64::MAX) {
+                each(&entry?)?;
             }
         }
     }

@@ -8,9 +8,11 @@ use anyhow::{Context, bail, ensure};
 use gravity_events::Topic;
 use serde::Deserialize;
 
+use crate::contest::Contest;
 use crate::http::Client;
-use crate::log::TOPICS;
+use crate::log::{Fill, TOPICS};
 use crate::usage::cpu_s_of;
+use crate::{Run, part};
 
 /// A running server.
 pub struct Server {
@@ -172,4 +174,18 @@ async fn status(client: &mut Client) -> anyhow::Result<Status> {
     let (code, body) = client.get("/api/v1/ops/status").await?;
     ensure!(code == 200, "status answers {code}: {}", String::from_utf8_lossy(&body));
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// A contest is on the board, with all its teams and nothing judged: the server, and a client of it.
+pub async fn with_contest(run: &Run, contest: &Contest) -> anyhow::Result<(Server, Client)> {
+    let dir = run.dir.join("data");
+    let fill = Fill { dir: dir.join("log"), contest: contest.clone(), reference: true, records: 0, rejudges: 0 };
+    part::call::<u64>("fill", &fill)?;
+    let mut server = Server::spawn(&run.bin, &dir)?;
+    server.ready().await?;
+    let mut client = server.client().await?;
+    while lag(&mut client).await? > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok((server, client))
 }

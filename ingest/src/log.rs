@@ -13,8 +13,10 @@ mod error;
 pub mod kafka;
 mod marker;
 pub mod partitioner;
+mod scan;
 
 pub use error::LogError;
+pub use scan::scan;
 
 /// A record to append.
 #[derive(Clone, Debug)]

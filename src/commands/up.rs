@@ -133,10 +133,12 @@ fn hello(node: &Node, demo: bool, dir: &Path, in_memory: bool) -> anyhow::Result
     let server = if address.port() == 8080 { String::new() } else { format!(" --server {url}") };
     let place = format!(" --data-dir {}{server}", dir.display());
     let event = if demo { crate::demo::EVENT } else { "EVENT" };
+    // As it was called, so that the lines can be pasted where the binary is not on the path.
+    let gravity = std::env::args().next().unwrap_or_else(|| "gravity".to_owned());
     writeln!(out, "Try:")?;
-    writeln!(out, "  gravity board {event}{place}")?;
-    writeln!(out, "  gravity status{place}")?;
-    writeln!(out, "  gravity verify{place}")?;
+    writeln!(out, "  {gravity} board {event}{place}")?;
+    writeln!(out, "  {gravity} status{place}")?;
+    writeln!(out, "  {gravity} verify{place}")?;
     out.flush()?;
     Ok(())
 }

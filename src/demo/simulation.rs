@@ -2,6 +2,7 @@
 
 use gravity_events::body::*;
 use gravity_events::{Body, Id, Record};
+use gravity_operators::harness::dice::Dice;
 
 use super::names;
 
@@ -17,27 +18,19 @@ pub const START_MS: i64 = 1_767_258_000_000;
 const PROBLEMS: u64 = 12;
 const VERDICTS: [&str; 4] = ["WA", "TLE", "RTE", "CE"];
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers everywhere, for ever.
+/// The numbers of a simulation: the same everywhere, for ever, so that playing it again changes nothing.
 #[derive(Clone)]
-pub struct Random(u64);
+pub struct Random(Dice);
 
 impl Random {
     /// From a seed.
     pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Random(Dice::new(seed))
     }
 
     /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+        ((u128::from(self.0.any()) * u128::from(n)) >> 64) as u64
     }
 
     /// True in `percent` of a hundred cases.

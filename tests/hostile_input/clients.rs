@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::support::random::Random;
+use gravity_operators::harness::dice::Dice;
 
 /// Opens connections that say nothing.
 pub async fn idle(port: u16, count: usize) -> Vec<TcpStream> {
@@ -70,9 +70,9 @@ pub async fn raw(port: u16, bytes: &[u8]) -> Option<String> {
 }
 
 /// Bytes that are no request, or an absurd one.
-pub fn garbage(random: &mut Random) -> Vec<u8> {
+pub fn garbage(random: &mut Dice) -> Vec<u8> {
     match random.below(8) {
-        0 => (0..1 + random.below(5_000)).map(|_| random.bits() as u8).collect(),
+        0 => (0..1 + random.below(5_000)).map(|_| random.any() as u8).collect(),
         1 => [b"GET / HTTP/1.1\r\nx: ".to_vec(), vec![b'a'; 1 << 20], b"\r\n\r\n".to_vec()].concat(),
         2 => [b"GET / HTTP/1.1\r\n".to_vec(), b"x: a\r\n".repeat(50_000), b"\r\n".to_vec()].concat(),
         3 => [b"GET /".to_vec(), vec![b'a'; 1 << 20], b" HTTP/1.1\r\n\r\n".to_vec()].concat(),

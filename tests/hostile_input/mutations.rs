@@ -7,7 +7,7 @@ use gravity_events::{Body, Record, codec};
 use serde_json::{Map, Value, json};
 
 use crate::support::contest::{attempt, reference};
-use crate::support::random::Random;
+use gravity_operators::harness::dice::Dice;
 
 /// The event whose board must not move, and its tenant's other event.
 pub const EVENT: &str = "prey";
@@ -65,7 +65,7 @@ const NO_INTEGERS: [&str; 8] = [
 ];
 
 /// Mutation number `n`: all follows from it and the random numbers. With `large` it may be of some megabytes.
-pub fn mutation(n: u64, random: &mut Random, large: bool) -> Mutation {
+pub fn mutation(n: u64, random: &mut Dice, large: bool) -> Mutation {
     let base = base(n, random);
     let text = String::from_utf8(base.clone()).expect("records are UTF-8");
     let made = |how, bytes: Vec<u8>, stop, codes, field: Option<&str>| Mutation {
@@ -133,7 +133,7 @@ pub fn mutation(n: u64, random: &mut Random, large: bool) -> Mutation {
         }
         10 => {
             let again = *random.pick(&["\"id\":\"x\",", "\"type\":\"team.registered\",", "\"i\\u0064\":\"x\","]);
-            let twice = if random.one_in(2) {
+            let twice = if random.below(2) == 0 {
                 text.replacen('{', &format!("{{{again}"), 1)
             } else {
                 text.replacen("\"data\":{", "\"data\":{\"extra\":1,\"extra\":2,", 1)
@@ -163,7 +163,7 @@ pub fn mutation(n: u64, random: &mut Random, large: bool) -> Mutation {
         }
         14 => made("wrong tenant", with(&text, "tenant", Some("\"thief\"")), Stop::Pipeline, &["wrong_tenant"], None),
         15 => {
-            let (time, code) = if random.one_in(2) {
+            let (time, code) = if random.below(2) == 0 {
                 ("\"2020-02-02T00:00:00Z\"".to_owned(), &["too_late"][..])
             } else {
                 let ahead_ms = 400_000 + random.below(1 << 40) as i64;
@@ -194,7 +194,7 @@ pub fn now_ms() -> i64 {
 }
 
 /// A valid record, never sent as it is: it would move the board.
-fn base(n: u64, random: &mut Random) -> Vec<u8> {
+fn base(n: u64, random: &mut Dice) -> Vec<u8> {
     let record = |body| {
         codec::encode(&Record {
             id: format!("hostile{n}").into(),
@@ -238,7 +238,7 @@ fn integer_field(text: &str) -> &'static str {
 }
 
 /// A field of the data, and its value.
-fn data_field(text: &str, random: &mut Random) -> (String, Value) {
+fn data_field(text: &str, random: &mut Dice) -> (String, Value) {
     let value: Value = serde_json::from_str(text).expect("JSON");
     // Flags take a boolean, which is one of the wrong values for everything else.
     let data = value["data"].as_object().expect("an object");
@@ -266,7 +266,7 @@ fn with(text: &str, field: &str, json: Option<&str>) -> Vec<u8> {
 /// What is said of the mutations holds for the codec by itself.
 #[test]
 fn mutations_are_what_they_say() {
-    let mut random = Random(7);
+    let mut random = Dice::new(7);
     let mut wrong = std::collections::BTreeMap::new();
     for n in 0..20_000 {
         let m = mutation(n, &mut random, n % 200 == 0);

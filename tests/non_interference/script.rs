@@ -1,7 +1,9 @@
 //! A contest as a list of cuts, in which hidden verdicts can be other ones.
 
+use gravity_events::Body;
 use gravity_events::body::*;
-use gravity_events::{Body, Record, codec};
+
+use crate::support::contest::bytes_of;
 
 pub const EVENT: &str = "veil";
 pub const TEAMS: u32 = 14;
@@ -24,17 +26,9 @@ pub enum Verdicts {
     LeftOut,
 }
 
+/// Both events use the same ids, so each is a source of its own.
 fn record(event: &str, id: String, body: Body) -> Vec<u8> {
-    codec::encode(&Record {
-        id: id.into(),
-        source: event.into(),
-        tenant: "t".into(),
-        event: Some(event.into()),
-        subject: None,
-        time_ms: None,
-        backfill: true,
-        body,
-    })
+    bytes_of(event, event, id, body)
 }
 
 /// The reference data of both events: one cut.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::support::random::Random;
+use gravity_operators::harness::dice::Dice;
 
 /// Disks write sectors of this size whole.
 const SECTOR: usize = 512;
@@ -19,7 +19,7 @@ pub enum Keeps<'a> {
     /// Nothing: only what was synced is there.
     Nothing,
     /// Any part of it: changes of a folder, sectors and lengths of files, each or not.
-    Some(&'a mut Random),
+    Some(&'a mut Dice),
 }
 
 /// How much of a loss there was to lose.
@@ -162,7 +162,7 @@ fn chosen_entries(durable: &Entries, now: &Entries, keeps: &mut Keeps) -> Entrie
             group.push((name, sides));
             nodes.extend(more);
         }
-        let is_kept = random.one_in(2);
+        let is_kept = random.below(2) == 0;
         for (name, (before, after)) in group {
             if let Some(node) = if is_kept { after } else { before } {
                 kept.insert(name.clone(), *node);

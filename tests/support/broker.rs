@@ -1,9 +1,5 @@
 //! A real Kafka for tests, and its clients that know nothing of the platform.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,74 +9,19 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
+pub use super::kafka_server::KafkaServer;
+
 /// Partitions of every topic but the reference.
 pub const PARTITIONS: i32 = 2;
 /// Long enough that a test which has to wait for it has failed.
 const LONG: Duration = Duration::from_secs(30);
 
-/// One node on free ports of 127.0.0.1. Its data goes with it.
-pub struct Broker {
-    port: u16,
-    controller: u16,
-}
-
-impl Broker {
-    /// Starts a node, installing Kafka where it is missing.
-    pub fn start() -> Broker {
-        let free = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let (a, b) = (free(), free());
-        let port = |l: &TcpListener| l.local_addr().expect("it is bound").port();
-        let broker = Broker { port: port(&a), controller: port(&b) };
-        drop((a, b));
-        broker.parts(&["start", &broker.port.to_string(), &broker.controller.to_string()], false);
-        broker
-    }
-
-    /// The node that the tests of one binary share. It ends with the process.
-    pub fn shared() -> &'static Broker {
-        static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(Broker::start)
-    }
-
-    /// `host:port`.
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// kill -9; the data stays.
-    pub fn kill(&self) {
-        self.parts(&["kill", &self.port.to_string()], true);
-    }
-
-    /// Starts again on the data that is there.
-    pub fn start_again(&self) {
-        self.parts(&["start", &self.port.to_string(), &self.controller.to_string()], true);
-    }
-
-    fn parts(&self, arguments: &[&str], keep: bool) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/parts");
-        let mut command = Command::new(script);
-        command.arg("kafka").args(arguments).env("KAFKA_OWNER", std::process::id().to_string());
-        if keep {
-            command.env("KAFKA_KEEP", "1");
-        } else {
-            command.env_remove("KAFKA_KEEP");
-        }
-        let output = command.output().expect("the script runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
+impl KafkaServer {
     /// Topics of their own on this node.
     pub fn topics(&self, name: &str) -> Topics {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        Topics { brokers: self.address(), prefix: format!("{name}{n}.") }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.parts(&["stop", &self.port.to_string()], false);
+        Topics { brokers: self.brokers(), prefix: format!("{name}{n}.") }
     }
 }
 

@@ -5,9 +5,14 @@ use gravity_events::{Body, Record};
 
 /// The bytes of a record.
 pub fn bytes(event: &str, id: String, body: Body) -> Vec<u8> {
+    bytes_of("test", event, id, body)
+}
+
+/// The bytes of a record of some source.
+pub fn bytes_of(source: &str, event: &str, id: String, body: Body) -> Vec<u8> {
     let record = Record {
         id: id.into(),
-        source: "test".into(),
+        source: source.into(),
         tenant: "t".into(),
         event: Some(event.into()),
         subject: None,

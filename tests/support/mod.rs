@@ -2,11 +2,13 @@
 #![allow(dead_code)] // each test uses its part
 
 pub mod contest;
-pub mod random;
+pub mod environment;
 pub mod watcher;
 
 pub mod broker;
 pub mod clients;
+#[path = "../../ingest/tests/support/kafka_server.rs"]
+pub mod kafka_server;
 pub mod out_topics;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use super::Server;
+
 /// A client of a board stream that reconnects from its last version and applies what it gets.
 #[derive(Default, Clone, Debug)]
 pub struct Follower {
@@ -106,6 +108,19 @@ impl Versions {
         let text = page.to_string();
         let before = self.seen.entry((path.to_owned(), version)).or_insert_with(|| text.clone());
         assert_eq!(*before, text, "version {version} of {path} showed something else before");
+    }
+
+    /// Looks at a page until then, or until the server has ended.
+    pub async fn watch(&mut self, server: &mut Server, path: &str, end: Instant) {
+        while Instant::now() < end && !server.ended() {
+            if let Ok(r) = reqwest::get(format!("{}{path}", server.url)).await
+                && r.status().is_success()
+                && let Ok(page) = r.json().await
+            {
+                self.check(path, &page);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub fn newest(&self, path: &str) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gravity_events::Topic;
-use gravity_ingest::log::{Limit, LogError, Produce};
+use gravity_ingest::log::{Limit, LogError, Produce, scan};
 
 use super::{ALL, Make, Setup, all, append, bound, placed, values};
 
@@ -67,6 +67,20 @@ pub fn records_come_back_as_given(make: Make) {
     assert_eq!(read.iter().map(|e| (e.key.clone(), e.value.clone())).collect::<Vec<_>>(), given);
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     assert!(read.iter().all(|e| (now_ms - 600_000..now_ms + 600_000).contains(&e.appended_at_ms)));
+}
+
+pub fn a_scan_is_a_stretch(make: Make) {
+    let test = make(Setup::default());
+    let log = test.log();
+    // More than one read returns.
+    append(&*log, (0..10_050).map(|i| placed(Topic::Usage, 0, format!("{i}"))).collect());
+    for (from, to) in
+        [(0, 0), (0, 1), (3, 9_999), (9_990, 10_010), (10_049, u64::MAX), (0, u64::MAX), (10_050, u64::MAX)]
+    {
+        let offsets: Vec<u64> = scan(&*log, Topic::Usage, 0, from, to).map(|e| e.unwrap().position.offset).collect();
+        assert_eq!(offsets, (from..to.min(10_050)).collect::<Vec<_>>());
+    }
+    assert!(matches!(scan(&*log, Topic::Usage, 9, 0, 1).next(), Some(Err(LogError::NoPartition { .. }))));
 }
 
 pub fn what_retention_dropped_is_gone(make: Make) {

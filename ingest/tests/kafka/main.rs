@@ -6,6 +6,8 @@ mod common;
 #[path = "../conformance/suite.rs"]
 mod conformance;
 mod conforming;
+#[path = "../support/kafka_server.rs"]
+mod kafka_server;
 mod outputs;
 mod reading;
 mod restart;

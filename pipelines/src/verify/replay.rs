@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use gravity_events::{Body, Position, Record, Topic};
-use gravity_ingest::log::{Bound, Limit, Log, LogError};
+use gravity_ingest::log::{Bound, Log, LogError, scan};
 
 use super::{INPUTS, Report};
 
@@ -32,40 +32,33 @@ pub fn replay(log: &dyn Log, bound: &[Bound], report: &mut Report) -> Result<Vec
         if first > 0 {
             report.not_covered.push(format!("{}/{}: offsets before {first} are gone", b.topic, b.partition));
         }
-        let mut next = first;
-        while next < b.offset {
-            let entries = log.read(b.topic, b.partition, next, Limit { records: 10_000, bytes: 8 << 20 })?;
-            let Some(last) = entries.last() else { break };
-            next = last.position.offset + 1;
-            for entry in entries.into_iter().filter(|e| e.position.offset < b.offset) {
-                report.records += 1;
-                let position = entry.position;
-                let told = refused.get(&position).map(String::as_str);
-                match gravity_events::codec::decode(&entry.value) {
-                    Err(e) => {
-                        *report.refused.entry(e.code().to_owned()).or_default() += 1;
-                        if told != Some(e.code()) {
-                            report
-                                .differs(format!("{position:?} is {}, but is not among the dead letters so", e.code()));
-                        }
+        for entry in scan(log, b.topic, b.partition, first, b.offset) {
+            let entry = entry?;
+            report.records += 1;
+            let position = entry.position;
+            let told = refused.get(&position).map(String::as_str);
+            match gravity_events::codec::decode(&entry.value) {
+                Err(e) => {
+                    *report.refused.entry(e.code().to_owned()).or_default() += 1;
+                    if told != Some(e.code()) {
+                        report.differs(format!("{position:?} is {}, but is not among the dead letters so", e.code()));
                     }
-                    Ok(record) if record.body.topic() != position.topic => {
-                        *report.refused.entry("wrong_topic".to_owned()).or_default() += 1;
-                    }
-                    Ok(record) => match told {
-                        None => {
-                            let identity =
-                                (record.tenant.to_string(), record.source.to_string(), record.id.to_string());
-                            by_identity.entry(identity).or_default().push(Counted { position, record });
-                        }
-                        Some(code) => {
-                            *report.refused.entry(code.to_owned()).or_default() += 1;
-                            if !possible(code, &record, entry.appended_at_ms) {
-                                report.differs(format!("{position:?} was refused as {code}, which it cannot be"));
-                            }
-                        }
-                    },
                 }
+                Ok(record) if record.body.topic() != position.topic => {
+                    *report.refused.entry("wrong_topic".to_owned()).or_default() += 1;
+                }
+                Ok(record) => match told {
+                    None => {
+                        let identity = (record.tenant.to_string(), record.source.to_string(), record.id.to_string());
+                        by_identity.entry(identity).or_default().push(Counted { position, record });
+                    }
+                    Some(code) => {
+                        *report.refused.entry(code.to_owned()).or_default() += 1;
+                        if !possible(code, &record, entry.appended_at_ms) {
+                            report.differs(format!("{position:?} was refused as {code}, which it cannot be"));
+                        }
+                    }
+                },
             }
         }
     }
@@ -106,27 +99,22 @@ fn possible(code: &str, record: &Record, appended_at_ms: i64) -> bool {
 fn dead_letters(log: &dyn Log, report: &mut Report) -> Result<BTreeMap<Position, String>, LogError> {
     let mut refused = BTreeMap::new();
     for partition in 0..log.partitions(Topic::DeadLetter) {
-        let (mut next, end) = log.range(Topic::DeadLetter, partition)?;
-        if next > 0 {
-            report.not_covered.push(format!("dead letters before offset {next} are gone"));
+        let (first, end) = log.range(Topic::DeadLetter, partition)?;
+        if first > 0 {
+            report.not_covered.push(format!("dead letters before offset {first} are gone"));
         }
-        while next < end {
-            let entries = log.read(Topic::DeadLetter, partition, next, Limit { records: 1_000, bytes: 8 << 20 })?;
-            let Some(last) = entries.last() else { break };
-            next = last.position.offset + 1;
-            for entry in entries {
-                let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value)
-                else {
-                    continue;
-                };
-                let Some(topic) = Topic::from_name(&r.topic) else { continue };
-                let position = Position { topic, partition: r.partition, offset: r.offset };
-                let kept = base64::engine::general_purpose::STANDARD.decode(&r.data_base64);
-                if kept.is_err() {
-                    report.differs(format!("the dead letter of {position:?} does not hold its bytes"));
-                }
-                refused.insert(position, r.code.to_string());
+        for entry in scan(log, Topic::DeadLetter, partition, first, end) {
+            let entry = entry?;
+            let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value) else {
+                continue;
+            };
+            let Some(topic) = Topic::from_name(&r.topic) else { continue };
+            let position = Position { topic, partition: r.partition, offset: r.offset };
+            let kept = base64::engine::general_purpose::STANDARD.decode(&r.data_base64);
+            if kept.is_err() {
+                report.differs(format!("the dead letter of {position:?} does not hold its bytes"));
             }
+            refused.insert(position, r.code.to_string());
         }
     }
     Ok(refused)
