@@ -5,6 +5,7 @@
 
 pub mod complete_times;
 pub mod extreme;
+pub mod held;
 pub mod id_hash;
 pub mod natural;
 pub mod reduce;

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use timely::dataflow::channels::pact::Exchange;
 
 use super::complete_times::{Out, complete_times};
+use super::held::Held;
 use super::reduce::GroupKey;
 
 /// For each key its least value (of those with a positive count), changed at most once per time. All values of a key
@@ -17,6 +18,7 @@ where
     V: ExchangeData,
 {
     let mut groups: HashMap<K, Slot<V>, FixedState> = HashMap::default();
+    let mut held = Held::by(name);
     let mut touched: Vec<K> = Vec::new();
     let step = move |_time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: Out<'_, (K, V), ()>| {
         for ((key, value), diff) in updates {
@@ -42,6 +44,7 @@ where
                 groups.remove(&key);
             }
         }
+        held.set(groups.len());
     };
     let by_key = Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route());
     complete_times(input.inner, by_key, name, step).0.as_collection()

@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 use timely::dataflow::channels::pact::Exchange;
 
 use super::complete_times::{Out, complete_times};
+use super::held::Held;
 
 /// A group's key. Its route decides the worker and must be well distributed.
 pub trait GroupKey: ExchangeData + Hash {
@@ -89,6 +90,7 @@ where
     D: FnMut(S, &S, Out<'_, A, B>) + 'static,
 {
     let mut groups: HashMap<K, Slot<V, S>, FixedState> = HashMap::default();
+    let mut held = Held::by(name);
     let mut touched: Vec<K> = Vec::new();
     let step = move |_time, updates: &mut dyn Iterator<Item = ((K, V), i64)>, out: Out<'_, A, B>| {
         for ((key, value), diff) in updates {
@@ -117,6 +119,7 @@ where
                 slot.state = new;
             }
         }
+        held.set(groups.len());
     };
     let by_key = Exchange::new(|((key, _), _, _): &((K, V), u64, i64)| key.route());
     let (main, side) = complete_times(input.inner, by_key, name, step);

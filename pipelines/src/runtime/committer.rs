@@ -294,6 +294,7 @@ impl<D: Definition> Committer<D> {
                 Some(_) => metrics::DEAD_LETTERS.with_label_values(&[topic, &r.code]).inc(),
             }
         }
+        metrics::observe_operators();
         self.status.committed(committed, begin.records as u64, refused.len() as u64, opened_at.elapsed());
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
+use gravity_operators::primitives::held::Held;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use timely::dataflow::StreamVec;
@@ -32,6 +33,7 @@ pub struct Folds<'s> {
     pub(super) loaded: Vec<Vec<Block>>,
     pub(super) start: u64,
     pub(super) out: ToCommitter,
+    pub(super) pipeline: &'static str,
 }
 
 impl<'s> Folds<'s> {
@@ -72,6 +74,7 @@ impl<'s> Folds<'s> {
     ) -> VecCollection<'s, u64, T, i64> {
         let stream = self.streams[usize::from(fold)].take().expect("a fold has one taker");
         let (out, start) = (self.out.clone(), self.start);
+        let mut held = Held::by(&format!("{}/fold {fold}", self.pipeline));
         let mut loaded = Some(std::mem::take(&mut self.loaded[usize::from(fold)]));
         stream
             .unary_frontier(Exchange::new(|r: &FoldRow| u64::from(r.shard)), "Fold", move |cap, _| {
@@ -88,6 +91,7 @@ impl<'s> Folds<'s> {
                                 state.insert(key.into(), stored);
                             }
                         }
+                        held.set(state.len());
                         cap.downgrade(&start);
                         let mut session = output.session(&cap);
                         for (key, stored) in &state {
@@ -114,6 +118,7 @@ impl<'s> Folds<'s> {
                             }
                         });
                         out.rows(epoch, blocks);
+                        held.set(state.len());
                     }
                 }
             })

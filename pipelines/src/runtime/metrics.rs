@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use gravity_operators::primitives::held;
 use prometheus::{
     HistogramVec, IntCounterVec, IntGaugeVec, register_histogram_vec, register_int_counter_vec, register_int_gauge_vec,
 };
@@ -24,6 +25,14 @@ metrics! {
     FRESHNESS: HistogramVec = register_histogram_vec!("gravity_freshness_seconds", "From acceptance of an epoch's oldest record to its publication.", &["pipeline"], SECONDS.to_vec());
     DEAD_LETTERS: IntCounterVec = register_int_counter_vec!("gravity_dead_letters_total", "Records refused and kept.", &["topic", "code"]);
     DUPLICATES: IntCounterVec = register_int_counter_vec!("gravity_duplicates_total", "Records that had been counted before.", &["topic"]);
+    OPERATOR_RECORDS: IntGaugeVec = register_int_gauge_vec!("gravity_operator_records", "Rows that an operator holds in memory: fold rows, groups of a view.", &["operator"]);
     RESTARTS: IntCounterVec = register_int_counter_vec!("gravity_pipeline_restarts_total", "Restarts of a pipeline after an error.", &["pipeline"]);
     BROKEN: IntCounterVec = register_int_counter_vec!("gravity_invariant_violations_total", "Things that must not be, seen and survived.", &["invariant"]);
+}
+
+/// Tells how much the operators hold now.
+pub fn observe_operators() {
+    for (operator, rows) in held::all() {
+        OPERATOR_RECORDS.with_label_values(&[&operator]).set(rows);
+    }
 }

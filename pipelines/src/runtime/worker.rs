@@ -206,6 +206,7 @@ fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) 
             loaded: seed.blocks,
             start: shared.start,
             out: shared.out.clone(),
+            pipeline: shared.definition.name(),
         };
         let views = shared.definition.views(&mut folds);
         let out = shared.out.clone();

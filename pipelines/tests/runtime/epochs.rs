@@ -27,6 +27,11 @@ fn contest(log: &Shared, from: u32, upto: u32) {
     }
 }
 
+/// What `gravity_operator_records` says; other tests of this process have a part in it.
+fn held(operator: &str) -> i64 {
+    gravity_pipelines::runtime::metrics::OPERATOR_RECORDS.with_label_values(&[operator]).get()
+}
+
 #[test]
 fn records_become_rows_and_a_restart_changes_nothing() {
     let (log, dir) = (Shared::default(), tempfile::tempdir().unwrap());
@@ -36,6 +41,9 @@ fn records_become_rows_and_a_restart_changes_nothing() {
     let pipeline = start(&log, &seen, dir.path(), |_| {});
     let first = seen.wait(&log);
     assert!(row(&first, View::Jury, "t0").solved > 0);
+    for operator in ["boards/fold 0", "boards/fold 1", "IcpcAttempts", "IcpcTeams"] {
+        assert!(held(operator) > 0, "{operator}");
+    }
     pipeline.stop();
     // Restarted with another number of workers, and again, it shows the same at the same versions.
     for workers in [1, 3, 2] {

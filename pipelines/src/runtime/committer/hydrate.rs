@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use gravity_ingest::log::Bound;
 
-use super::super::PipelineError;
 use super::super::definition::{Change, Committed, Definition, Touch};
 use super::super::journal::Frame;
 use super::super::journal::frame::{Reason, store_bounds};
 use super::super::versions::Diff;
+use super::super::{PipelineError, metrics};
 use super::Committer;
 use super::diffs::paired;
 
@@ -82,6 +82,7 @@ impl<D: Definition> Committer<D> {
             written = Some(frame);
         }
         self.committed = epoch;
+        metrics::observe_operators();
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = self.versions.all();
         let snapshot =
