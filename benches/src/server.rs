@@ -8,9 +8,11 @@ use anyhow::{Context, bail, ensure};
 use gravity_events::Topic;
 use serde::Deserialize;
 
+use crate::contest::Contest;
 use crate::http::Client;
 use crate::log::TOPICS;
 use crate::usage::cpu_s_of;
+use crate::{Run, log, part};
 
 /// A running server.
 pub struct Server {
@@ -62,6 +64,18 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {}", bin.display()))?;
         Ok(Server { address, dir: dir.into(), child, started })
+    }
+
+    /// Fills a new folder with a contest's reference data and starts on it; gives its administrator's connection too.
+    pub async fn with_teams(run: &Run, contest: &Contest) -> anyhow::Result<(Server, Client)> {
+        let dir = run.dir.join("data");
+        let fill =
+            log::Fill { dir: dir.join("log"), contest: contest.clone(), reference: true, records: 0, rejudges: 0 };
+        part::call::<u64>("fill", &fill)?;
+        let mut server = Server::spawn(&run.bin, &dir)?;
+        server.ready().await?;
+        let client = server.client().await?;
+        Ok((server, client))
     }
 
     /// Waits until it says that it is ready.

@@ -11,7 +11,7 @@ use crate::report::{Row, at_most};
 use crate::server::{self, Server};
 use crate::sse::Watcher;
 use crate::usage::monotonic_ns;
-use crate::{Run, log, part, say};
+use crate::{Run, part, say};
 
 const EVENT: &str = "burst";
 
@@ -24,13 +24,7 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let teams = run.scaled(25_000);
     let (submissions, connections) = (run.scaled(20_000), run.scaled(2_000) as usize);
     let contest = Contest { event: EVENT.into(), teams, problems: 20, seed: 2 };
-    let dir = run.dir.join("data");
-    let reference =
-        log::Fill { dir: dir.join("log"), contest: contest.clone(), reference: true, records: 0, rejudges: 0 };
-    part::call::<u64>("fill", &reference)?;
-    let mut server = Server::spawn(&run.bin, &dir)?;
-    server.ready().await?;
-    let mut client = server.client().await?;
+    let (server, mut client) = Server::with_teams(run, &contest).await?;
     while server::lag(&mut client).await? > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -11,7 +11,7 @@ use crate::generator::{Answer, Plan, Task, quantile};
 use crate::report::{Row, at_most};
 use crate::server::{self, Server};
 use crate::sse::Watcher;
-use crate::{Run, log, part, say};
+use crate::{Run, part, say};
 
 const EVENT: &str = "fresh";
 const BATCH: u64 = 5;
@@ -24,13 +24,7 @@ pub fn run(run: &Run) -> anyhow::Result<Vec<Row>> {
 async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let (per_s, seconds, teams) = (5_000, run.scaled(20).max(4), 1_000);
     let contest = Contest { event: EVENT.into(), teams, problems: 20, seed: 3 };
-    let dir = run.dir.join("data");
-    let reference =
-        log::Fill { dir: dir.join("log"), contest: contest.clone(), reference: true, records: 0, rejudges: 0 };
-    part::call::<u64>("fill", &reference)?;
-    let mut server = Server::spawn(&run.bin, &dir)?;
-    server.ready().await?;
-    let mut client = server.client().await?;
+    let (server, mut client) = Server::with_teams(run, &contest).await?;
     // The marked team solves a problem before all others can, so that its row stays at the top.
     for record in (1_000_000..1_000_020).flat_map(|n| solve(&contest, n)) {
         let request = crate::http::append_request(&server.address, &server.token()?, &[record]);
