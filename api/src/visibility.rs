@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::metrics;
 
-/// Refused positions that are remembered.
-const REFUSED_MAX: usize = 200_000;
+/// Refused positions that are remembered: some megabytes. Whoever waits asks as soon as the epoch is there.
+const REFUSED_MAX: usize = 20_000;
 /// How long a request waits for an epoch.
 const WAIT: Duration = Duration::from_secs(30);
 

@@ -22,7 +22,8 @@ pub async fn run(args: ApplyArgs, server: &ServerArgs) -> anyhow::Result<()> {
     } else {
         toml::from_str(&text).with_context(|| format!("{} is not TOML", args.file.display()))?
     };
-    let answer: serde_json::Value = server.client()?.post_json("api/v1/events", &json).await?;
+    // In force when the command returns: the next one may build on it.
+    let answer: serde_json::Value = server.client()?.post_json("api/v1/events?wait=visible", &json).await?;
     println!("{answer}");
     Ok(())
 }

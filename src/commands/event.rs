@@ -67,7 +67,8 @@ pub async fn run(args: EventArgs, server: &ServerArgs) -> anyhow::Result<()> {
         Action::End(a) => moment("end", a, &mut put),
         Action::Finalize(a) => moment("finalize", a, &mut put),
     };
-    let path = format!("api/v1/events/{}/state", encode(&event));
+    // In force when the command returns: the next one may build on it.
+    let path = format!("api/v1/events/{}/state?wait=visible", encode(&event));
     let answer: Value = server.client()?.post_json(&path, &Value::Object(body)).await?;
     println!("{answer}");
     Ok(())
