@@ -141,10 +141,18 @@ async fn a_killed_broker_is_waited_for_and_nothing_acknowledged_is_lost() {
             let status = a.await.expect("a client").expect("the status answers while the broker is gone");
             assert!(status.text().await.expect("text").contains("the broker is lost"), "and says why records wait");
         }
-        for path in ["/livez", &page(&load)] {
+        for path in ["/livez", "/readyz", &page(&load)] {
             let answer = ask(path).await.unwrap_or_else(|e| panic!("{path} while the broker is gone: {e}"));
             assert_eq!(answer.status().as_u16(), 200, "{path}");
         }
+        let refused = reqwest::Client::new()
+            .post(format!("{url}/api/v1/records"))
+            .bearer_auth(server.token())
+            .header("content-type", "application/cloudevents+json")
+            .body(load.attempt(0).remove(0))
+            .timeout(Duration::from_secs(5));
+        let refused = refused.send().await.expect("an answer while the broker is gone");
+        assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().expect("text")));
         tokio::task::block_in_place(|| broker.start_again());
         load.acknowledged_more(30).await;
         clients.finish().await;
