@@ -228,6 +228,24 @@ fn a_journal_made_anew_goes_on_after_the_epochs_and_versions_that_were_shown() {
 }
 
 #[test]
+fn a_journal_made_anew_does_not_go_on_from_a_log_that_has_dropped_records() {
+    let (log, dir) = (Shared::default(), tempfile::tempdir().unwrap());
+    let toy = Toy::default();
+    let pipeline = start_toy(&log, toy.again(0), dir.path(), |_| {});
+    log.0.put(&[submit("a", 0), submit("a", 1)]);
+    until("it counts", || toy.count("a") == 2);
+    stop_soon(pipeline);
+    log.0.retain_from(Topic::Submissions, 1);
+    stop_soon(start_toy(&log, toy.again(0), dir.path(), |_| {}));
+    let fresh = tempfile::tempdir().unwrap();
+    // Also when it is started again: what was begun is not gone on with.
+    for _ in 0..2 {
+        let why = refused(start_toy(&log, toy.again(0), fresh.path(), |_| {}));
+        assert!(why.contains("offset 0 is gone, the first kept is 1"), "{why}");
+    }
+}
+
+#[test]
 fn an_older_journal_beside_newer_out_topics_is_refused() {
     let (log, dir) = (Shared::default(), tempfile::tempdir().unwrap());
     let toy = Toy::default();

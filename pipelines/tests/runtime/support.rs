@@ -37,6 +37,8 @@ struct State {
     writers: BTreeMap<String, u64>,
     /// Whether the out topics know what their epochs were bound to.
     bindings: bool,
+    /// The first offset that retention has left.
+    first: BTreeMap<Topic, u64>,
 }
 
 impl MemoryLog {
@@ -82,6 +84,11 @@ impl MemoryLog {
         self.state.lock().published.insert(pipeline.to_owned(), epoch);
     }
 
+    /// Retention drops the records of a topic before an offset.
+    pub fn retain_from(&self, topic: Topic, offset: u64) {
+        self.state.lock().first.insert(topic, offset);
+    }
+
     /// The out topics lose everything after an epoch.
     pub fn lose_outputs(&self, after: u64) {
         let mut s = self.state.lock();
@@ -104,7 +111,9 @@ impl Log for MemoryLog {
         Ok(entries.iter().skip(from as usize).take(limit.records).cloned().collect())
     }
     fn range(&self, topic: Topic, _: u32) -> Result<(u64, u64), LogError> {
-        Ok((0, self.state.lock().topics.get(&topic).map_or(0, |t| t.len() as u64)))
+        let s = self.state.lock();
+        let first = s.first.get(&topic).copied().unwrap_or(0);
+        Ok((first, s.topics.get(&topic).map_or(0, |t| t.len() as u64)))
     }
     fn tail(&self, _: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
         panic!("take the tail from `Shared`")

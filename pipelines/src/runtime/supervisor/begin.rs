@@ -62,9 +62,9 @@ pub(super) fn begin<D: Definition>(
             "a new journal: epochs and versions go on after those of the out topics"
         );
     }
-    // Epochs are run again from the first record on, or not at all: one that lacks records would be another.
+    // What was shown is computed anew from the first record on, or not at all: without some records it would be another.
     if published > 0
-        && recovered.restored.epoch == 0
+        && recovered.restored.epoch == recovered.restored.genesis
         && let Some(b) = recovered.restored.bound.iter().find(|b| b.offset > 0)
     {
         let (topic, partition, first) = (b.topic, b.partition, b.offset);
