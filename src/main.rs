@@ -39,6 +39,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     gravity_pipelines::runtime::memory::avoid_huge_pages();
     let cli = Cli::parse();
     let server = matches!(cli.command, Command::Up(_) | Command::Demo(_) | Command::Run(_));
@@ -62,6 +63,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `print!` panics when standard output is closed (`gravity status | head -1`): that ends the command, without a trace.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if let Some(why) = text.strip_prefix("failed printing to stdout: ") {
+            if !why.contains("Broken pipe") {
+                eprintln!("gravity: standard output: {why}");
+            }
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
 }
 
 async fn run(cli: Cli) -> anyhow::Result<bool> {

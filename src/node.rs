@@ -84,7 +84,9 @@ impl Node {
         let token = secret_file(&dir.join(TOKEN_FILE))?;
         let key = *blake3::hash(secret_file(&dir.join("cursor.key"))?.as_bytes()).as_bytes();
         let sync = if in_memory { SyncMode::None } else { SyncMode::Fsync };
-        let log = tokio::task::block_in_place(|| open_log(config, dir, sync))?;
+        // On a thread of its own: a broker that is not there is waited for, and whoever waits may stop waiting.
+        let (log_config, log_dir) = (config.clone(), dir.to_owned());
+        let log = tokio::task::spawn_blocking(move || open_log(&log_config, &log_dir, sync)).await??;
         let boards = Boards::new(BoardsOptions::new(key));
         let visibility = Visibility::new([Topic::Reference, Topic::Submissions, Topic::Judgements]);
         let sinks = Arc::new(Sinks { boards: boards.clone(), visibility: visibility.clone() });
@@ -175,7 +177,7 @@ fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<d
                     options.partitions.insert(topic, partitions);
                 }
                 if topic.is_input() && topic != Topic::Reference {
-                    let age = config.log_retention_days.map(|d| Duration::from_secs(d * 86_400));
+                    let age = config.log_retention_days.map(days);
                     let bytes = config.log_retention_bytes;
                     if age.is_some() || bytes.is_some() {
                         options.retention.insert(topic, Retention { age, bytes });
@@ -194,10 +196,18 @@ fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<d
                 if let Some(partitions) = config.log_partitions.filter(|_| topic != Topic::Reference) {
                     options.partitions.insert(topic, partitions);
                 }
+                let age = config.log_retention_days.map(days);
+                if let Some(age) = age.filter(|_| topic.is_input() && topic != Topic::Reference) {
+                    options.retention.insert(topic, age);
+                }
             }
             Ok(Arc::new(KafkaLog::open(options)?))
         }
     }
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days.saturating_mul(86_400))
 }
 
 /// One process per data folder.

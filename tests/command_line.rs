@@ -19,6 +19,45 @@ fn usage_errors_exit_2_and_a_lost_server_exits_1() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("did you mean `log.kind`"), "{out:?}");
 }
 
+#[test]
+fn a_server_that_waits_for_its_broker_ends_when_asked() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut child = gravity(dir.path(), "")
+        .env("GRAVITY_LOG__KIND", "kafka")
+        // Nobody listens there.
+        .env("GRAVITY_LOG__BROKERS", "127.0.0.1:1")
+        .args(["up", "--listen", "127.0.0.1:0"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|l| l.expect("text"));
+    assert!(lines.any(|l| l.contains("waiting for it")), "it says what it waits for");
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("runs").success());
+    assert!(lines.any(|l| l.contains("stopped before it had started")));
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_output_ends_a_command_without_a_trace() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path(), &[]).await;
+    let status = |to: std::fs::File| {
+        let mut command = gravity(dir.path(), &server.url);
+        command.args(["status", "--format", "json"]).stdout(to).output().expect("runs")
+    };
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let out = status(std::os::fd::OwnedFd::from(writer).into());
+    assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(1), ""));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("there is one");
+    let out = status(full);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text.starts_with("gravity: standard output: No space left") && text.lines().count() == 1, "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_guards_its_folder_and_its_token() {
     use std::os::unix::fs::PermissionsExt;

@@ -38,7 +38,7 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
             let passage = if p.starts_with("merge") { 1 } else { 1 + random.below(8) };
             format!("{p}:{passage}:kill")
         });
-        let workers = (1 + random.below(3)).to_string();
+        let workers = (2 + random.below(2)).to_string();
         let mut more = vec![("GRAVITY_PIPELINES__WORKERS", workers.as_str())];
         if let Some(armed) = &armed {
             more.push(("GRAVITY_FAILPOINT", armed));

@@ -9,7 +9,7 @@ use support::contest::{attempt, reference};
 use support::{Server, gravity};
 
 /// A contest in the dialect of the CLICS 2023-06 event feed.
-const FEED: &str = r#"{"type":"contest","id":"cup","data":{"id":"cup","name":"Cup","duration":"5:00:00","penalty_time":"0:20:00"},"token":"1"}
+const FEED: &str = r#"{"type":"contest","id":"cup","data":{"id":"cup","name":"Cup","duration":"5:00:00","scoreboard_freeze_duration":"1:00:00","penalty_time":"0:20:00"},"token":"1"}
 {"type":"judgement-types","id":"AC","data":{"id":"AC","name":"accepted","solved":true,"penalty":false},"token":"2"}
 {"type":"problems","id":"a","data":{"id":"a","label":"A","name":"Apples","ordinal":0},"token":"3"}
 {"type":"teams","id":"t1","data":{"id":"t1","name":"Otters"},"token":"4"}

@@ -92,11 +92,11 @@ fn a_nearly_full_file_system() {
     };
     let other = disk.0.join("another's file");
     fs::write(&other, vec![1; 1 << 20]).unwrap();
-    let log = open(&disk.0.join("log"), Reserve { percent: 40, bytes: 0 });
+    let log = open(&disk.0.join("log"), Reserve { percent: 5, bytes: 0 });
     let acknowledged = fill(&log, 30_000);
     assert!(acknowledged > 3);
     assert_eq!(all(&log, Topic::Usage, 0).len() as u64, acknowledged, "refused before anything is written");
-    fs::write(disk.0.join("room"), vec![1; 1 << 20]).expect("the reserve is there for others");
+    fs::write(disk.0.join("room"), vec![1; 100 << 10]).expect("the reserve is there for others");
     fs::remove_file(&other).unwrap();
     fs::remove_file(disk.0.join("room")).unwrap();
     append(&log, vec![placed(Topic::Usage, 0, "after")]);

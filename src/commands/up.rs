@@ -93,7 +93,13 @@ async fn serve(
     let temporary =
         if args.in_memory { Some(tempfile::tempdir().context("cannot create a temporary folder")?) } else { None };
     let dir = temporary.as_ref().map_or(data_dir, |t| t.path());
-    let node = Node::start(&config, &roles, dir, args.in_memory).await?;
+    let node = tokio::select! {
+        node = Node::start(&config, &roles, dir, args.in_memory) => node?,
+        () = stop.cancelled() => {
+            tracing::info!("stopped before it had started");
+            return Ok(());
+        }
+    };
     hello(&node, demo.is_some(), dir, args.in_memory)?;
     let playing = demo.map(|d| tokio::spawn(crate::demo::play(node.log(), d.teams, d.rate, d.seed, stop.clone())));
     stop.cancelled().await;

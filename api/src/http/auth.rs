@@ -45,7 +45,7 @@ impl Tokens {
         let Some(value) = given.next() else { return Ok(None) };
         let wrong = |detail: &str| {
             Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", detail)
-                .hint("send `Authorization: Bearer TOKEN`; `gravity up` prints an admin link and keeps the token in admin.token in its data folder")
+                .hint("send `Authorization: Bearer TOKEN`; `gravity up` keeps the administrator's in admin.token in its data folder")
         };
         if given.next().is_some() {
             return Err(wrong("there is more than one Authorization header"));
@@ -82,7 +82,7 @@ where
         let viewer = Viewer::from_request_parts(parts, state).await?;
         viewer.principal.ok_or_else(|| {
             Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "this route needs a token")
-                .hint("send `Authorization: Bearer TOKEN`; `gravity up` prints an admin link and keeps the token in admin.token in its data folder")
+                .hint("send `Authorization: Bearer TOKEN`; `gravity up` keeps the administrator's in admin.token in its data folder")
         })
     }
 }

@@ -20,23 +20,32 @@ fn last(f: &Fixture) -> Record {
 #[tokio::test]
 async fn each_action_is_its_record() {
     let at = |ms: i64| Moment { at: Some(ms), contest_time_ms: None };
-    for (request, body) in [
-        (json!({"action": "start"}), Body::EventStarted(at(NOW_MS))),
-        (json!({"action": "start", "at": "2026-03-14T08:00:00Z"}), Body::EventStarted(at(START_MS))),
-        (json!({"action": "freeze"}), Body::EventFrozen(Moment { at: Some(NOW_MS), contest_time_ms: Some(HOUR_MS) })),
+    let running = || BoardHeader { freeze_ms: Some(HOUR_MS / 2), ended_at_ms: None, thawed_at_ms: None, ..header() };
+    let ended = || BoardHeader { ended_at_ms: Some(NOW_MS), ..running() };
+    for (header, request, body) in [
+        (BoardHeader { started_at_ms: None, ..running() }, json!({"action": "start"}), Body::EventStarted(at(NOW_MS))),
+        (running(), json!({"action": "start", "at": "2026-03-14T08:00:00Z"}), Body::EventStarted(at(START_MS))),
         (
+            running(),
+            json!({"action": "freeze"}),
+            Body::EventFrozen(Moment { at: Some(NOW_MS), contest_time_ms: Some(HOUR_MS) }),
+        ),
+        (
+            running(),
             json!({"action": "freeze", "at": "2026-03-14T08:30:00Z"}),
             Body::EventFrozen(Moment { at: Some(START_MS + HOUR_MS / 2), contest_time_ms: Some(HOUR_MS / 2) }),
         ),
-        (json!({"action": "thaw"}), Body::EventThawed(at(NOW_MS))),
-        (json!({"action": "end"}), Body::EventEnded(at(NOW_MS))),
-        (json!({"action": "finalize"}), Body::EventFinalized(at(NOW_MS))),
+        (running(), json!({"action": "thaw"}), Body::EventThawed(at(NOW_MS))),
+        (running(), json!({"action": "end"}), Body::EventEnded(at(NOW_MS))),
+        (ended(), json!({"action": "finalize"}), Body::EventFinalized(at(NOW_MS))),
         (
+            running(),
             json!({"action": "extend", "duration_ms": 6 * HOUR_MS, "reason": "power cut"}),
             Body::EventExtended(EventExtended { duration_ms: Some(6 * HOUR_MS), reason: Some("power cut".into()) }),
         ),
     ] {
         let f = Fixture::new();
+        f.show(header, 2);
         let answer = f.post_json(STATE, request.clone()).await;
         assert_eq!(answer.status, 202, "{:?}", answer.json());
         let record = last(&f);
@@ -75,6 +84,35 @@ async fn what_cannot_be_is_refused() {
         assert_eq!(f.post_json(STATE, json!({"action": action})).await.problem(409).0, "event_not_started");
     }
     assert!(f.log.all().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_moves_forward_only() {
+    let f = Fixture::new();
+    let running = || BoardHeader { freeze_ms: None, ended_at_ms: None, thawed_at_ms: None, ..header() };
+    let frozen = || BoardHeader { freeze_ms: Some(2 * HOUR_MS), ..running() };
+    let ended = || BoardHeader { ended_at_ms: Some(NOW_MS), ..frozen() };
+    let last = || BoardHeader { finalized_at_ms: Some(NOW_MS), ..ended() };
+    let cases = [
+        (running(), json!({"action": "start"}), "event_started"),
+        (running(), json!({"action": "thaw"}), "event_not_frozen"),
+        (frozen(), json!({"action": "thaw"}), "event_not_frozen"),
+        (running(), json!({"action": "finalize"}), "event_not_ended"),
+        (BoardHeader { thawed_at_ms: Some(NOW_MS), ..frozen() }, json!({"action": "freeze"}), "event_thawed"),
+        (ended(), json!({"action": "freeze"}), "event_ended"),
+        (ended(), json!({"action": "start", "at": "2026-03-14T08:00:00Z"}), "event_ended"),
+        (last(), json!({"action": "start", "at": "2026-03-14T08:00:00Z"}), "event_finalized"),
+        (last(), json!({"action": "extend", "duration_ms": 6 * HOUR_MS}), "event_finalized"),
+        (last(), json!({"action": "end"}), "event_finalized"),
+    ];
+    for (n, (header, request, code)) in cases.into_iter().enumerate() {
+        f.show(header, 2 + n as u64);
+        assert_eq!(f.post_json(STATE, request.clone()).await.problem(409).0, code, "{request}");
+    }
+    assert!(f.log.all().is_empty());
+    // A thaw may be said again, also of what is final.
+    f.show(BoardHeader { thawed_at_ms: Some(NOW_MS), ..last() }, 100);
+    assert_eq!(f.post_json(STATE, json!({"action": "thaw"})).await.status, 202);
 }
 
 #[tokio::test]

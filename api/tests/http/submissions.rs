@@ -93,8 +93,10 @@ async fn an_event_takes_submissions_only_while_it_runs() {
     assert_eq!(answer.problem(409).0, "event_not_started");
     f.show(BoardHeader { ended_at_ms: Some(START_MS + HOUR_MS), ..header() }, 3);
     assert_eq!(submit(&f, None, body.clone()).await.problem(409).0, "event_ended");
+    f.show(BoardHeader { finalized_at_ms: Some(START_MS + HOUR_MS), ..header() }, 4);
+    assert_eq!(submit(&f, None, body.clone()).await.problem(409).0, "event_ended");
     // Without a length it has no end but the one that is announced.
-    f.show(BoardHeader { duration_ms: None, ..header() }, 4);
+    f.show(BoardHeader { duration_ms: None, ..header() }, 5);
     f.now_ms.store(START_MS + 1_000 * HOUR_MS, Ordering::SeqCst);
     assert_eq!(submit(&f, None, body).await.status, 201);
 }

@@ -88,6 +88,9 @@ struct Stop {
 impl Runtime {
     /// Starts a pipeline. Errors do not come back from here: they are in the status, and tried again.
     pub fn start<D: Definition>(definition: Arc<D>, log: Arc<dyn Log>, options: Options) -> std::io::Result<Runtime> {
+        // What has not happened yet is 0, not absent.
+        metrics::RESTARTS.with_label_values(&[definition.name()]);
+        metrics::BROKEN.with_label_values(&["one_row_per_key"]);
         let status = Arc::new(SharedStatus::new(definition.name()));
         let stop = Arc::new(Stop::default());
         let supervise = {

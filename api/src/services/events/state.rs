@@ -82,7 +82,7 @@ pub struct StateChanged {
     responses((status = 200, description = "With wait=visible: it is in force", body = StateChanged),
         (status = 202, description = "Durable", body = StateChanged),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "The event has not started, or the request is being carried out", body = Problem),
+        (status = 409, description = "The event is not where this can happen to it, or the request is being carried out", body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
@@ -135,6 +135,41 @@ pub async fn post(
     Ok((status, Json(changed(result))).into_response())
 }
 
+/// Whether the event is where this can happen to it. A state may be said again, to correct its time.
+fn may(head: &HeaderState, request: &StateRequest, at_ms: i64) -> Result<(), Problem> {
+    let h = &head.header;
+    let refuse = |code: &'static str, why: &str, hint: &str| {
+        Err(Problem::new(StatusCode::CONFLICT, code, format!("event `{}` {why}", head.event)).hint(hint.to_owned()))
+    };
+    let freezes_at_ms = h.started_at_ms.zip(h.freeze_ms).map(|(start, freeze)| start.saturating_add(freeze));
+    match request.action {
+        Action::Finalize if h.started_at_ms.is_some() && h.ended_at_ms.is_none() => {
+            refuse("event_not_ended", "has not ended", "end it first: {\"action\":\"end\"}")
+        }
+        Action::Finalize | Action::Thaw if h.finalized_at_ms.is_some() => Ok(()),
+        _ if h.finalized_at_ms.is_some() => refuse(
+            "event_finalized",
+            "is final",
+            "what is final is corrected by judgements and `thaw`, not by its course",
+        ),
+        Action::Start | Action::Freeze if h.ended_at_ms.is_some() => {
+            refuse("event_ended", "has ended", "say `extend` before its end; what is over does not begin again")
+        }
+        Action::Start if h.started_at_ms.is_some() && request.at.is_none() => {
+            refuse("event_started", "has started", "to move its start, say `at`")
+        }
+        Action::Freeze if h.thawed_at_ms.is_some() => refuse(
+            "event_thawed",
+            "was thawed, and what was shown cannot be hidden again",
+            "thaw only when all may be seen",
+        ),
+        Action::Thaw if h.thawed_at_ms.is_none() && freezes_at_ms.is_none_or(|freeze| at_ms < freeze) => {
+            refuse("event_not_frozen", "is not frozen", "a thaw counts for good: say it once the freeze has begun")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn own(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp) -> Result<Own, Problem> {
     let h = &head.header;
     let started = || {
@@ -162,6 +197,7 @@ fn own(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp) ->
     };
     only_extend("duration_ms", request.duration_ms.is_some())?;
     only_extend("reason", request.reason.is_some())?;
+    may(head, request, at_ms)?;
     let moment = Moment { at: Some(at_ms), contest_time_ms: None };
     let body = match request.action {
         Action::Start => Body::EventStarted(moment),

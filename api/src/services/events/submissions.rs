@@ -162,7 +162,9 @@ fn check(state: &AppState, head: &HeaderState, request: &SubmissionRequest, now_
         conflict("event_not_started", format!("event `{}` has not started{}", head.event, planned.unwrap_or_default()))
     })?;
     let ends_at_ms = h.duration_ms.map(|d| started_at_ms.saturating_add(d));
-    if let Some(at) = [h.ended_at_ms, ends_at_ms].into_iter().flatten().min().filter(|at| *at <= now_ms) {
+    if let Some(at) =
+        [h.ended_at_ms, ends_at_ms, h.finalized_at_ms].into_iter().flatten().min().filter(|at| *at <= now_ms)
+    {
         return Err(conflict("event_ended", format!("event `{}` ended at {}", head.event, format_rfc3339_ms(at))));
     }
     if !h.problems.iter().any(|p| p.problem == request.problem) {
