@@ -12,7 +12,8 @@ parts_dirs() { mkdir -p "$GRAVITY_CACHE/run" "$GRAVITY_CACHE/log" "$GRAVITY_CACH
 # then the others hold its sockets.
 parts_runs() { # PID
   local stat tasks
-  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  # Not `$(<file)`: where the file is gone, that ends a shell with `set -e`, whatever stands behind it.
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   case "${stat##*) }" in Z* | X*) ;; *) return 0 ;; esac
   tasks=("/proc/$1/task"/*)
   [ ${#tasks[@]} -gt 1 ]
@@ -20,8 +21,7 @@ parts_runs() { # PID
 
 parts_pid() { # PIDFILE : prints the pid when that process runs
   local p
-  [ -s "$1" ] || return 1
-  p=$(<"$1")
+  { read -r p <"$1"; } 2>/dev/null || return 1
   parts_runs "$p" && printf '%s' "$p"
 }
 
