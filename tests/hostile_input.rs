@@ -265,7 +265,9 @@ fn early() -> (Vec<u8>, i64) {
 async fn broken_records_are_answered_or_kept_and_move_nothing() {
     let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
-    let mut server = Server::start(dir.path(), &[]).await;
+    // Pages that are free go back at once: what is resident is what is held, not what the allocator kept (which
+    // moves by a fifth from run to run).
+    let mut server = Server::start(dir.path(), &[("MIMALLOC_PURGE_DELAY", "0")]).await;
     server.send(&reference(EVENT, 20, 5), true).await;
     // Identities are the tenant's, not the event's: this one is from elsewhere.
     let elsewhere =
@@ -297,18 +299,20 @@ async fn broken_records_are_answered_or_kept_and_move_nothing() {
     };
     let pid = server.pid();
     producer.send(5_000, 2).await;
-    let early_kib = producer.send_and_measure(5_000, pid).await;
+    producer.send(5_000, 50).await;
     eprintln!("{:?}", producer.by_kind);
     assert!(producer.by_kind.len() == 18, "some kind of mutation never came");
     expected.append(&mut producer.kept);
     check_letters(&expected, &until_listed(&server, expected.len() + producer.kept_single).await);
     assert_eq!(boards(&server).await, before, "broken records moved the board");
 
-    // Nine times as many leave no more behind.
-    producer.send(85_000, 50).await;
+    // Once as many are remembered as ever will be, more leave nothing behind.
+    producer.send(15_000, 50).await;
+    let early_kib = producer.send_and_measure(5_000, pid).await;
+    producer.send(65_000, 50).await;
     let late_kib = producer.send_and_measure(5_000, pid).await;
     expected.append(&mut producer.kept);
-    eprintln!("resident after 10,000: {early_kib} KiB, after 100,000: {late_kib} KiB");
+    eprintln!("resident after 30,000: {early_kib} KiB, after 100,000: {late_kib} KiB");
     assert!(late_kib * 10 <= early_kib * 11, "memory grew from {early_kib} to {late_kib} KiB");
     assert_eq!(boards(&server).await, before, "broken records moved the board");
     let letters = until_listed(&server, expected.len() + producer.kept_single).await;
