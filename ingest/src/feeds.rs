@@ -8,6 +8,7 @@ pub mod clics;
 pub mod cloudevents;
 mod error;
 pub mod import;
+pub mod nizkctf;
 pub mod resume;
 pub mod source;
 

@@ -12,7 +12,7 @@ use differential_dataflow::input::InputSession;
 use gravity_events::Id;
 use gravity_events::body::{EventConfigured, JudgementTypePublished, ProblemPublished, TeamRegistered};
 use gravity_operators::boards::facts::{BoardFacts, EventKey, Judgement, Submission};
-use gravity_operators::boards::icpc::icpc;
+use gravity_operators::boards::view::boards;
 use gravity_operators::harness::boards::{Fact, board_facts};
 use gravity_operators::harness::run::Run;
 use timely::dataflow::ProbeHandle;
@@ -42,7 +42,7 @@ fn main() {
                 judgements: inputs.judgements.to_collection(scope),
                 ..board_facts(inputs.reference.to_collection(scope))
             };
-            icpc(facts).changes.inspect(move |_| counter.set(counter.get() + 1)).probe_with(&probe);
+            boards(facts).changes.inspect(move |_| counter.set(counter.get() + 1)).probe_with(&probe);
         });
         let event = EventKey::new("arena", "finals");
         for (name, rows, epoch) in [
@@ -161,6 +161,7 @@ fn submission(event: &EventKey, n: u64) -> Submission {
         problem: problem(n / TEAMS),
         contest_time_ms: Some((n * 36) as i64 % 18_000_000),
         time_ms: None,
+        ..Submission::default()
     }
 }
 
@@ -177,6 +178,7 @@ fn judgement(event: &EventKey, n: u64) -> Judgement {
         end_ms: at,
         current: true,
         rejudging: None,
+        ..Judgement::default()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Pure operators and views: how facts become boards.
 //!
 //! A *view* is a pure function of the current facts that the folds keep, computed incrementally: [`boards`] holds those
-//! of boards. [`primitives`] holds the operators that views are made of, [`harness`] what an author tests a view with.
+//! of boards. [`primitives`] holds the operators that views are made of, [`harness`] what an author tests a view with, [`scoring`] the operators for the dimensions of a rubric.
 //! Nothing here knows of files, networks, databases or clocks.
 
 pub mod boards;
 pub mod harness;
 pub mod primitives;
+pub mod scoring;

@@ -45,13 +45,18 @@ pub enum Key {
     Orphans(EventKey),
     /// A row that could not be computed.
     Error(EventKey, Id),
+    /// What a problem is worth.
+    Worth(View, EventKey, Id),
 }
 
 impl Key {
     /// The event and view of what is on a board.
     fn board(&self) -> Option<(&EventKey, View)> {
         match self {
-            Key::Header(view, event) | Key::Row(view, event, _) | Key::First(view, event, _) => Some((event, *view)),
+            Key::Header(view, event)
+            | Key::Row(view, event, _)
+            | Key::First(view, event, _)
+            | Key::Worth(view, event, _) => Some((event, *view)),
             Key::Orphans(_) | Key::Error(..) => None,
         }
     }
@@ -118,7 +123,7 @@ impl Definition for Boards {
             division: division.into(),
         };
         match (key, value) {
-            (Key::Header(view, event) | Key::First(view, event, _), _) => {
+            (Key::Header(view, event) | Key::First(view, event, _) | Key::Worth(view, event, _), _) => {
                 touches.push(Touch::Related(scope(event, view, OVERALL)))
             }
             (Key::Row(view, event, _), Value::Board(BoardValue::Row(row))) => {

@@ -1,13 +1,14 @@
 //! `gravity import`: carries a recording or a live feed to the server.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use gravity_ingest::feeds::clics::ClicsImporter;
 use gravity_ingest::feeds::cloudevents::CloudEventsImporter;
 use gravity_ingest::feeds::import::{ImportOptions, Report, import};
 use gravity_ingest::feeds::source::Source;
-use gravity_ingest::feeds::{Importer, source_name};
+use gravity_ingest::feeds::{Importer, nizkctf, source_name};
 
 use super::ServerArgs;
 
@@ -18,6 +19,8 @@ pub enum Format {
     Clics,
     /// One CloudEvent a line
     Cloudevents,
+    /// A folder with the audit trail of a NIZKCTF contest: log.json and teams.json
+    Nizkctf,
 }
 
 /// Imports a recording or follows a live feed; returns when all is visible
@@ -25,7 +28,7 @@ pub enum Format {
 pub struct ImportArgs {
     /// What is read
     format: Format,
-    /// A file, `-` for standard input, or (clics) the URL of a live contest
+    /// A file, `-` for standard input, (clics) the URL of a live contest, or (nizkctf) a folder
     path: String,
     /// The event that it becomes; `-` leaves each record its own (cloudevents)
     #[arg(long)]
@@ -44,12 +47,19 @@ pub struct ImportArgs {
 /// Runs it; says whether all is well.
 pub async fn run(args: ImportArgs, server: &ServerArgs) -> anyhow::Result<bool> {
     let client = server.client()?;
-    let source = Source::parse(&args.path)?;
+    let source = match args.format {
+        Format::Nizkctf => {
+            anyhow::ensure!(args.event != "-", "an audit trail does not name its event: say --event NAME");
+            nizkctf::read(Path::new(&args.path), &args.tenant, &args.event)?
+        }
+        Format::Clics | Format::Cloudevents => Source::parse(&args.path)?,
+    };
     let mut importer: Box<dyn Importer> = match args.format {
         Format::Clics => {
             anyhow::ensure!(args.event != "-", "a CLICS feed does not name its event for us: say --event NAME");
             Box::new(ClicsImporter::new(args.tenant.as_str(), args.event.as_str(), source_name("clics", &args.event)))
         }
+        Format::Nizkctf => Box::new(CloudEventsImporter::new(None, None)),
         Format::Cloudevents if args.event == "-" => Box::new(CloudEventsImporter::new(None, None)),
         Format::Cloudevents => Box::new(CloudEventsImporter::new(None, Some(args.event.as_str().into()))),
     };

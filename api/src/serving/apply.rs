@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gravity_events::Id;
-use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View};
+use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View, Worth};
 use gravity_events::publish::BoardsEpoch;
 
 use super::row::{TeamRow, name_key};
@@ -18,6 +18,7 @@ struct EventChanges<'a> {
     header: Option<Option<&'a Arc<BoardHeader>>>,
     rows: BTreeMap<&'a Id, Option<&'a Arc<BoardRow>>>,
     firsts: BTreeMap<&'a Id, Option<&'a FirstSolve>>,
+    worths: BTreeMap<&'a Id, Option<&'a Arc<Worth>>>,
     versions: BTreeMap<&'a Id, u64>,
 }
 
@@ -103,6 +104,10 @@ fn by_event(epoch: &BoardsEpoch) -> BTreeMap<(View, &Id), EventChanges<'_>> {
             (BoardKey::First { problem, .. }, Some(BoardValue::First(first))) => {
                 changes.firsts.insert(problem, Some(first));
             }
+            (BoardKey::Worth { problem, .. }, None) => drop(changes.worths.insert(problem, None)),
+            (BoardKey::Worth { problem, .. }, Some(BoardValue::Worth(worth))) => {
+                changes.worths.insert(problem, Some(worth));
+            }
             (key, value) => tracing::error!(?key, ?value, "a board's key and value do not belong together: ignored"),
         }
     }
@@ -141,11 +146,17 @@ impl Build<'_> {
             teams.extend(old.map(|first| first.team));
             teams.extend(first.map(|first| first.team.clone()));
         }
+        for (problem, worth) in &changes.worths {
+            match worth {
+                Some(worth) => drop(self.next.worths.insert((*problem).clone(), (*worth).clone())),
+                None => drop(self.next.worths.remove(*problem)),
+            }
+        }
         if let Some(header) = changes.header {
             self.next.header = header.cloned();
             self.next.tenant = changes.tenant.clone();
         }
-        if changes.header.is_some() || !changes.firsts.is_empty() {
+        if changes.header.is_some() || !changes.firsts.is_empty() || !changes.worths.is_empty() {
             self.next.head = self.next.header.clone().map(|header| {
                 Arc::new(HeaderState {
                     tenant: self.next.tenant.clone(),
@@ -154,6 +165,7 @@ impl Build<'_> {
                     epoch: self.epoch,
                     header,
                     firsts: self.next.firsts.clone(),
+                    worths: self.next.worths.clone(),
                 })
             });
         }

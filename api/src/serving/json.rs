@@ -1,9 +1,11 @@
 //! The JSON of boards: the shapes that pages, the command line and streams share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gravity_events::Id;
-use gravity_events::board::{BoardRow, Division, View};
+use gravity_events::board::{BoardDimension, BoardHeader, BoardRow, Division, View};
+use gravity_events::body::Scoring;
 use gravity_events::time::format_rfc3339_ms;
 use serde::Serialize;
 
@@ -23,6 +25,9 @@ pub(super) struct BoardJson<'a> {
     epoch: Option<u64>,
     frozen: bool,
     state: StateJson,
+    scoring: Scoring,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rubric: Option<RubricJson<'a>>,
     penalty_min: i64,
     problems: Vec<ProblemJson<'a>>,
     divisions: &'a [Division],
@@ -37,6 +42,20 @@ pub(super) struct BoardJson<'a> {
 struct TitleJson<'a> {
     name: &'a str,
     formal_name: Option<&'a str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct RubricJson<'a> {
+    rubric: &'a Id,
+    version: u64,
+    dimensions: &'a [BoardDimension],
+}
+
+impl<'a> RubricJson<'a> {
+    fn of(header: &'a BoardHeader) -> Option<RubricJson<'a>> {
+        let (rubric, version) = header.rubric.as_ref()?;
+        Some(RubricJson { rubric, version: *version, dimensions: &header.dimensions })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +79,9 @@ pub(super) struct ProblemJson<'a> {
     first: Option<FirstJson<'a>>,
     solved: u32,
     tried: u32,
+    /// What it is worth now, on boards where solves decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<i64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -78,8 +100,12 @@ pub(super) struct RowJson<'a> {
     divisions: &'a [Id],
     #[serde(skip_serializing_if = "is_false")]
     hidden: bool,
-    score: u32,
+    #[serde(skip_serializing_if = "is_false")]
+    out_of_competition: bool,
+    score: i64,
     penalty: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<BTreeMap<&'a Id, Option<i64>>>,
     last_scored_at_ms: i64,
     problems: Vec<CellJson<'a>>,
 }
@@ -87,6 +113,8 @@ pub(super) struct RowJson<'a> {
 #[derive(Serialize)]
 struct CellJson<'a> {
     problem: &'a Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<i64>,
     solved: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<i64>,
@@ -162,6 +190,10 @@ pub(super) struct MetaJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<StateJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    scoring: Option<Scoring>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rubric: Option<Option<RubricJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     penalty_min: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<Vec<ProblemJson<'a>>>,
@@ -191,6 +223,8 @@ impl<'a> BoardJson<'a> {
             epoch: shown_epoch(state),
             frozen: head.frozen(),
             state: StateJson::of(head),
+            scoring: head.header.scoring,
+            rubric: RubricJson::of(&head.header),
             penalty_min: head.header.penalty_min,
             problems: problems(state),
             divisions: &head.header.divisions,
@@ -240,6 +274,7 @@ fn problems(state: &BoardState) -> Vec<ProblemJson<'_>> {
                 first: first.map(|f| FirstJson { team: &f.team, time: f.contest_time_ms.div_euclid(60_000) }),
                 solved: counts.solved,
                 tried: counts.tried,
+                value: head.worths.get(&p.problem).map(|worth| worth.points),
             }
         })
         .collect()
@@ -250,6 +285,7 @@ impl<'a> RowJson<'a> {
         let row: &BoardRow = &ranked.row.row;
         let cell = |cell: &'a gravity_events::board::Cell| CellJson {
             problem: &cell.problem,
+            score: cell.score,
             solved: cell.solved_min.is_some(),
             time: cell.solved_min,
             attempts: cell.judged,
@@ -263,7 +299,13 @@ impl<'a> RowJson<'a> {
             organization: row.organization.as_deref(),
             divisions: &row.divisions,
             hidden: row.hidden,
-            score: row.solved,
+            out_of_competition: row.out_of_competition,
+            score: row.score(),
+            dimensions: row
+                .points
+                .as_ref()
+                .filter(|p| !p.dimensions.is_empty())
+                .map(|p| p.dimensions.iter().map(|(dimension, score)| (dimension, *score)).collect()),
             penalty: row.penalty,
             last_scored_at_ms: row.last_scored_at_ms,
             problems: row.cells.iter().map(cell).collect(),
@@ -281,6 +323,8 @@ impl<'a> MetaJson<'a> {
             formal_name: (b.formal_name != n.formal_name).then_some(n.formal_name.as_deref()),
             frozen: (base.head.frozen() != new.head.frozen()).then(|| new.head.frozen()),
             state: Some(StateJson::of(&new.head)).filter(|now| *now != StateJson::of(&base.head)),
+            scoring: (b.scoring != n.scoring).then_some(n.scoring),
+            rubric: Some(RubricJson::of(n)).filter(|now| *now != RubricJson::of(b)),
             penalty_min: (b.penalty_min != n.penalty_min).then_some(n.penalty_min),
             problems: (problems_before != problems_now).then_some(problems_now),
             divisions: (b.divisions != n.divisions).then_some(&n.divisions),

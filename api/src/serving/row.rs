@@ -1,6 +1,6 @@
 //! A team's row as the index keeps it, and the orders it stands in.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use gravity_events::board::BoardRow;
@@ -24,11 +24,9 @@ pub struct TeamRow {
 }
 
 impl TeamRow {
-    /// By what a rank is given for: solved descending, penalty, minute of the last accepted submission (ICPC rule).
-    /// Hidden rows come after all others. Equal rows share a rank.
+    /// By what a rank is given for: see [`BoardRow::rank_cmp`]. Equal rows share a rank.
     pub fn score_cmp(&self, other: &TeamRow) -> Ordering {
-        let key = |r: &BoardRow| (r.hidden, Reverse(r.solved), r.penalty, r.last_solved_min);
-        key(&self.row).cmp(&key(&other.row))
+        self.row.rank_cmp(&other.row)
     }
 
     /// Whether it shows the same. A row that changed and changed back has another identity, but the same content.
@@ -37,7 +35,7 @@ impl TeamRow {
     }
 }
 
-/// A row with its rank on one board; no rank for a hidden row.
+/// A row with its rank on one board; no rank for a hidden row, or one out of competition.
 #[derive(Clone, Debug)]
 pub struct RankedRow {
     /// One more than the rows that stand strictly above.
@@ -87,6 +85,8 @@ pub(super) fn name_key(name: &str) -> Arc<[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use gravity_events::board::Points;
+
     use super::*;
 
     fn row(team: &str, name: &str, solved: u32, penalty: i64, last: i64, hidden: bool) -> TeamRow {
@@ -113,6 +113,33 @@ mod tests {
                 assert_eq!(ByRank::order(a, b), i.cmp(&j), "{} {}", a.team, b.team);
             }
         }
+    }
+
+    #[test]
+    fn a_board_of_points_lists_by_its_key_and_only_then_by_submission() {
+        let points = |name: &str, key: &[i64], tie: Option<&str>, guest: bool| {
+            let points = Points { rank_key: key.into(), tie: tie.map(Into::into), ..Default::default() };
+            let row = BoardRow {
+                name: name.into(),
+                points: Some(points.into()),
+                out_of_competition: guest,
+                ..Default::default()
+            };
+            TeamRow { team: name.into(), name_key: name_key(name), row: row.into(), firsts: vec![], serial: 0 }
+        };
+        let in_order = [
+            points("d", &[-500, 3], None, false),
+            points("c", &[-500, 20], None, false),
+            points("b", &[-499, 1], Some("9"), false),
+            points("a", &[-499, 1], Some("10"), false),
+            points("0", &[-900, 1], None, true),
+        ];
+        for (i, a) in in_order.iter().enumerate() {
+            for (j, b) in in_order.iter().enumerate() {
+                assert_eq!(a.score_cmp(b), i.cmp(&j), "{} {}", a.team, b.team);
+            }
+        }
+        assert!(points("x", &[1], None, false).score_cmp(&points("y", &[1], None, false)).is_eq());
     }
 
     /// The examples of UTS #10, section 1.1 and 1.3, for the root locale, and characters that collation ignores.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use gravity_events::board::{BoardHeader, BoardRow, FirstSolve, OVERALL, View};
+use gravity_events::board::{BoardHeader, BoardRow, FirstSolve, OVERALL, View, Worth};
 use gravity_events::{Id, natural_cmp};
 use tokio::sync::watch;
 
@@ -26,6 +26,8 @@ pub struct HeaderState {
     pub header: Arc<BoardHeader>,
     /// Who solved each problem first.
     pub firsts: BTreeMap<Id, FirstSolve>,
+    /// What problems are worth now, where solves decide.
+    pub worths: BTreeMap<Id, Arc<Worth>>,
 }
 
 impl HeaderState {
@@ -36,7 +38,8 @@ impl HeaderState {
     }
 
     pub(super) fn same_content(&self, other: &HeaderState) -> bool {
-        (&self.tenant, &self.header, &self.firsts) == (&other.tenant, &other.header, &other.firsts)
+        (&self.tenant, &self.header, &self.firsts, &self.worths)
+            == (&other.tenant, &other.header, &other.firsts, &other.worths)
     }
 }
 
@@ -67,7 +70,7 @@ impl BoardState {
         let mut window: Vec<RankedRow> = Vec::with_capacity(limit);
         for (at, row) in self.rows.iter_from(from).take(limit).enumerate() {
             let rank = match window.last() {
-                _ if row.row.hidden => None,
+                _ if row.row.unranked() => None,
                 Some(above) if above.row.score_cmp(row).is_eq() => above.rank,
                 Some(_) => Some(rank_of(from + at)),
                 None => Some(rank_of(self.rows.partition_point(|other| other.score_cmp(row).is_lt()))),
@@ -203,6 +206,7 @@ pub(super) struct EventBoards {
     pub(super) view: View,
     pub(super) header: Option<Arc<BoardHeader>>,
     pub(super) firsts: BTreeMap<Id, FirstSolve>,
+    pub(super) worths: BTreeMap<Id, Arc<Worth>>,
     /// Both of them for readers; `None` without a header.
     pub(super) head: Option<Arc<HeaderState>>,
     pub(super) teams: Sorted<ByTeam>,
@@ -218,6 +222,7 @@ impl EventBoards {
             view,
             header: None,
             firsts: BTreeMap::new(),
+            worths: BTreeMap::new(),
             head: None,
             teams: Sorted::default(),
             boards: BTreeMap::new(),
@@ -225,7 +230,7 @@ impl EventBoards {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.header.is_none() && self.firsts.is_empty() && self.teams.is_empty()
+        self.header.is_none() && self.firsts.is_empty() && self.worths.is_empty() && self.teams.is_empty()
     }
 
     pub(super) fn team(&self, team: &str) -> Option<&Arc<TeamRow>> {

@@ -255,9 +255,10 @@ fn rows(view: View) -> Vec<(&'static str, BoardRow)> {
         last_solved_min: i64::from(solved) * 10,
         last_scored_at_ms: 0,
         cells: (solved > 0)
-            .then(|| Cell { problem: "p1".into(), judged: 1, pending: 0, solved_min: Some(10) })
+            .then(|| Cell { problem: "p1".into(), judged: 1, pending: 0, solved_min: Some(10), ..Cell::default() })
             .into_iter()
             .collect(),
+        ..BoardRow::default()
     };
     match view {
         View::Public => vec![("1", row("First", 1, false)), ("3", row("Third", 0, false))],

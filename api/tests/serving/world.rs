@@ -250,6 +250,7 @@ impl Side {
             judged: rng.random_range(1..4),
             pending: rng.random_range(0..2),
             solved_min: rng.random_ratio(1, 2).then(|| rng.random_range(0..300)),
+            score: rng.random_ratio(1, 4).then(|| rng.random_range(0..100)),
         };
         let tried: Vec<&str> = PROBLEMS.into_iter().filter(|_| rng.random_ratio(1, 2)).collect();
         let cells = tried.into_iter().map(|problem| cell(rng, problem)).collect();
@@ -262,7 +263,9 @@ impl Side {
             penalty: rng.random_range(0..3) * 20,
             last_solved_min: rng.random_range(0..2),
             last_scored_at_ms: rng.random_range(0..3),
+            out_of_competition: rng.random_ratio(1, 8),
             cells,
+            points: None,
         }
     }
 
@@ -272,11 +275,13 @@ impl Side {
         let collator = CollatorBorrowed::try_new(CollatorPreferences::default(), CollatorOptions::default()).unwrap();
         let on_board = |row: &BoardRow| division == OVERALL || row.divisions.iter().any(|d| d == division);
         let mut rows: Vec<(&Id, &BoardRow)> = self.rows.iter().filter(|(_, row)| on_board(row)).collect();
-        let score = |row: &BoardRow| (row.hidden, Reverse(row.solved), row.penalty, row.last_solved_min);
+        let score = |row: &BoardRow| {
+            (row.hidden, row.out_of_competition, Reverse(row.solved), row.penalty, row.last_solved_min)
+        };
         rows.sort_by(|(s, a), (t, b)| {
             score(a).cmp(&score(b)).then(collator.compare(&a.name, &b.name)).then_with(|| natural_cmp(s, t))
         });
-        let rank = |row: &BoardRow| match row.hidden {
+        let rank = |row: &BoardRow| match row.hidden || row.out_of_competition {
             true => Value::Null,
             false => (1 + rows.iter().filter(|(_, other)| score(other) < score(row)).count()).into(),
         };
@@ -287,6 +292,9 @@ impl Side {
                 if self.firsts.get(&cell.problem).is_some_and(|first| first.team == *team) {
                     json["first"] = true.into();
                 }
+            }
+            if let Some(score) = cell.score {
+                json["score"] = score.into();
             }
             json
         };
@@ -301,6 +309,9 @@ impl Side {
             }
             if row.hidden {
                 json["hidden"] = true.into();
+            }
+            if row.out_of_competition {
+                json["out_of_competition"] = true.into();
             }
             json
         };
@@ -318,7 +329,7 @@ impl Side {
             && (header.frozen_at_ms.is_some() || (header.ended_at_ms.is_some() && header.freeze_ms.is_some()));
         json!({
             "event": EVENT, "name": header.name, "formal_name": header.formal_name, "view": self.view.name(),
-            "division": division, "frozen": frozen, "penalty_min": header.penalty_min, "total_rows": rows.len(),
+            "division": division, "frozen": frozen, "scoring": "icpc", "penalty_min": header.penalty_min, "total_rows": rows.len(),
             "state": {
                 "start_at": time(header.start_at_ms), "started_at": time(header.started_at_ms),
                 "duration_ms": header.duration_ms, "freeze_ms": header.freeze_ms,

@@ -184,6 +184,7 @@ impl Loop {
                 judged: w.judged,
                 pending: w.pending,
                 solved_min: w.solved_ms.map(|ms| ms / 60_000),
+                ..Cell::default()
             });
             let (solved, penalty, last_solved_min) = (t.key.0.0, t.key.1, t.key.2);
             Standing { team: t.id.clone(), solved, penalty, last_solved_min, cells: cells.collect() }

@@ -3,11 +3,13 @@
 //! A board is event x division x visibility. The pipeline keeps one row per (event, view, team) with the divisions it
 //! is in; ranks are the serving index's work, because one submission can move 20,000 of them.
 
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Id;
+use crate::body::Scoring;
 
 /// Who may see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,6 +64,15 @@ pub enum BoardKey {
         /// The problem.
         problem: Id,
     },
+    /// What a problem is worth now, where that depends on who solved it.
+    Worth {
+        /// Whose event.
+        tenant: Id,
+        /// Which event.
+        event: Id,
+        /// The problem.
+        problem: Id,
+    },
 }
 
 impl BoardKey {
@@ -70,7 +81,8 @@ impl BoardKey {
         match self {
             BoardKey::Header { tenant, event }
             | BoardKey::Row { tenant, event, .. }
-            | BoardKey::First { tenant, event, .. } => (tenant, event),
+            | BoardKey::First { tenant, event, .. }
+            | BoardKey::Worth { tenant, event, .. } => (tenant, event),
         }
     }
 }
@@ -85,6 +97,8 @@ pub enum BoardValue {
     Row(Arc<BoardRow>),
     /// Of a first solve.
     First(Arc<FirstSolve>),
+    /// Of a problem's worth.
+    Worth(Arc<Worth>),
 }
 
 /// What a board's reader has to know besides the rows.
@@ -94,6 +108,15 @@ pub struct BoardHeader {
     pub name: String,
     /// Long official name.
     pub formal_name: Option<String>,
+    /// How it is ranked.
+    #[serde(default)]
+    pub scoring: Scoring,
+    /// Rubric boards: name and version of the rubric.
+    #[serde(default)]
+    pub rubric: Option<(Id, u64)>,
+    /// Rubric boards: the dimensions, in the rubric's order.
+    #[serde(default)]
+    pub dimensions: Vec<BoardDimension>,
     /// Planned start.
     pub start_at_ms: Option<i64>,
     /// Start, once it came.
@@ -116,6 +139,15 @@ pub struct BoardHeader {
     pub problems: Vec<BoardProblem>,
     /// The divisions: groups that are not hidden, by natural order of id.
     pub divisions: Vec<Division>,
+}
+
+/// A dimension of a rubric board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BoardDimension {
+    /// Its name.
+    pub dimension: Id,
+    /// Its weight in basis points.
+    pub weight_bp: u32,
 }
 
 /// A column of a board.
@@ -151,6 +183,9 @@ pub struct BoardRow {
     pub divisions: Vec<Id>,
     /// Hidden teams are in the jury view only, without a rank.
     pub hidden: bool,
+    /// Shown without a rank.
+    #[serde(default)]
+    pub out_of_competition: bool,
     /// Problems solved.
     pub solved: u32,
     /// Penalty minutes.
@@ -161,6 +196,59 @@ pub struct BoardRow {
     pub last_scored_at_ms: i64,
     /// Cells that are not empty, in the order of the problems.
     pub cells: Vec<Cell>,
+    /// Its points, on boards that do not go by solved problems.
+    #[serde(default)]
+    pub points: Option<Box<Points>>,
+}
+
+/// What a row is ranked by on boards of points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Points {
+    /// The score, in the board's unit: points, or on rubric boards basis points times weight in basis points.
+    pub score: i64,
+    /// What rows stand in the order of: lexicographically, ascending. Equal keys share a rank.
+    pub rank_key: Vec<i64>,
+    /// Decides between equal keys where no rank is to be shared.
+    pub tie: Option<Id>,
+    /// Scores by dimension, in basis points times the problem's weight; none while nothing is known of one.
+    pub dimensions: Vec<(Id, Option<i64>)>,
+}
+
+impl BoardRow {
+    /// Whether it has no rank.
+    pub fn unranked(&self) -> bool {
+        self.hidden || self.out_of_competition
+    }
+
+    /// The score in the board's unit.
+    pub fn score(&self) -> i64 {
+        self.points.as_ref().map_or(i64::from(self.solved), |p| p.score)
+    }
+
+    /// The order that a rank is given by: rows without a rank come last; rows that are equal share one.
+    pub fn rank_cmp(&self, other: &BoardRow) -> Ordering {
+        let key = |r: &BoardRow| (r.hidden, r.out_of_competition);
+        key(self).cmp(&key(other)).then_with(|| match (&self.points, &other.points) {
+            (Some(a), Some(b)) => a.rank_key.cmp(&b.rank_key).then_with(|| match (&a.tie, &b.tie) {
+                (Some(a), Some(b)) => crate::natural_cmp(a, b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            }),
+            (None, None) => {
+                let key = |r: &BoardRow| (Reverse(r.solved), r.penalty, r.last_solved_min);
+                key(self).cmp(&key(other))
+            }
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        })
+    }
+}
+
+/// What a problem is worth now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Worth {
+    /// Points.
+    pub points: i64,
+    /// Teams that solved it and count.
+    pub solves: u32,
 }
 
 /// A team's work on a problem.
@@ -174,6 +262,9 @@ pub struct Cell {
     pub pending: u32,
     /// Minute of the accepted submission.
     pub solved_min: Option<i64>,
+    /// Its score, on boards of points; none while nothing is known.
+    #[serde(default)]
+    pub score: Option<i64>,
 }
 
 /// The first accepted submission to a problem among teams that are not hidden.

@@ -73,7 +73,9 @@ impl Record {
             Body::LabReady(b) | Body::LabFailed(b) | Body::LabReleased(b) => join(&mut key, [Some(b.lab.as_str())]),
             Body::BoardChanged(b) => match &b.key {
                 BoardKey::Row { team, .. } => join(&mut key, [event, Some(team)]),
-                BoardKey::Header { .. } | BoardKey::First { .. } => join(&mut key, [event, None]),
+                BoardKey::Header { .. } | BoardKey::First { .. } | BoardKey::Worth { .. } => {
+                    join(&mut key, [event, None])
+                }
             },
             Body::RecordRefused(b) => {
                 join(&mut key, [Some(b.topic.as_str()), Some(&b.partition.to_string()), Some(&b.offset.to_string())]);

@@ -25,6 +25,13 @@ pub enum Source {
     Stdin,
     /// The event feed of a live Contest API; may hold user and password.
     Live(Url),
+    /// Lines that were made of a recording in another form.
+    Lines {
+        /// Where they come from, for people.
+        name: String,
+        /// The lines.
+        lines: Vec<String>,
+    },
 }
 
 impl Source {
@@ -64,6 +71,7 @@ impl fmt::Display for Source {
             Source::File(path) => write!(f, "{}", path.display()),
             Source::Stdin => f.write_str("standard input"),
             Source::Live(url) => write!(f, "{}", without_credentials(url)),
+            Source::Lines { name, .. } => f.write_str(name),
         }
     }
 }
@@ -112,6 +120,16 @@ impl Reader {
             Source::Stdin => {
                 lines::spawn(source.to_string(), std::io::stdin(), send)?;
                 None
+            }
+            Source::Lines { lines, .. } => {
+                let lines = lines.clone();
+                Some(tokio::spawn(async move {
+                    for line in lines {
+                        if send.send(Item::Line(line.into_bytes())).await.is_err() {
+                            return;
+                        }
+                    }
+                }))
             }
             Source::Live(url) => Some(tokio::spawn(live::follow(url.clone(), *live, send)?)),
         };

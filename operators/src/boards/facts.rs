@@ -1,10 +1,13 @@
 //! What the folds give to board views: the current facts of all events of all tenants.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use differential_dataflow::VecCollection;
 use gravity_events::board::{BoardKey, BoardValue, View};
 use gravity_events::body::{
     EventConfigured, EventExtended, GroupRegistered, JudgementTypePublished, Moment, OrganizationRegistered,
-    ProblemPublished, TeamRegistered,
+    ProblemPublished, TeamRegistered, TestGroup,
 };
 use gravity_events::{Id, record::stable_hash128};
 use serde::{Deserialize, Serialize};
@@ -65,6 +68,8 @@ pub struct Submission {
     pub contest_time_ms: Option<i64>,
     /// The record's time; stands in for a contest time that was not given.
     pub time_ms: Option<i64>,
+    /// In which language.
+    pub language: Option<Id>,
 }
 
 /// A judgement as it is now. Deleted ones are not in the collection.
@@ -86,7 +91,49 @@ pub struct Judgement {
     pub current: bool,
     /// Takes part only once this rejudging is applied.
     pub rejudging: Option<Id>,
+    /// What was measured, where it was.
+    pub outcome: Option<Arc<Outcome>>,
 }
+
+/// What an evaluator measured of a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Outcome {
+    /// By group of tests or subtask.
+    pub groups: Vec<TestGroup>,
+    /// By name.
+    pub measures: BTreeMap<Id, i64>,
+}
+
+impl Outcome {
+    /// Of a judgement; none where nothing was measured.
+    pub fn of(groups: &[TestGroup], measures: &BTreeMap<Id, i64>) -> Option<Arc<Outcome>> {
+        let any = !groups.is_empty() || !measures.is_empty();
+        any.then(|| Arc::new(Outcome { groups: groups.to_vec(), measures: measures.clone() }))
+    }
+}
+
+/// What changes a team's score besides its submissions: a hint that it paid for, or the hand of a judge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Correction {
+    /// In which event.
+    pub event: EventKey,
+    /// Whose score.
+    pub team: Id,
+    /// Id of the hint or adjustment.
+    pub id: Id,
+    /// When: milliseconds since 1970. None counts as in the freeze, where there is one.
+    pub time_ms: Option<i64>,
+    /// Points to add.
+    pub points: i64,
+    /// Penalty minutes to add.
+    pub penalty_min: i64,
+    /// The public sees it at once, also in a freeze.
+    pub visible_now: bool,
+}
+
+/// The text of a rubric: the canonical JSON of its record's data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RubricText(pub Arc<str>);
 
 /// What has become of a rejudging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,4 +177,10 @@ pub struct BoardFacts<'s> {
     pub judgements: Rows<'s, Judgement>,
     /// Rejudgings by id.
     pub rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
+    /// Rubrics by id and version.
+    pub rubrics: Rows<'s, ((EventKey, Id, u64), RubricText)>,
+    /// Submissions that their team chose: (event, submission), with the team.
+    pub selections: Rows<'s, ((EventKey, Id), Id)>,
+    /// Hints and adjustments.
+    pub corrections: Rows<'s, Correction>,
 }

@@ -9,10 +9,10 @@ mod random;
 mod rules;
 
 use gravity_operators::boards::facts::Rows;
-use gravity_operators::boards::icpc::icpc;
+use gravity_operators::boards::view::boards;
 use gravity_operators::harness::boards::{Fact, Said, board_facts, everything};
 
 /// The view as the harness drives it.
 fn view(rows: Rows<'_, Fact>) -> Rows<'_, Said> {
-    everything(icpc(board_facts(rows)))
+    everything(boards(board_facts(rows)))
 }

@@ -2,14 +2,14 @@
 
 use gravity_events::body::{EventConfigured, TeamRegistered};
 use gravity_operators::boards::facts::{EventKey, Rows};
-use gravity_operators::boards::icpc::icpc_with;
-use gravity_operators::boards::icpc::score::score_team;
+use gravity_operators::boards::score::score_team;
+use gravity_operators::boards::view::boards_with;
 use gravity_operators::harness::boards::{BoardScript, Fact, Said, board_facts, everything};
 use gravity_operators::harness::oracle::accumulate;
 use gravity_operators::harness::run::Run;
 
 fn fragile(rows: Rows<'_, Fact>) -> Rows<'_, Said> {
-    everything(icpc_with(board_facts(rows), |rules, team, attempts| {
+    everything(boards_with(board_facts(rows), |rules, team, attempts| {
         assert!(team.registered.name != "trouble", "cannot score {}", team.registered.team);
         score_team(rules, team, attempts)
     }))

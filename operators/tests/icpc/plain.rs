@@ -61,7 +61,8 @@ pub fn boards(facts: &[Fact]) -> Vec<Said> {
             Fact::Submission(s) => drop(event.submissions.insert(s.submission.clone(), s)),
             Fact::Judgement(j) => event.judgements.push(j),
             Fact::Rejudging(_, r, RejudgingState::Applied) => drop(event.applied.insert(r)),
-            Fact::Rejudging(..) => {}
+            // Of other boards than these.
+            Fact::Rejudging(..) | Fact::Rubric(..) | Fact::Selection(..) | Fact::Correction(_) => {}
         }
     }
     let mut said = Vec::new();
@@ -159,6 +160,7 @@ impl Event {
                 rgb: p.rgb,
             })),
             divisions: groups.iter().map(|g| Division { division: g.group.clone(), name: g.name.clone() }).collect(),
+            ..BoardHeader::default()
         };
         let header_key = BoardKey::Header { tenant: tenant.clone(), event: event.clone() };
         said.push(Said::Change(view, header_key, Box::new(BoardValue::Header(header.into()))));
@@ -238,6 +240,7 @@ impl Event {
                         judged: cell.judged,
                         pending: cell.pending,
                         solved_min: cell.solved_ms.map(|ms| ms / 60_000),
+                        ..Cell::default()
                     });
                 }
             }

@@ -92,6 +92,7 @@ pub fn submission(dice: &mut Dice, event: &EventKey) -> Submission {
         problem: id(dice, "p", 5),
         contest_time_ms,
         time_ms,
+        ..Submission::default()
     }
 }
 
@@ -107,6 +108,7 @@ pub fn judgement(dice: &mut Dice, event: &EventKey) -> Judgement {
         end_ms: maybe(dice, 80, |_| end),
         current: dice.chance(85),
         rejudging: maybe(dice, 25, |d| id(d, "r", 3)),
+        ..Judgement::default()
     }
 }
 

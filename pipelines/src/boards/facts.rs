@@ -7,7 +7,10 @@
 use differential_dataflow::{AsCollection, ExchangeData};
 use gravity_events::body::*;
 use gravity_events::{Body, Id, Record};
-use gravity_operators::boards::facts::{BoardFacts, EventKey, Judgement, MomentKind, RejudgingState, Rows, Submission};
+use gravity_operators::boards::fact::Fact;
+use gravity_operators::boards::facts::{
+    BoardFacts, Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, Rows, RubricText, Submission,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::vec::Map;
@@ -15,10 +18,11 @@ use timely::dataflow::operators::vec::Map;
 use crate::runtime::{Facts, Folds};
 
 /// Number of folds.
-pub const FOLDS: u8 = 3;
+pub const FOLDS: u8 = 4;
 const REFERENCE: u8 = 0;
 const SUBMISSIONS: u8 = 1;
 const JUDGEMENTS: u8 = 2;
+const DEEDS: u8 = 3;
 
 /// Key of the reference fold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +36,70 @@ enum RefKey {
     Problem(EventKey, Id),
     JudgementType(EventKey, Id),
     Rejudging(EventKey, Id),
+    Rubric(EventKey, Id, u64),
+    Language(EventKey, Id),
+}
+
+/// Key of the fold of what teams and judges do besides submitting and judging.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum DeedKey {
+    /// (event, submission)
+    Selected(EventKey, Id),
+    /// (event, team, hint)
+    Hint(EventKey, Id, Id),
+    /// (event, adjustment)
+    Adjusted(EventKey, Id),
+    /// (event, vote)
+    Vote(EventKey, Id),
+}
+
+/// Value of that fold: the JSON of the record's body, with the record's time.
+#[derive(Serialize, Deserialize)]
+struct Deed {
+    time_ms: Option<i64>,
+    body: String,
+}
+
+/// A submission as builds before languages stored it.
+#[derive(Deserialize)]
+struct SubmissionV1 {
+    event: EventKey,
+    submission: Id,
+    team: Id,
+    problem: Id,
+    contest_time_ms: Option<i64>,
+    time_ms: Option<i64>,
+}
+
+/// A judgement as builds before outcomes stored it.
+#[derive(Deserialize)]
+struct JudgementV1 {
+    event: EventKey,
+    judgement: Id,
+    submission: Id,
+    judgement_type: Option<Id>,
+    start_ms: Option<i64>,
+    end_ms: Option<i64>,
+    current: bool,
+    rejudging: Option<Id>,
+}
+
+fn submission_of(value: &[u8]) -> Option<Submission> {
+    // Fields only come at the end, so what an older build stored is too short for the newer shape.
+    postcard::from_bytes(value).ok().or_else(|| {
+        let old: SubmissionV1 = postcard::from_bytes(value).ok()?;
+        let SubmissionV1 { event, submission, team, problem, contest_time_ms, time_ms } = old;
+        Some(Submission { event, submission, team, problem, contest_time_ms, time_ms, language: None })
+    })
+}
+
+fn judgement_of(value: &[u8]) -> Option<Judgement> {
+    postcard::from_bytes(value).ok().or_else(|| {
+        let old: JudgementV1 = postcard::from_bytes(value).ok()?;
+        let JudgementV1 { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging } = old;
+        let (outcome, submission) = (None, submission);
+        Some(Judgement { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging, outcome })
+    })
 }
 
 /// Key of the other folds.
@@ -81,6 +149,7 @@ pub fn collect(record: &Record, out: &mut Facts) {
                 problem: s.problem.clone(),
                 contest_time_ms: s.contest_time_ms,
                 time_ms: record.time_ms,
+                language: s.language.clone(),
             };
             out.upsert(SUBMISSIONS, at, s.revision, Some(encode(&value)));
         }
@@ -98,12 +167,55 @@ pub fn collect(record: &Record, out: &mut Facts) {
                 end_ms: j.end_contest_time_ms,
                 current: j.current.unwrap_or(true),
                 rejudging: j.rejudging.clone(),
+                outcome: Outcome::of(&j.groups, &j.measures),
             };
             out.upsert(JUDGEMENTS, at, j.revision, (!j.deleted).then(|| encode(&value)));
         }
-        // Other records on these topics are for other boards.
+        Body::RubricPublished(r) => put(RefKey::Rubric(key, r.rubric.clone(), r.version), 0, json()),
+        Body::LanguagePublished(l) => put(RefKey::Language(key, l.language.clone()), l.revision, kept(l.deleted)),
+        Body::SubmissionSelected(s) => {
+            deed(DeedKey::Selected(key, s.submission.clone()), s.selected.then(json).flatten(), record, out)
+        }
+        Body::HintRevealed(h) => deed(DeedKey::Hint(key, h.team.clone(), h.hint.clone()), json(), record, out),
+        Body::BoardAdjusted(a) => deed(DeedKey::Adjusted(key, a.adjustment.clone()), json(), record, out),
+        Body::VoteRecorded(v) => deed(DeedKey::Vote(key, v.vote.clone()), json(), record, out),
+        // Other records on these topics change no board.
         _ => {}
     }
+}
+
+fn deed(key: DeedKey, body: Option<String>, record: &Record, out: &mut Facts) {
+    let value = body.map(|body| encode(&Deed { time_ms: record.time_ms, body }));
+    out.upsert(DEEDS, encode(&key), 0, value);
+}
+
+/// What a row of the deeds' fold says.
+fn deed_of(key: &[u8], value: &[u8]) -> Option<Fact> {
+    let Deed { time_ms, body } = postcard::from_bytes(value).ok()?;
+    Some(match postcard::from_bytes(key).ok()? {
+        DeedKey::Selected(event, submission) => {
+            let selected: SubmissionSelected = serde_json::from_str(&body).ok()?;
+            Fact::Selection(event, submission, selected.team)
+        }
+        DeedKey::Hint(event, team, hint) => {
+            let revealed: HintRevealed = serde_json::from_str(&body).ok()?;
+            let points = revealed.cost.saturating_neg();
+            Fact::Correction(Correction { event, team, id: hint, time_ms, points, ..Correction::default() })
+        }
+        DeedKey::Adjusted(event, id) => {
+            let by: BoardAdjusted = serde_json::from_str(&body).ok()?;
+            Fact::Correction(Correction {
+                event,
+                team: by.team,
+                id,
+                time_ms,
+                points: by.points.unwrap_or(0),
+                penalty_min: by.penalty.unwrap_or(0),
+                visible_now: by.visible == Visible::Now,
+            })
+        }
+        DeedKey::Vote(..) => return None,
+    })
 }
 
 /// A decided rejudging stays decided, even when its opening comes late: deciding has the higher revision.
@@ -142,6 +254,11 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
             })
         };
     }
+    let deeds = folds.upsert(DEEDS, deed_of);
+    let rubrics = reference.clone().flat_map(|(key, text)| match key {
+        RefKey::Rubric(event, rubric, version) => Some(((event, rubric, version), RubricText(text.into()))),
+        _ => None,
+    });
     BoardFacts {
         configs: single!(Config),
         extensions: single!(Extension),
@@ -152,7 +269,16 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
         problems: objects!(Problem),
         judgement_types: objects!(JudgementType),
         rejudgings: objects!(Rejudging),
-        submissions: folds.upsert(SUBMISSIONS, |_, value| postcard::from_bytes(value).ok()),
-        judgements: folds.upsert(JUDGEMENTS, |_, value| postcard::from_bytes(value).ok()),
+        submissions: folds.upsert(SUBMISSIONS, |_, value| submission_of(value)),
+        judgements: folds.upsert(JUDGEMENTS, |_, value| judgement_of(value)),
+        rubrics,
+        selections: deeds.clone().flat_map(|fact| match fact {
+            Fact::Selection(event, submission, team) => Some(((event, submission), team)),
+            _ => None,
+        }),
+        corrections: deeds.flat_map(|fact| match fact {
+            Fact::Correction(correction) => Some(correction),
+            _ => None,
+        }),
     }
 }

@@ -9,7 +9,7 @@ use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::{Body, Id, Record};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::{BoardFacts, EventKey};
-use gravity_operators::boards::icpc::icpc;
+use gravity_operators::boards::view::boards;
 use timely::dataflow::operators::Concatenate;
 
 use super::{Boards, Key, NAME, Value};
@@ -17,7 +17,7 @@ use crate::runtime::{Change, Committed};
 
 /// Wires the views.
 pub fn views<'s>(facts: BoardFacts<'s>) -> VecCollection<'s, u64, (Key, Value), i64> {
-    let views = icpc(facts);
+    let views = boards(facts);
     let changes = views.changes.map(|((view, key), value)| (from_board_key(view, key), Value::Board(value)));
     let orphans = views.orphans.map(|(event, n)| (Key::Orphans(event), Value::Count(n)));
     let errors = views.errors.map(|(event, team, text)| (Key::Error(event, team), Value::Text(text)));
@@ -30,6 +30,7 @@ fn from_board_key(view: View, key: BoardKey) -> Key {
         BoardKey::Header { tenant, event } => Key::Header(view, EventKey { tenant, event }),
         BoardKey::Row { tenant, event, team } => Key::Row(view, EventKey { tenant, event }, team),
         BoardKey::First { tenant, event, problem } => Key::First(view, EventKey { tenant, event }, problem),
+        BoardKey::Worth { tenant, event, problem } => Key::Worth(view, EventKey { tenant, event }, problem),
     }
 }
 
@@ -47,6 +48,10 @@ fn to_board_key(key: &Key) -> Option<(View, BoardKey)> {
         Key::First(view, e, problem) => {
             let (tenant, event) = parts(e);
             (*view, BoardKey::First { tenant, event, problem: problem.clone() })
+        }
+        Key::Worth(view, e, problem) => {
+            let (tenant, event) = parts(e);
+            (*view, BoardKey::Worth { tenant, event, problem: problem.clone() })
         }
         Key::Orphans(_) | Key::Error(..) => return None,
     })
@@ -132,6 +137,7 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
             BoardKey::Header { .. } => "header".to_owned(),
             BoardKey::Row { team, .. } => format!("row/{team}"),
             BoardKey::First { problem, .. } => format!("first/{problem}"),
+            BoardKey::Worth { problem, .. } => format!("worth/{problem}"),
         };
         let record = Record {
             id: record_id(format!("{}/{}/{overall}/{what}", part(&event_key.event), view.name())),

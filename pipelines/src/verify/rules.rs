@@ -80,6 +80,7 @@ fn board(config: &EventConfigured, event: &Event, view: View) -> Board {
             })
             .collect(),
         divisions: divisions(event),
+        ..BoardHeader::default()
     };
     let attempts = attempts(event, &t, view);
     let mut board = Board { header: Some(header), ..Board::default() };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use gravity_events::body::{
     EventConfigured, GroupRegistered, JudgementTypePublished, LanguagePublished, OrganizationRegistered,
-    ProblemPublished, TeamRegistered,
+    ProblemPublished, RubricDimension, RubricPublished, TeamRegistered,
 };
 use gravity_events::record::stable_hash128;
 use gravity_events::{Body, Id, Record};
@@ -127,7 +127,9 @@ impl EventFile {
                 let at = match (field.as_str(), at.as_str()) {
                     ("event", "tenant") => "tenant",
                     ("event", "event")
-                    | (_, "problem" | "team" | "group" | "organization" | "language" | "judgement_type") => "id",
+                    | (_, "problem" | "rubric" | "team" | "group" | "organization" | "language" | "judgement_type") => {
+                        "id"
+                    }
                     (_, other) => other,
                 };
                 wrong(format!("{field}.{at}"), message)
@@ -155,6 +157,7 @@ impl EventFile {
                 freeze_duration_ms: e.freeze.map(|d| d.0),
                 penalty_ms: e.penalty.map(|d| d.0),
                 main_group: e.main_group.clone(),
+                rules: self.rules.to_rules(),
             })),
         )];
         let mut add = |kind: &str, n: usize, body: Body| all.push((format!("{kind}[{n}]"), self.record(body)));
@@ -192,6 +195,8 @@ impl EventFile {
                     name: p.name.clone(),
                     ordinal: i64::try_from(n).unwrap_or(i64::MAX),
                     rgb: p.rgb.clone(),
+                    value: p.value.clone(),
+                    weight: p.weight,
                     deleted: p.deleted,
                     revision: 0,
                 }),
@@ -205,6 +210,17 @@ impl EventFile {
         for (n, j) in self.verdicts().into_iter().enumerate() {
             add("judgement_type", n, Body::JudgementTypePublished(j));
         }
+        for (n, r) in self.rubric.iter().enumerate() {
+            let dimension = |d: &DimensionEntry| RubricDimension {
+                dimension: d.id.clone(),
+                weight_bp: d.weight_bp,
+                operator: d.operator.clone(),
+                parameters: d.parameters.clone(),
+            };
+            let dimensions = r.dimension.iter().map(dimension).collect();
+            let body = RubricPublished { rubric: r.id.clone(), version: r.version, dimensions };
+            add("rubric", n, Body::RubricPublished(body));
+        }
         for (n, t) in self.team.iter().enumerate() {
             add(
                 "team",
@@ -216,6 +232,7 @@ impl EventFile {
                     organization: t.organization.clone(),
                     groups: t.groups.clone(),
                     hidden: t.hidden,
+                    out_of_competition: t.out_of_competition,
                     deleted: t.deleted,
                     revision: 0,
                 }),

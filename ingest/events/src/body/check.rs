@@ -3,7 +3,12 @@
 //! Every struct is taken apart by name, so that a new field does not compile until it has its line here.
 
 use super::*;
-use crate::board::{BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, OVERALL};
+use std::collections::BTreeMap;
+
+use crate::board::{
+    BoardDimension, BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, OVERALL,
+    Points, Worth,
+};
 use crate::codec::limits::*;
 
 /// Ids, sizes and ranges of a body.
@@ -27,20 +32,26 @@ macro_rules! checks {
 checks! {
     EventConfigured {
         name: text, formal_name: text_option, scoring: any, start_at: time_option, duration_ms: duration_option,
-        freeze_duration_ms: duration_option, penalty_ms: duration_option, main_group: id_option,
+        freeze_duration_ms: duration_option, penalty_ms: duration_option, main_group: id_option, rules: nested,
     }
+    BoardRules {
+        rubric: id_option, selection: any, subtasks: any, value: nested_option, selected_max: any, lower_is_better: any,
+        strict: any, list_all: any, removed_intervals: each,
+    }
+    Interval { from_ms: contest_time, to_ms: contest_time }
     Moment { at: time_option, contest_time_ms: contest_time_option }
     EventExtended { duration_ms: duration_option, reason: text_option }
     TeamRegistered {
         team: id, name: text, display_name: text_option, organization: id_option, groups: ids, hidden: any,
-        deleted: any, revision: count,
+        out_of_competition: any, deleted: any, revision: count,
     }
     GroupRegistered { group: id, name: text, hidden: any, deleted: any, revision: count }
     OrganizationRegistered {
         organization: id, name: text, formal_name: text_option, country: id_option, deleted: any, revision: count,
     }
     ProblemPublished {
-        problem: id, label: text, name: text, ordinal: amount, rgb: text_option, deleted: any, revision: count,
+        problem: id, label: text, name: text, ordinal: amount, rgb: text_option, value: nested_option,
+        weight: weight_option, deleted: any, revision: count,
     }
     LanguagePublished { language: id, name: text, deleted: any, revision: count }
     JudgementTypePublished {
@@ -66,7 +77,9 @@ checks! {
     JudgementRecorded {
         judgement: id, submission: id, judgement_type: id_option, start_contest_time_ms: contest_time_option,
         end_contest_time_ms: contest_time_option, current: any, revision: count, deleted: any, rejudging: id_option,
+        groups: each, measures: measured,
     }
+    TestGroup { group: id, passed: any, total: any, points: amount_option }
     RejudgingOpened { rejudging: id, reason: text }
     RejudgingApplied { rejudging: id }
     RejudgingCancelled { rejudging: id }
@@ -90,18 +103,21 @@ checks! {
         data_base64: any, length: count, sha256: text, topic: id, partition: any, offset: count, code: id, detail: text,
     }
     BoardHeader {
-        name: text, formal_name: text_option, start_at_ms: time_option, started_at_ms: time_option,
+        name: text, formal_name: text_option, scoring: any, rubric: rubric_version, dimensions: each, start_at_ms: time_option, started_at_ms: time_option,
         duration_ms: duration_option, freeze_ms: contest_time_option, frozen_at_ms: time_option,
         ended_at_ms: time_option, thawed_at_ms: time_option, finalized_at_ms: time_option, penalty_min: amount,
         problems: each, divisions: each,
     }
+    BoardDimension { dimension: id, weight_bp: share }
     BoardProblem { problem: id, label: text, name: text, rgb: text_option }
     Division { division: id, name: text }
     BoardRow {
-        name: text, organization: text_option, divisions: ids, hidden: any, solved: any, penalty: amount,
-        last_solved_min: amount, last_scored_at_ms: amount, cells: each,
+        name: text, organization: text_option, divisions: ids, hidden: any, out_of_competition: any, solved: any, penalty: amount,
+        last_solved_min: amount, last_scored_at_ms: amount, cells: each, points: points_option,
     }
-    Cell { problem: id, judged: any, pending: any, solved_min: amount_option }
+    Points { score: amount, rank_key: amounts, tie: id_option, dimensions: dimension_scores }
+    Cell { problem: id, judged: any, pending: any, solved_min: amount_option, score: amount_option }
+    Worth { points: amount, solves: any }
     FirstSolve { team: id, submission: id, contest_time_ms: contest_time }
 }
 
@@ -113,7 +129,9 @@ impl Check for BoardKey {
         match self {
             BoardKey::Header { .. } => Ok(()),
             BoardKey::Row { team, .. } => id(team).map_err(|fault| fault.at("team")),
-            BoardKey::First { problem, .. } => id(problem).map_err(|fault| fault.at("problem")),
+            BoardKey::First { problem, .. } | BoardKey::Worth { problem, .. } => {
+                id(problem).map_err(|fault| fault.at("problem"))
+            }
         }
     }
 }
@@ -124,8 +142,80 @@ impl Check for BoardValue {
             BoardValue::Header(header) => header.check().map_err(|fault| fault.at("header")),
             BoardValue::Row(row) => row.check().map_err(|fault| fault.at("row")),
             BoardValue::First(first) => first.check().map_err(|fault| fault.at("first")),
+            BoardValue::Worth(worth) => worth.check().map_err(|fault| fault.at("worth")),
         }
     }
+}
+
+impl Check for ValueFunction {
+    fn check(&self) -> Checked {
+        let named = |name: &str, value: &i64| size(value).map_err(|fault| fault.at(name));
+        match self {
+            ValueFunction::Static { points } => named("points", points),
+            ValueFunction::Linear { initial, minimum, decay } => {
+                named("initial", initial)?;
+                named("minimum", minimum)?;
+                named("decay", decay)
+            }
+            ValueFunction::Logarithmic { initial, minimum, decay } => {
+                named("initial", initial)?;
+                named("minimum", minimum)?;
+                at_least_one(decay).map_err(|fault| fault.at("decay"))
+            }
+            ValueFunction::Exponential { initial, minimum_bp, difficulty_milli } => {
+                named("initial", initial)?;
+                share(minimum_bp).map_err(|fault| fault.at("minimum_bp"))?;
+                at_least_one(difficulty_milli).map_err(|fault| fault.at("difficulty_milli"))
+            }
+            ValueFunction::Nizkctf | ValueFunction::Defcon => Ok(()),
+        }
+    }
+}
+
+/// Something is divided by it.
+fn at_least_one(value: &i64) -> Checked {
+    size(value)?;
+    if *value > 0 { Ok(()) } else { Err(Fault::new("is 0, expected at least 1")) }
+}
+
+/// Scores times weights stay within what an integer holds.
+fn weight_option(value: &Option<u32>) -> Checked {
+    optional(value, |weight| match *weight {
+        1..=1_000 => Ok(()),
+        other => Err(Fault::new(format!("is {other}, expected an integer from 1 to 1000"))),
+    })
+}
+
+fn measured(measures: &BTreeMap<crate::Id, i64>) -> Checked {
+    if measures.len() > MAX_ITEMS {
+        return Err(Fault::new(format!("has {} items; at most {MAX_ITEMS} are accepted", measures.len())));
+    }
+    measures.iter().try_for_each(|(name, value)| {
+        id(name)?;
+        amount(value).map_err(|fault| fault.at(name))
+    })
+}
+
+fn amounts(items: &[i64]) -> Checked {
+    list(items, amount)
+}
+
+fn points_option(points: &Option<Box<Points>>) -> Checked {
+    optional(points, |points| points.check())
+}
+
+fn rubric_version(rubric: &Option<(crate::Id, u64)>) -> Checked {
+    optional(rubric, |(rubric, version)| {
+        id(rubric).map_err(|fault| fault.at("[0]"))?;
+        count(version).map_err(|fault| fault.at("[1]"))
+    })
+}
+
+fn dimension_scores(items: &[(crate::Id, Option<i64>)]) -> Checked {
+    list(items, |(dimension, score)| {
+        id(dimension).map_err(|fault| fault.at("[0]"))?;
+        amount_option(score).map_err(|fault| fault.at("[1]"))
+    })
 }
 
 fn nested(value: &impl Check) -> Checked {

@@ -10,6 +10,16 @@ pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Resu
     Ok(Vec::<Object<T>>::deserialize(d)?.into_iter().map(|object| object.0).collect())
 }
 
+/// Reads an object, and nothing that serde would take for one.
+pub(super) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    Ok(Object::deserialize(d)?.0)
+}
+
+/// Reads an object or null, and nothing that serde would take for one.
+pub(super) fn object_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(d)?.map(|object| object.0))
+}
+
 /// Reads a value that may be null but not absent. Serde takes an absent `Option` for null.
 pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(d)

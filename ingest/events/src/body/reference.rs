@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ValueFunction;
 use crate::Id;
 
 /// A team takes part.
@@ -24,6 +25,9 @@ pub struct TeamRegistered {
     /// Never on a public board.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub hidden: bool,
+    /// Shown without a rank, and nobody else's score depends on what it does.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub out_of_competition: bool,
     /// Taken away.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,
@@ -90,6 +94,12 @@ pub struct ProblemPublished {
     /// Colour as `#rrggbb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rgb: Option<String>,
+    /// CTF boards: what it is worth, where not what the event says.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::objects::object_option")]
+    pub value: Option<ValueFunction>,
+    /// Rubric, IOI and Kaggle boards: its score counts so many times; once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// Taken away.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub deleted: bool,

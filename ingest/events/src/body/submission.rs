@@ -1,5 +1,7 @@
 //! What teams hand in, and what evaluators say of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Id;
@@ -117,6 +119,20 @@ pub enum Visible {
     Thaw,
 }
 
+/// What came of a group of tests, or of a subtask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TestGroup {
+    /// Its id, unique in the judgement.
+    pub group: Id,
+    /// Tests passed.
+    pub passed: u32,
+    /// Tests in all.
+    pub total: u32,
+    /// Points, where the evaluator gives them (IOI boards).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<i64>,
+}
+
 /// An evaluator's word on a submission, in one of its revisions. Which judgement of a submission is current: not
 /// deleted, not `current: false`, completed, greatest (start, end, id); an unfinished one takes no verdict away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +162,12 @@ pub struct JudgementRecorded {
     /// Has no effect until this rejudging is applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejudging: Option<Id>,
+    /// What came of its tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::objects::list")]
+    pub groups: Vec<TestGroup>,
+    /// What else was measured, each by its name with its unit last: `latency_p95_us`, `coverage_bp`, `findings_high`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measures: BTreeMap<Id, i64>,
 }
 
 /// A rejudging began.

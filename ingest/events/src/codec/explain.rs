@@ -115,7 +115,7 @@ mod tests {
         );
         assert_eq!(
             said::<EventConfigured>(r#"{"name":"e","scoring":"golf"}"#),
-            "`data.scoring` is `golf`, expected `icpc`"
+            "`data.scoring` is `golf`, expected one of `icpc`, `ctf`, `ioi`, `kaggle`, `rubric`"
         );
         assert_eq!(
             said::<EventStarted>(r#"{"at":"yesterday"}"#),

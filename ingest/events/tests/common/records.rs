@@ -1,12 +1,13 @@
 //! Strategies for every record type: any values that the limits allow, with a liking for their edges.
 
 use gravity_events::board::{
-    BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, View,
+    BoardDimension, BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, Points,
+    View, Worth,
 };
 use gravity_events::body::*;
 use gravity_events::codec::{MAX_INTEGER, MAX_SPAN_MS, MAX_TIME_MS, MIN_TIME_MS};
 use gravity_events::{Id, Record};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -124,6 +125,7 @@ fn board_key() -> impl Strategy<Value = BoardKey> {
         (id(), id()).prop_map(|(tenant, event)| BoardKey::Header { tenant, event }),
         (id(), id(), id()).prop_map(|(tenant, event, team)| BoardKey::Row { tenant, event, team }),
         (id(), id(), id()).prop_map(|(tenant, event, problem)| BoardKey::First { tenant, event, problem }),
+        (id(), id(), id()).prop_map(|(tenant, event, problem)| BoardKey::Worth { tenant, event, problem }),
     ]
 }
 
@@ -137,9 +139,14 @@ fn board_header() -> impl Strategy<Value = BoardHeader> {
     let division = (id(), text()).prop_map(|(division, name)| Division { division, name });
     let times = (of(time()), of(time()), of(time()), of(time()), of(time()), of(time()));
     let rest = (of(duration()), of(contest_time()), amount(), vec(problem, 0..4), vec(division, 0..4));
-    (text(), of(text()), times, rest).prop_map(|(name, formal_name, times, rest)| BoardHeader {
+    let dimension = (id(), 0..=10_000_u32).prop_map(|(dimension, weight_bp)| BoardDimension { dimension, weight_bp });
+    let rubric = (scoring(), of((id(), count())), vec(dimension, 0..3));
+    (text(), of(text()), times, rest, rubric).prop_map(|(name, formal_name, times, rest, rubric)| BoardHeader {
         name,
         formal_name,
+        scoring: rubric.0,
+        rubric: rubric.1,
+        dimensions: rubric.2,
         start_at_ms: times.0,
         started_at_ms: times.1,
         frozen_at_ms: times.2,
@@ -155,15 +162,19 @@ fn board_header() -> impl Strategy<Value = BoardHeader> {
 }
 
 fn board_row() -> impl Strategy<Value = BoardRow> {
-    let cell = (id(), any::<u32>(), any::<u32>(), of(amount()))
-        .prop_map(|(problem, judged, pending, solved_min)| Cell { problem, judged, pending, solved_min });
+    let cell = (id(), any::<u32>(), any::<u32>(), of(amount()), of(amount()))
+        .prop_map(|(problem, judged, pending, solved_min, score)| Cell { problem, judged, pending, solved_min, score });
     let numbers = (any::<u32>(), amount(), amount(), amount());
-    (text(), of(text()), vec(id(), 0..3), flag(), numbers, vec(cell, 0..4)).prop_map(
-        |(name, organization, divisions, hidden, numbers, cells)| BoardRow {
+    let points = (amount(), vec(amount(), 0..4), of(id()), vec((id(), of(amount())), 0..3))
+        .prop_map(|(score, rank_key, tie, dimensions)| Box::new(Points { score, rank_key, tie, dimensions }));
+    (text(), of(text()), vec(id(), 0..3), (flag(), flag()), numbers, vec(cell, 0..4), of(points)).prop_map(
+        |(name, organization, divisions, (hidden, out_of_competition), numbers, cells, points)| BoardRow {
             name,
             organization,
             divisions,
             hidden,
+            out_of_competition,
+            points,
             solved: numbers.0,
             penalty: numbers.1,
             last_solved_min: numbers.2,
@@ -183,24 +194,71 @@ fn board_value() -> impl Strategy<Value = BoardValue> {
         board_header().prop_map(|header| BoardValue::Header(header.into())),
         board_row().prop_map(|row| BoardValue::Row(row.into())),
         first.prop_map(|first| BoardValue::First(first.into())),
+        (amount(), any::<u32>()).prop_map(|(points, solves)| BoardValue::Worth(Worth { points, solves }.into())),
     ]
+}
+
+fn scoring() -> impl Strategy<Value = Scoring> {
+    prop_oneof![
+        Just(Scoring::Icpc),
+        Just(Scoring::Ctf),
+        Just(Scoring::Ioi),
+        Just(Scoring::Kaggle),
+        Just(Scoring::Rubric)
+    ]
+}
+
+fn value_function() -> impl Strategy<Value = ValueFunction> {
+    let falling = || (size(), size(), 1..=MAX_INTEGER);
+    prop_oneof![
+        size().prop_map(|points| ValueFunction::Static { points }),
+        falling().prop_map(|(initial, minimum, decay)| ValueFunction::Linear { initial, minimum, decay }),
+        falling().prop_map(|(initial, minimum, decay)| ValueFunction::Logarithmic { initial, minimum, decay }),
+        (size(), 0..=10_000_u32, 1..=MAX_INTEGER).prop_map(|(initial, minimum_bp, difficulty_milli)| {
+            ValueFunction::Exponential { initial, minimum_bp, difficulty_milli }
+        }),
+        Just(ValueFunction::Nizkctf),
+        Just(ValueFunction::Defcon),
+    ]
+}
+
+fn board_rules() -> impl Strategy<Value = BoardRules> {
+    let selection = prop_oneof![Just(Selection::Best), Just(Selection::Last), Just(Selection::Chosen)];
+    let subtasks = prop_oneof![Just(Subtasks::Each), Just(Subtasks::Whole)];
+    let interval = (contest_time(), contest_time()).prop_map(|(from_ms, to_ms)| Interval { from_ms, to_ms });
+    let flags = (flag(), flag(), flag());
+    (of(id()), selection, subtasks, of(value_function()), of(any::<u32>()), flags, vec(interval, 0..3)).prop_map(
+        |(rubric, selection, subtasks, value, selected_max, flags, removed_intervals)| BoardRules {
+            rubric,
+            selection,
+            subtasks,
+            value,
+            selected_max,
+            lower_is_better: flags.0,
+            strict: flags.1,
+            list_all: flags.2,
+            removed_intervals,
+        },
+    )
 }
 
 /// A body of one type. Panics on a type that has no strategy yet: add one.
 pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
     match kind {
         "event.configured" => {
-            (text(), of(text()), of(time()), of(duration()), of(duration()), of(duration()), of(id()))
-                .prop_map(|(name, formal_name, start_at, duration_ms, freeze_duration_ms, penalty_ms, main_group)| {
+            let durations = (of(duration()), of(duration()), of(duration()));
+            (text(), of(text()), scoring(), of(time()), durations, of(id()), board_rules())
+                .prop_map(|(name, formal_name, scoring, start_at, durations, main_group, rules)| {
                     Body::EventConfigured(EventConfigured {
                         name,
                         formal_name,
-                        scoring: Scoring::Icpc,
+                        scoring,
                         start_at,
-                        duration_ms,
-                        freeze_duration_ms,
-                        penalty_ms,
+                        duration_ms: durations.0,
+                        freeze_duration_ms: durations.1,
+                        penalty_ms: durations.2,
                         main_group,
+                        rules,
                     })
                 })
                 .boxed()
@@ -215,8 +273,8 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "event.finalized" => moment().prop_map(Body::EventFinalized).boxed(),
         "event.sealed" => moment().prop_map(Body::EventSealed).boxed(),
         "event.reopened" => moment().prop_map(Body::EventReopened).boxed(),
-        "team.registered" => (id(), text(), of(text()), of(id()), vec(id(), 0..4), flag(), flag(), count())
-            .prop_map(|(team, name, display_name, organization, groups, hidden, deleted, revision)| {
+        "team.registered" => (id(), text(), of(text()), of(id()), vec(id(), 0..4), (flag(), flag()), flag(), count())
+            .prop_map(|(team, name, display_name, organization, groups, (hidden, guest), deleted, revision)| {
                 Body::TeamRegistered(TeamRegistered {
                     team,
                     name,
@@ -224,6 +282,7 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                     organization,
                     groups,
                     hidden,
+                    out_of_competition: guest,
                     deleted,
                     revision,
                 })
@@ -246,11 +305,23 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
             })
             .boxed(),
-        "problem.published" => (id(), text(), text(), amount(), of(text()), flag(), count())
-            .prop_map(|(problem, label, name, ordinal, rgb, deleted, revision)| {
-                Body::ProblemPublished(ProblemPublished { problem, label, name, ordinal, rgb, deleted, revision })
-            })
-            .boxed(),
+        "problem.published" => {
+            (id(), (text(), text()), amount(), of(text()), of(value_function()), of(1..=1_000_u32), (flag(), count()))
+                .prop_map(|(problem, (label, name), ordinal, rgb, value, weight, (deleted, revision))| {
+                    Body::ProblemPublished(ProblemPublished {
+                        problem,
+                        label,
+                        name,
+                        ordinal,
+                        rgb,
+                        value,
+                        weight,
+                        deleted,
+                        revision,
+                    })
+                })
+                .boxed()
+        }
         "language.published" => (id(), text(), flag(), count())
             .prop_map(|(language, name, deleted, revision)| {
                 Body::LanguagePublished(LanguagePublished { language, name, deleted, revision })
@@ -344,9 +415,17 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 .boxed()
         }
         "judgement.recorded" => {
-            ((id(), id(), of(id()), of(id())), (of(contest_time()), of(contest_time()), of(flag()), count(), flag()))
+            let group = (id(), any::<u32>(), any::<u32>(), of(amount()))
+                .prop_map(|(group, passed, total, points)| TestGroup { group, passed, total, points });
+            let outcome = (vec(group, 0..3), btree_map(id(), amount(), 0..3));
+            let ids = (id(), id(), of(id()), of(id()));
+            (ids, (of(contest_time()), of(contest_time()), of(flag()), count(), flag()), outcome)
                 .prop_map(
-                    |((judgement, submission, judgement_type, rejudging), (start, end, current, revision, deleted))| {
+                    |(
+                        (judgement, submission, judgement_type, rejudging),
+                        (start, end, current, revision, deleted),
+                        outcome,
+                    )| {
                         Body::JudgementRecorded(JudgementRecorded {
                             judgement,
                             submission,
@@ -357,6 +436,8 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                             revision,
                             deleted,
                             rejudging,
+                            groups: outcome.0,
+                            measures: outcome.1,
                         })
                     },
                 )

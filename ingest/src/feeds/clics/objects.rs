@@ -2,7 +2,7 @@
 
 use gravity_events::Id;
 use gravity_events::body::{
-    Body, EventConfigured, GroupRegistered, JudgementRecorded, JudgementTypePublished, LanguagePublished,
+    BoardRules, Body, EventConfigured, GroupRegistered, JudgementRecorded, JudgementTypePublished, LanguagePublished,
     OrganizationRegistered, ProblemPublished, Scoring, SubmissionReceived, SubmissionWithdrawn, TeamRegistered,
 };
 
@@ -24,6 +24,7 @@ pub(super) fn configured(f: Fields<'_>) -> Result<Body, FieldProblem> {
         freeze_duration_ms: f.reltime("scoreboard_freeze_duration")?,
         penalty_ms: f.reltime("penalty_time")?,
         main_group: f.id("main_scoreboard_group_id")?,
+        rules: BoardRules::default(),
     }))
 }
 

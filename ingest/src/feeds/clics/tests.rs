@@ -27,6 +27,7 @@ fn a_contest_sets_the_event_up() {
         name: "C".into(),
         formal_name: Some("The C".into()),
         scoring: Scoring::Icpc,
+        rules: BoardRules::default(),
         start_at: Some(1_677_351_600_004),
         duration_ms: Some(18_000_000),
         freeze_duration_ms: Some(3_600_000),

@@ -19,6 +19,14 @@ pub enum SourceError {
         /// Why not.
         error: std::io::Error,
     },
+    /// A file of an audit trail is not what it should be.
+    #[error("cannot read {what}: {problem}; expected a folder with log.json and teams.json")]
+    Trail {
+        /// Which file.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The Contest API says no.
     #[error("{feed} answered {status}: {problem}")]
     Refused {

@@ -77,6 +77,7 @@ pub fn submit(script: &mut BoardScript, team: &str, problem: &str, at: i64) -> I
         problem,
         contest_time_ms: Some(at),
         time_ms: None,
+        ..Submission::default()
     }));
     id
 }
@@ -91,6 +92,7 @@ pub fn judgement(id: &str, submission: &str, verdict: &str, at: i64) -> Judgemen
         end_ms: Some(at),
         current: true,
         rejudging: None,
+        ..Judgement::default()
     }
 }
 
@@ -158,5 +160,5 @@ impl Board {
 }
 
 pub fn cell(problem: &str, judged: u32, pending: u32, solved_min: Option<i64>) -> Cell {
-    Cell { problem: problem.into(), judged, pending, solved_min }
+    Cell { problem: problem.into(), judged, pending, solved_min, score: None }
 }

@@ -89,6 +89,7 @@ fn the_clock_stands_in_for_a_contest_time() {
         problem: "P".into(),
         contest_time_ms: None,
         time_ms,
+        ..Submission::default()
     };
     c.fact(Fact::Submission(submission(Some(START + 7 * MINUTE))));
     c.fact(Fact::Judgement(judgement("j", "1", "AC", 0)));

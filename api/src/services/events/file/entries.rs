@@ -3,7 +3,7 @@
 use std::fmt;
 
 use gravity_events::Id;
-use gravity_events::body::Scoring;
+use gravity_events::body::{BoardRules, Interval, Scoring, Selection, Subtasks, ValueFunction};
 use gravity_events::time::parse_rfc3339_ms;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -34,6 +34,12 @@ pub struct EventFile {
     /// Languages of submissions.
     #[serde(default)]
     pub language: Vec<LanguageEntry>,
+    /// How its boards differ from what is usual for their kind.
+    #[serde(default)]
+    pub rules: RulesSection,
+    /// Rubrics.
+    #[serde(default)]
+    pub rubric: Vec<RubricEntry>,
     /// Verdicts; absent: AC, WA, TLE, RTE and the other usual ones.
     #[serde(default)]
     pub judgement_type: Option<Vec<JudgementTypeEntry>>,
@@ -80,6 +86,86 @@ fn tenant_default() -> Id {
     Id::const_new(TENANT_DEFAULT)
 }
 
+/// `[rules]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RulesSection {
+    /// The rubric that counts; absent: the last one by name.
+    pub rubric: Option<Id>,
+    /// Rubric boards: `best`, `last` or `chosen` submissions count.
+    pub selection: Selection,
+    /// IOI boards: `each` subtask's best, or the best submission as a `whole`.
+    pub subtasks: Subtasks,
+    /// CTF boards: what a problem is worth which does not say it itself.
+    pub value: Option<ValueFunction>,
+    /// Kaggle boards: how many selected submissions count.
+    pub selected_max: Option<u32>,
+    /// Kaggle boards: the least score is the best one.
+    pub lower_is_better: bool,
+    /// Equal teams do not share a rank.
+    pub strict: bool,
+    /// CTF boards: teams without a solve are listed, too.
+    pub list_all: bool,
+    /// Spans of the event that do not count as time.
+    pub removed_intervals: Vec<IntervalEntry>,
+}
+
+impl RulesSection {
+    /// As the record says it.
+    pub fn to_rules(&self) -> BoardRules {
+        let interval = |i: &IntervalEntry| Interval { from_ms: i.from.0, to_ms: i.to.0 };
+        BoardRules {
+            rubric: self.rubric.clone(),
+            selection: self.selection,
+            subtasks: self.subtasks,
+            value: self.value.clone(),
+            selected_max: self.selected_max,
+            lower_is_better: self.lower_is_better,
+            strict: self.strict,
+            list_all: self.list_all,
+            removed_intervals: self.removed_intervals.iter().map(interval).collect(),
+        }
+    }
+}
+
+/// A span of the event's own time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntervalEntry {
+    /// From here on.
+    pub from: DurationMs,
+    /// Until before here.
+    pub to: DurationMs,
+}
+
+/// `[[rubric]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RubricEntry {
+    /// Its id.
+    pub id: Id,
+    /// Its version; a changed rubric needs a higher one.
+    pub version: u64,
+    /// Its dimensions.
+    #[serde(default)]
+    pub dimension: Vec<DimensionEntry>,
+}
+
+/// `[[rubric.dimension]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DimensionEntry {
+    /// Its name.
+    pub id: Id,
+    /// Its weight in basis points.
+    pub weight_bp: u32,
+    /// The operator that computes it.
+    pub operator: Id,
+    /// The operator's parameters.
+    #[serde(default)]
+    pub parameters: serde_json::Value,
+}
+
 /// `[[problem]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +181,12 @@ pub struct ProblemEntry {
     /// Colour as `#rrggbb`.
     #[serde(default)]
     pub rgb: Option<String>,
+    /// CTF boards: what it is worth.
+    #[serde(default)]
+    pub value: Option<ValueFunction>,
+    /// Other boards of points: its score counts so many times.
+    #[serde(default)]
+    pub weight: Option<u32>,
     /// Taken away.
     #[serde(default)]
     pub deleted: bool,
@@ -120,6 +212,9 @@ pub struct TeamEntry {
     /// Never on a public board.
     #[serde(default)]
     pub hidden: bool,
+    /// Shown without a rank.
+    #[serde(default)]
+    pub out_of_competition: bool,
     /// Taken away.
     #[serde(default)]
     pub deleted: bool,

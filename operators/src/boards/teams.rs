@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use differential_dataflow::{AsCollection, Hashable};
+use differential_dataflow::AsCollection;
 use gravity_events::Id;
 use gravity_events::board::{BoardKey, BoardValue, FirstSolve, View};
 use gravity_events::body::{OrganizationRegistered, TeamRegistered};
@@ -13,13 +13,14 @@ use smallvec::SmallVec;
 use timely::dataflow::operators::core::OkErr;
 
 use super::attempts::Attempt;
+use super::facts::{Change, Correction, EventKey, Rows};
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
-use crate::boards::facts::{Change, EventKey, Rows};
+use super::worth::{ProblemKey, Unvalued};
 use crate::primitives::complete_times::Out;
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
-use crate::primitives::reduce::{Group, GroupKey, Memory, merge_difference, reduce_states};
+use crate::primitives::reduce::{Group, Memory, merge_difference, reduce_states};
 
 /// Parts of an event between which its teams are spread for the join with its rules.
 const BUCKETS: u8 = 64;
@@ -30,6 +31,8 @@ pub(super) enum Fact {
     Team(Box<(EventKey, TeamRegistered)>),
     Rules(SharedRules),
     Organization(Id),
+    Selected(NaturalId),
+    Correction(Correction),
     Attempt(Attempt),
 }
 
@@ -52,24 +55,14 @@ struct Member {
 /// What else comes out of a team's group besides rows.
 #[derive(Clone)]
 enum Side {
-    Solve(FirstKey, Candidate),
+    Solve(ProblemKey, Candidate),
+    /// A solve that a board of points takes: of which team, and whether it counts for what the problem is worth.
+    Valued(ProblemKey, u128, bool),
+    Row(Unvalued),
     Error(EventKey, Id, String),
 }
 
 type TeamOut<'a> = Out<'a, Change, Side>;
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct FirstKey {
-    view: View,
-    problem: Id,
-    event: EventKey,
-}
-
-impl GroupKey for FirstKey {
-    fn route(&self) -> u64 {
-        self.hashed()
-    }
-}
 
 /// The least one is first to solve.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,13 +76,17 @@ pub(super) struct Scored<'s> {
     pub rows: Rows<'s, Change>,
     pub firsts: Rows<'s, Change>,
     pub errors: Rows<'s, (EventKey, Id, String)>,
+    /// Rows that lack what their solves are worth.
+    pub unvalued: Rows<'s, Unvalued>,
+    /// The solves of those rows.
+    pub solves: Rows<'s, (ProblemKey, u128, bool)>,
 }
 
 pub(super) fn teams<'s, F>(
     teams: Rows<'s, ((EventKey, Id), TeamRegistered)>,
     organizations: Rows<'s, ((EventKey, Id), OrganizationRegistered)>,
     rules: Rows<'s, (EventKey, SharedRules)>,
-    attempts: Rows<'s, (u128, Fact)>,
+    facts: Rows<'s, (u128, Fact)>,
     score: F,
 ) -> Scored<'s>
 where
@@ -112,18 +109,33 @@ where
         .join_map(organizations, |_, team, o| (*team, Fact::Organization(o.name.as_str().into())));
     let teams = teams
         .map(|((event, team), t)| (event.hash_of(&team), Fact::Team(Box::new((event, TeamRegistered { team, ..t })))));
-    let facts = attempts.concatenate([teams, rules, organizations]);
+    let facts = facts.concatenate([teams, rules, organizations]);
     let compute = move |_: &u128, group: Group<'_, Fact>| score_group(&score, group);
-    let (rows, side) = reduce_states(facts, "IcpcTeams", Memory::Keep, compute, differ);
-    let (solves, errors) = side.inner.ok_err(|(said, time, diff)| match said {
+    let (rows, side) = reduce_states(facts, "Teams", Memory::Keep, compute, differ);
+    let (solves, others) = side.inner.ok_err(|(said, time, diff)| match said {
         Side::Solve(key, candidate) => Ok(((key, candidate), time, diff)),
-        Side::Error(event, team, message) => Err(((event, team, message), time, diff)),
+        other => Err((other, time, diff)),
     });
-    let firsts = least(solves.container::<Vec<_>>().as_collection(), "IcpcFirstSolves").map(first_solve);
-    Scored { rows, firsts, errors: errors.container::<Vec<_>>().as_collection() }
+    let firsts = least(solves.container::<Vec<_>>().as_collection(), "FirstSolves").map(first_solve);
+    let others = others.container::<Vec<_>>().as_collection();
+    macro_rules! only {
+        ($pattern:pat => $row:expr) => {
+            others.clone().flat_map(|side| match side {
+                $pattern => Some($row),
+                _ => None,
+            })
+        };
+    }
+    Scored {
+        rows,
+        firsts,
+        errors: only!(Side::Error(event, team, message) => (event, team, message)),
+        unvalued: only!(Side::Row(row) => row),
+        solves: only!(Side::Valued(key, team, counts) => (key, team, counts)),
+    }
 }
 
-fn first_solve((FirstKey { view, problem, event }, c): (FirstKey, Candidate)) -> Change {
+fn first_solve((ProblemKey { view, problem, event }, c): (ProblemKey, Candidate)) -> Change {
     let key = BoardKey::First { tenant: event.tenant, event: event.event, problem };
     let (team, submission) = (c.team, c.submission.0);
     ((view, key), BoardValue::First(Arc::new(FirstSolve { team, submission, contest_time_ms: c.contest_time_ms })))
@@ -135,18 +147,21 @@ where
 {
     let (mut team, mut rules, mut organization) = (None, None, None);
     let mut attempts: SmallVec<[&Attempt; 32]> = SmallVec::new();
+    let (mut selected, mut corrections) = (Vec::new(), Vec::new());
     for fact in group.iter() {
         match fact {
             Fact::Team(t) => team = Some(&**t),
             Fact::Rules(r) => rules = Some(r),
             Fact::Organization(name) => organization = Some(name.as_str()),
+            Fact::Selected(submission) => selected.push(submission),
+            Fact::Correction(correction) => corrections.push(correction),
             Fact::Attempt(attempt) => attempts.push(attempt),
         }
     }
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team { registered, organization };
+    let team = Team { registered, organization, selected: &selected, corrections: &corrections };
     let member = Member { event: event.clone(), team: registered.team.clone() };
     match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
         Ok(score) => State::Scored(member, score),
@@ -210,17 +225,24 @@ fn differ_in(
     new: Option<Rc<ViewScore>>,
     out: TeamOut<'_>,
 ) {
-    let (old_solves, new_solves) =
-        (old.as_ref().map_or(&[][..], |s| &s.solves), new.as_ref().map_or(&[][..], |s| &s.solves));
+    fn solves(score: Option<&Rc<ViewScore>>, firsts: bool) -> &[Solve] {
+        score.filter(|s| !firsts || !s.row.unranked()).map_or(&[][..], |s| &s.solves)
+    }
+    let (old_solves, new_solves) = (solves(old.as_ref(), true), solves(new.as_ref(), true));
     merge_difference(old_solves, new_solves, &mut |solve: Solve, diff| {
         for view in views {
             let (view, problem, event) = (*view, solve.problem.clone(), member.event.clone());
             let (submission, team) = (solve.submission.clone(), member.team.clone());
             let candidate = Candidate { contest_time_ms: solve.contest_time_ms, submission, team };
-            (out.side)(Side::Solve(FirstKey { view, problem, event }, candidate), diff);
+            (out.side)(Side::Solve(ProblemKey { view, problem, event }, candidate), diff);
         }
     });
-    if old.as_ref().map(|s| &s.row) == new.as_ref().map(|s| &s.row) {
+    let kept = old.as_ref().map(|s| (&s.row, s.lacks_worth)) == new.as_ref().map(|s| (&s.row, s.lacks_worth));
+    if [&old, &new].into_iter().flatten().any(|s| s.lacks_worth) {
+        differ_in_worth(views, member, &old, &new, kept, out);
+        return;
+    }
+    if kept {
         return;
     }
     for (score, diff) in [(&old, -1), (&new, 1)] {
@@ -229,6 +251,47 @@ fn differ_in(
             let EventKey { tenant, event } = member.event.clone();
             let key = BoardKey::Row { tenant, event, team: member.team.clone() };
             (out.main)(((*view, key), BoardValue::Row(score.row.clone())), diff);
+        }
+    }
+}
+
+/// The same for rows that lack what their solves are worth.
+fn differ_in_worth(
+    views: &[View],
+    member: &Member,
+    old: &Option<Rc<ViewScore>>,
+    new: &Option<Rc<ViewScore>>,
+    row_kept: bool,
+    out: TeamOut<'_>,
+) {
+    let team = member.event.hash_of(&member.team);
+    fn valued(score: &Option<Rc<ViewScore>>) -> Vec<(Id, bool)> {
+        let score = score.as_ref().filter(|s| s.lacks_worth);
+        let solve = |s: &Solve, counts| (s.problem.clone(), counts);
+        let mut solves: Vec<_> =
+            score.iter().flat_map(|s| s.solves.iter().map(|solve_| solve(solve_, !s.row.unranked()))).collect();
+        solves.sort();
+        solves
+    }
+    merge_difference(&valued(old), &valued(new), &mut |(problem, counts): (Id, bool), diff| {
+        for view in views {
+            let key = ProblemKey { view: *view, problem: problem.clone(), event: member.event.clone() };
+            (out.side)(Side::Valued(key, team, counts), diff);
+        }
+    });
+    if row_kept {
+        return;
+    }
+    for (score, diff) in [(old, -1), (new, 1)] {
+        let Some(score) = score else { continue };
+        for view in views {
+            let (event, team, row) = (member.event.clone(), member.team.clone(), score.row.clone());
+            if score.lacks_worth {
+                (out.side)(Side::Row(Unvalued { view: *view, event, team, row }), diff);
+            } else {
+                let key = BoardKey::Row { tenant: event.tenant, event: event.event, team };
+                (out.main)(((*view, key), BoardValue::Row(row)), diff);
+            }
         }
     }
 }

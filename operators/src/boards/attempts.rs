@@ -1,11 +1,13 @@
 //! Submissions meet their judgements: one group per submission gives its attempt with the current verdict.
 
+use std::sync::Arc;
+
 use differential_dataflow::AsCollection;
 use gravity_events::Id;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::core::OkErr;
 
-use crate::boards::facts::{EventKey, Judgement, RejudgingState, Rows, Submission};
+use super::facts::{EventKey, Judgement, Outcome, RejudgingState, Rows, Submission};
 use crate::primitives::complete_times::Out;
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
@@ -34,6 +36,8 @@ pub struct Attempt {
     pub problem: IdHash,
     /// The current judgement's type; none: pending.
     pub verdict: Option<IdHash>,
+    /// What the current judgement measured.
+    pub outcome: Option<Arc<Outcome>>,
 }
 
 /// What is known of one submission. The derived order puts the submission first and the current judgement last: of
@@ -54,6 +58,7 @@ enum Fact {
         judgement: NaturalId,
         /// Some for those that take part.
         verdict: Option<IdHash>,
+        outcome: Option<Arc<Outcome>>,
         event: EventKey,
         /// One of a rejudging comes twice: once to be counted as an orphan, once to take part.
         counts_as_orphan: bool,
@@ -110,7 +115,7 @@ pub fn attempts<'s, W: Clone + 'static>(
             }
         }
     };
-    let (attempts, orphans) = reduce_states(facts, "IcpcAttempts", Memory::Recompute, compute, differ);
+    let (attempts, orphans) = reduce_states(facts, "Attempts", Memory::Recompute, compute, differ);
     (attempts, orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>())
 }
 
@@ -127,12 +132,14 @@ fn submission_fact(s: Submission) -> Fact {
 fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> (u128, Fact) {
     let submission = j.event.hash_of(&j.submission);
     let verdict = j.judgement_type.filter(|_| may_take_part && j.current).map(|v| IdHash::from(&v));
+    let outcome = j.outcome.filter(|_| verdict.is_some());
     let fact = Fact::Judgement {
         takes_part: verdict.is_some(),
         start_ms: j.start_ms.or(j.end_ms).unwrap_or(0),
         end_ms: j.end_ms.unwrap_or(0),
         judgement: NaturalId(j.judgement),
         verdict,
+        outcome,
         event: j.event,
         counts_as_orphan,
     };
@@ -142,11 +149,11 @@ fn judgement_fact(j: Judgement, may_take_part: bool, counts_as_orphan: bool) -> 
 fn current_verdict(group: Group<'_, Fact>) -> State {
     match group.iter().next() {
         Some(Fact::Submission { team, when, submission, problem }) => {
-            let verdict = match group.iter().next_back() {
-                Some(Fact::Judgement { verdict, .. }) => *verdict,
-                _ => None,
+            let (verdict, outcome) = match group.iter().next_back() {
+                Some(Fact::Judgement { verdict, outcome, .. }) => (*verdict, outcome.clone()),
+                _ => (None, None),
             };
-            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict };
+            let attempt = Attempt { when: *when, submission: submission.clone(), problem: *problem, verdict, outcome };
             State::Attempt(*team, attempt)
         }
         Some(Fact::Judgement { event, .. }) => {

@@ -4,18 +4,19 @@ use std::cmp::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use differential_dataflow::AsCollection;
 use gravity_events::Id;
-use gravity_events::board::{BoardHeader, BoardKey, BoardProblem, BoardValue, Division, View};
+use gravity_events::board::{BoardDimension, BoardHeader, BoardKey, BoardProblem, BoardValue, Division, View};
 use gravity_events::body::{
-    EventConfigured, EventExtended, GroupRegistered, JudgementTypePublished, Moment, ProblemPublished,
+    BoardRules, EventConfigured, EventExtended, GroupRegistered, Interval, JudgementTypePublished, Moment,
+    ProblemPublished, Scoring, ValueFunction,
 };
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::core::OkErr;
 
-use crate::boards::facts::{BoardFacts, Change, EventKey, MomentKind, Rows};
+use super::attempts::When;
+use super::facts::{BoardFacts, Change, EventKey, MomentKind, Rows, RubricText};
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::reduce::{Group, GroupKey, Memory, reduce_total};
+use crate::scoring::rubric::{Dimension, Rubric};
 
 /// Penalty per rejected submission where none is configured (the usual one of ICPC contests).
 pub const DEFAULT_PENALTY_MIN: i64 = 20;
@@ -47,10 +48,20 @@ pub struct Rules {
     pub header: BoardHeader,
     /// Only teams of this group are on the boards.
     pub main_group: Option<Id>,
+    /// What differs from what is usual for boards of this kind.
+    pub board: BoardRules,
+    /// The rubric that counts.
+    pub rubric: Option<Rubric>,
+    /// By place: how many times a problem's score counts.
+    weights: Vec<i64>,
+    /// By place: what a problem is worth (CTF boards).
+    values: Vec<ValueFunction>,
     /// Effects of the published judgement types, sorted by hash.
     effects: Vec<(IdHash, Effect)>,
     /// Problems sorted by hash, with their place on the board.
     places: Vec<(IdHash, u32)>,
+    /// Removed intervals, disjoint, in order.
+    removed: Vec<Interval>,
     /// Groups sorted by id: whether each hides its teams.
     groups: Vec<(Id, bool)>,
 }
@@ -64,6 +75,7 @@ impl Rules {
         mut problems: Vec<&ProblemPublished>,
         types: &[&JudgementTypePublished],
         mut groups: Vec<&GroupRegistered>,
+        rubric: Option<Rubric>,
     ) -> Self {
         let duration_ms = extension.and_then(|e| e.duration_ms).or(config.duration_ms);
         let at = |kind| moment(kind).and_then(|m| m.at);
@@ -88,6 +100,9 @@ impl Rules {
             header: BoardHeader {
                 name: config.name.clone(),
                 formal_name: config.formal_name.clone(),
+                scoring: config.scoring,
+                rubric: rubric.as_ref().map(|r| (r.rubric.clone(), r.version)),
+                dimensions: rubric.iter().flat_map(|r| &r.dimensions).map(dimension).collect(),
                 start_at_ms: config.start_at,
                 started_at_ms,
                 duration_ms,
@@ -101,8 +116,13 @@ impl Rules {
                 divisions: groups.iter().filter(|g| !g.hidden).map(|g| division(g)).collect(),
             },
             main_group: config.main_group.clone(),
+            board: config.rules.clone(),
+            weights: problems.iter().map(|p| i64::from(p.weight.unwrap_or(1))).collect(),
+            values: problems.iter().map(|p| value_of(config, p)).collect(),
+            rubric,
             effects,
             places,
+            removed: disjoint(&config.rules.removed_intervals),
             groups: hiding,
         }
     }
@@ -115,6 +135,32 @@ impl Rules {
     /// Contest time from which the public is told no verdicts; none when there is no freeze or it is lifted.
     pub fn hidden_from_ms(&self) -> Option<i64> {
         self.header.freeze_ms.filter(|_| self.header.thawed_at_ms.is_none())
+    }
+
+    /// Whether the private split is shown to everybody.
+    pub fn private_is_public(&self) -> bool {
+        self.header.thawed_at_ms.is_some()
+    }
+
+    /// The contest time of a moment; none when nobody said when it was, or when the event began. Removed intervals do
+    /// not count: the clock stands still in them (CCS requirements, "Removing time intervals").
+    pub fn contest_time_ms(&self, when: When) -> Option<i64> {
+        let at_ms = match when {
+            When::Contest(ms) => ms,
+            When::Clock(ms) => ms.saturating_sub(self.begin_ms()?),
+            When::Unknown => return None,
+        };
+        Some(at_ms - self.removed.iter().map(|i| (at_ms.min(i.to_ms) - i.from_ms).max(0)).sum::<i64>())
+    }
+
+    /// How many times a problem's score counts.
+    pub fn weight(&self, place: usize) -> i64 {
+        self.weights.get(place).copied().unwrap_or(1)
+    }
+
+    /// What the problems are worth, in their order (CTF boards).
+    pub fn values(&self) -> impl Iterator<Item = (&Id, &ValueFunction)> {
+        self.header.problems.iter().map(|p| &p.problem).zip(&self.values)
     }
 
     /// Whether a submission of this contest time counts: from 0 until before the end.
@@ -157,6 +203,30 @@ fn effect_of(t: &JudgementTypePublished) -> Effect {
     }
 }
 
+/// What an event without a word on it takes a problem to be worth.
+const DEFAULT_VALUE: ValueFunction = ValueFunction::Static { points: 1 };
+
+fn value_of(config: &EventConfigured, p: &ProblemPublished) -> ValueFunction {
+    p.value.as_ref().or(config.rules.value.as_ref()).unwrap_or(&DEFAULT_VALUE).clone()
+}
+
+fn disjoint(intervals: &[Interval]) -> Vec<Interval> {
+    let mut intervals: Vec<Interval> = intervals.iter().filter(|i| i.from_ms < i.to_ms).copied().collect();
+    intervals.sort();
+    let mut disjoint: Vec<Interval> = Vec::new();
+    for i in intervals {
+        match disjoint.last_mut() {
+            Some(last) if i.from_ms <= last.to_ms => last.to_ms = last.to_ms.max(i.to_ms),
+            _ => disjoint.push(i),
+        }
+    }
+    disjoint
+}
+
+fn dimension(d: &Dimension) -> BoardDimension {
+    BoardDimension { dimension: d.dimension.clone(), weight_bp: d.weight_bp }
+}
+
 fn column(p: &ProblemPublished) -> BoardProblem {
     BoardProblem { problem: p.problem.clone(), label: p.label.clone(), name: p.name.clone(), rgb: p.rgb.clone() }
 }
@@ -196,12 +266,24 @@ enum Fact {
     Problem(ProblemPublished),
     JudgementType(JudgementTypePublished),
     Group(GroupRegistered),
+    Rubric(Id, u64, RubricText),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Rules(EventKey, SharedRules),
     Header(View, EventKey, Arc<BoardHeader>),
+    Fault(EventKey, Id, String),
+}
+
+/// What comes of an event's reference data.
+pub struct RulesViews<'s> {
+    /// The rules of every configured event.
+    pub rules: Rows<'s, (EventKey, SharedRules)>,
+    /// Its headers, for both views.
+    pub headers: Rows<'s, Change>,
+    /// Rubrics that are not sound, with what is wrong: (event, name/version, text). The newest sound one counts.
+    pub faults: Rows<'s, (EventKey, Id, String)>,
 }
 
 impl GroupKey for EventKey {
@@ -210,33 +292,63 @@ impl GroupKey for EventKey {
     }
 }
 
-/// The rules of every configured event, and its headers for both views.
-pub fn rules<'s>(facts: &BoardFacts<'s>) -> (Rows<'s, (EventKey, SharedRules)>, Rows<'s, Change>) {
+/// The rules of every configured event, and its headers.
+pub fn rules<'s>(facts: &BoardFacts<'s>) -> RulesViews<'s> {
     let facts = facts.configs.clone().map(|(e, c)| (e, Fact::Config(c))).concatenate([
         facts.extensions.clone().map(|(e, x)| (e, Fact::Extended(x))),
         facts.moments.clone().map(|((e, kind), m)| (e, Fact::Moment(kind, m))),
         facts.problems.clone().map(|((e, _), p)| (e, Fact::Problem(p))),
         facts.judgement_types.clone().map(|((e, _), t)| (e, Fact::JudgementType(t))),
         facts.groups.clone().map(|((e, _), g)| (e, Fact::Group(g))),
+        facts.rubrics.clone().map(|((e, rubric, version), text)| (e, Fact::Rubric(rubric, version, text))),
     ]);
-    let said = reduce_total(facts, "IcpcRules", Memory::Keep, |event: &EventKey, group, said| {
-        let Some(rules) = assemble(group) else { return };
+    let said = reduce_total(facts, "Rules", Memory::Keep, |event: &EventKey, group, said| {
+        let mut fault = |rubric: &str, text: String| said.push(Said::Fault(event.clone(), rubric.into(), text));
+        let Some(rules) = assemble(group, &mut fault) else { return };
         let header = Arc::new(rules.header.clone());
         said.extend([View::Public, View::Jury].map(|view| Said::Header(view, event.clone(), header.clone())));
         said.push(Said::Rules(event.clone(), SharedRules(Arc::new(rules))));
     });
-    let (rules, headers) = said.inner.ok_err(|(said, time, diff)| match said {
-        Said::Rules(event, rules) => Ok(((event, rules), time, diff)),
-        Said::Header(view, EventKey { tenant, event }, header) => {
-            Err((((view, BoardKey::Header { tenant, event }), BoardValue::Header(header)), time, diff))
-        }
+    let faults = said.clone().flat_map(|said| match said {
+        Said::Fault(event, rubric, text) => Some((event, rubric, text)),
+        _ => None,
     });
-    (rules.container::<Vec<_>>().as_collection(), headers.container::<Vec<_>>().as_collection())
+    let headers = said.clone().flat_map(|said| match said {
+        Said::Header(view, EventKey { tenant, event }, header) => {
+            Some(((view, BoardKey::Header { tenant, event }), BoardValue::Header(header)))
+        }
+        _ => None,
+    });
+    let rules = said.flat_map(|said| match said {
+        Said::Rules(event, rules) => Some((event, rules)),
+        _ => None,
+    });
+    RulesViews { rules, headers, faults }
 }
 
-fn assemble(group: Group<'_, Fact>) -> Option<Rules> {
+/// The rubric that counts: the one that is configured, or the last by name, in its highest version that is sound.
+fn pick_rubric(
+    config: &EventConfigured,
+    mut rubrics: Vec<(&Id, u64, &RubricText)>,
+    fault: &mut dyn FnMut(&str, String),
+) -> Option<Rubric> {
+    if config.scoring != Scoring::Rubric {
+        return None;
+    }
+    rubrics.retain(|(name, ..)| config.rules.rubric.as_ref().is_none_or(|wanted| wanted == *name));
+    rubrics.sort();
+    for (name, version, text) in rubrics.into_iter().rev() {
+        match Rubric::parse(text) {
+            Ok(rubric) => return Some(rubric),
+            Err(e) => fault(&format!("{name}/{version}"), e.to_string()),
+        }
+    }
+    None
+}
+
+fn assemble(group: Group<'_, Fact>, fault: &mut dyn FnMut(&str, String)) -> Option<Rules> {
     let (mut config, mut extension, mut moments) = (None, None, Vec::new());
-    let (mut problems, mut types, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut problems, mut types, mut groups, mut rubrics) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for fact in group.iter() {
         match fact {
             Fact::Config(c) => config = Some(c),
@@ -245,8 +357,10 @@ fn assemble(group: Group<'_, Fact>) -> Option<Rules> {
             Fact::Problem(p) => problems.push(p),
             Fact::JudgementType(t) => types.push(t),
             Fact::Group(g) => groups.push(g),
+            Fact::Rubric(rubric, version, text) => rubrics.push((rubric, *version, text)),
         }
     }
     let moment = |kind| moments.iter().find(|(k, _)| *k == kind).map(|(_, m)| (*m).clone());
-    Some(Rules::new(config?, extension, moment, problems, &types, groups))
+    let rubric = pick_rubric(config?, rubrics, fault);
+    Some(Rules::new(config?, extension, moment, problems, &types, groups, rubric))
 }

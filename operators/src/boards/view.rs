@@ -1,0 +1,58 @@
+//! The boards of all events, public and jury.
+//!
+//! ```text
+//! submissions + judgements --(per submission)--> attempts --+
+//! teams, organizations, selections, hints, adjustments -----+--(per team)--> rows, errors
+//! configuration, moments, problems, ... --(per event)--> rules                 |
+//!                                                                              +--> solves --(least)--> first solves
+//!                                                                              +--> rows and solves --> worth --> rows
+//! ```
+//! Rules reach teams by a join through 64 buckets per event, so that one event uses all workers and only a change of
+//! reference data pays for it. A new verdict touches one submission and one team; only where challenges are worth less
+//! the more teams solve them does it touch others.
+
+use gravity_events::Id;
+
+use super::attempts::{self, Attempt};
+use super::facts::{BoardFacts, Change, EventKey, Rows};
+use super::rules::{self, Rules};
+use super::score::{Team, TeamScore, score_team};
+use super::{teams, worth};
+use crate::primitives::natural::NaturalId;
+
+/// What leaves the view. Every (view, key) has at most one row at any time.
+pub struct BoardViews<'s> {
+    /// Headers, rows and first solves of both views.
+    pub changes: Rows<'s, Change>,
+    /// Per event the number of judgements whose submission is unknown; no row when there are none.
+    pub orphans: Rows<'s, (EventKey, i64)>,
+    /// Teams whose scoring panicked, with the message; they have no rows.
+    pub errors: Rows<'s, (EventKey, Id, String)>,
+}
+
+/// The boards of all events.
+pub fn boards(facts: BoardFacts<'_>) -> BoardViews<'_> {
+    boards_with(facts, score_team)
+}
+
+/// The same with another scoring function. It must be pure. Where it panics, the team has an error instead of rows.
+pub fn boards_with<'s, F>(facts: BoardFacts<'s>, score: F) -> BoardViews<'s>
+where
+    F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
+{
+    let rules = rules::rules(&facts);
+    let (attempts, orphans) =
+        attempts::attempts(facts.submissions, facts.judgements, facts.rejudgings, teams::Fact::Attempt);
+    let selected = facts
+        .selections
+        .map(|((event, submission), team)| (event.hash_of(&team), teams::Fact::Selected(NaturalId(submission))));
+    let corrections = facts.corrections.map(|c| (c.event.hash_of(&c.team), teams::Fact::Correction(c)));
+    let of_teams = attempts.concatenate([selected, corrections]);
+    let scored = teams::teams(facts.teams, facts.organizations, rules.rules.clone(), of_teams, score);
+    let valued = worth::with_points(scored.unvalued, scored.solves, rules.rules);
+    BoardViews {
+        changes: scored.rows.concatenate([rules.headers, scored.firsts, valued]),
+        orphans,
+        errors: scored.errors.concat(rules.faults),
+    }
+}
