@@ -93,7 +93,9 @@ impl Node {
         let mut options = Options::new(dir.join("pipelines").join(gravity_pipelines::boards::NAME), config.workers);
         (options.sync, options.row_cap) = (sync, config.row_cap);
         options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
-        let definition = Arc::new(gravity_pipelines::boards::Boards::new(sinks));
+        let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks)?;
+        boards.answer_with(Arc::new(queries));
+        let definition = Arc::new(definition);
         let pipeline = Runtime::start(definition, log.clone(), options).context("cannot start the boards pipeline")?;
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));
         let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key);

@@ -10,6 +10,7 @@
 
 mod apply;
 mod cache;
+pub mod computed;
 mod cursor;
 mod delta;
 mod error;
@@ -56,6 +57,7 @@ pub struct Boards {
     epochs: watch::Sender<u64>,
     subscribers: Arc<AtomicUsize>,
     closed: AtomicBool,
+    computed: computed::Computed,
 }
 
 /// What all readers of a view share, and no reader of the other: so nothing of the jury's bounds or moves the public's.
@@ -112,6 +114,7 @@ impl Boards {
             epochs: watch::Sender::new(0),
             subscribers: Arc::default(),
             closed: AtomicBool::new(false),
+            computed: computed::Computed::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! [`facts`] says what goes in, [`view`] wires the dataflow, [`score`] holds the pure functions per kind of board.
 
 pub mod attempts;
+pub mod explain;
 pub mod fact;
 pub mod facts;
 pub mod rules;

@@ -2,6 +2,9 @@
 
 mod facts;
 mod output;
+mod queries;
+mod store;
+mod suppose;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -16,6 +19,9 @@ use parking_lot::Mutex;
 use prometheus::{IntGaugeVec, register_int_gauge_vec};
 use serde::{Deserialize, Serialize};
 
+pub use queries::Queries;
+use store::FactStore;
+
 use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
 
 /// The pipeline's name: of its folder, metrics and outputs.
@@ -29,6 +35,7 @@ static ORPHANS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 /// The definition of the boards pipeline.
 pub struct Boards {
     sink: Arc<dyn BoardsSink>,
+    facts: Option<FactStore>,
     orphans: Mutex<BTreeMap<EventKey, i64>>,
 }
 
@@ -87,7 +94,13 @@ pub struct Scope {
 impl Boards {
     /// The pipeline whose epochs go to `sink`.
     pub fn new(sink: Arc<dyn BoardsSink>) -> Boards {
-        Boards { sink, orphans: Mutex::default() }
+        Boards { sink, facts: None, orphans: Mutex::default() }
+    }
+
+    /// The same, whose facts answer questions.
+    pub fn with_queries(sink: Arc<dyn BoardsSink>) -> std::io::Result<(Boards, Queries)> {
+        let facts = FactStore::start()?;
+        Ok((Boards { facts: Some(facts.clone()), ..Boards::new(sink) }, Queries::new(facts)))
     }
 }
 
@@ -144,6 +157,9 @@ impl Definition for Boards {
 
     fn publish(&self, epoch: Arc<Committed<Self>>) {
         let boards = output::boards_epoch(&epoch);
+        if let Some(facts) = &self.facts {
+            facts.publish(epoch.clone());
+        }
         {
             let mut orphans = self.orphans.lock();
             if epoch.snapshot {

@@ -41,12 +41,28 @@ pub struct BoardArgs {
     /// Only teams of this division
     #[arg(long)]
     division: Option<String>,
-    /// As it was shown at this version
-    #[arg(long)]
-    at: Option<u64>,
+    /// As it was: a version that was shown, or an instant (RFC 3339, or H:MM:SS of the event's own time), recomputed
+    #[arg(long, value_parser = At::parse, allow_hyphen_values = true)]
+    at: Option<At>,
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+/// What `--at` says.
+#[derive(Clone, Debug)]
+enum At {
+    Version(u64),
+    Instant(String),
+}
+
+impl At {
+    fn parse(text: &str) -> Result<At, String> {
+        Ok(match gravity_api::serving::computed::At::parse(text)? {
+            gravity_api::serving::computed::At::Version(version) => At::Version(version),
+            gravity_api::serving::computed::At::Instant(_) => At::Instant(text.to_owned()),
+        })
+    }
 }
 
 const PAGE: usize = 1_000;
@@ -64,10 +80,16 @@ pub async fn run(args: BoardArgs, server: &ServerArgs) -> anyhow::Result<()> {
         println!("{}", client.get_text(&path, "application/json").await?);
         return Ok(());
     }
-    if let Some(at) = args.at {
-        query.push_str(&format!("&at={at}"));
-    }
-    let board = whole(&client, &args.event, &query).await?;
+    // The pages after the first are of the same version by their cursor, and of the same instant by this.
+    let instant = match &args.at {
+        Some(At::Version(version)) => {
+            query.push_str(&format!("&at={version}"));
+            String::new()
+        }
+        Some(At::Instant(instant)) => format!("&at={}", encode(instant)),
+        None => String::new(),
+    };
+    let board = whole(&client, &args.event, &query, &instant).await?;
     match args.format {
         Format::Json => println!("{board}"),
         Format::Csv => print!("{}", csv(&board)),
@@ -78,13 +100,13 @@ pub async fn run(args: BoardArgs, server: &ServerArgs) -> anyhow::Result<()> {
 }
 
 /// All pages of one version as one object.
-async fn whole(client: &Client, event: &str, query: &str) -> anyhow::Result<Value> {
+async fn whole(client: &Client, event: &str, query: &str, instant: &str) -> anyhow::Result<Value> {
     let base = format!("api/v1/events/{}/board", encode(event));
-    let mut board: Map<String, Value> = client.get_json(&format!("{base}?{query}&limit={PAGE}")).await?;
+    let mut board: Map<String, Value> = client.get_json(&format!("{base}?{query}{instant}&limit={PAGE}")).await?;
     while let Some(cursor) = board.get("next_cursor").and_then(Value::as_str) {
         let view = query.split('&').next().unwrap_or_default();
         let next: Map<String, Value> =
-            client.get_json(&format!("{base}?{view}&limit={PAGE}&cursor={}", encode(cursor))).await?;
+            client.get_json(&format!("{base}?{view}{instant}&limit={PAGE}&cursor={}", encode(cursor))).await?;
         let rows = next.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
         board.insert("next_cursor".into(), next.get("next_cursor").cloned().unwrap_or(Value::Null));
         if let Some(Value::Array(all)) = board.get_mut("rows") {

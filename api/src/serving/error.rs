@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use gravity_events::query::QueryError;
 
 use crate::http::Problem;
 
@@ -61,6 +62,12 @@ pub enum ServeError {
     /// The jury's view was asked for without the right to see it.
     #[error("the jury view needs a token that may see it")]
     JuryOnly,
+    /// What was asked for has to be computed, and cannot be.
+    #[error(transparent)]
+    Computed(#[from] QueryError),
+    /// As many callers wait for a computation as may.
+    #[error("too many questions that need computing are waiting")]
+    Busy,
     /// As many streams are open as may be.
     #[error("{open} streams are open, which is as many as this server takes")]
     TooManySubscribers {
@@ -81,6 +88,12 @@ impl ServeError {
             ServeError::BadCursor { .. } => "bad_cursor",
             ServeError::BadQuery { .. } => "bad_query",
             ServeError::JuryOnly => "jury_only",
+            ServeError::Computed(QueryError::UnknownEvent(_)) => "unknown_event",
+            ServeError::Computed(QueryError::UnknownSubmission { .. }) => "unknown_submission",
+            ServeError::Computed(QueryError::Supposed { .. }) => "invalid",
+            ServeError::Computed(QueryError::NoStart(_)) => "no_start",
+            ServeError::Computed(QueryError::Unavailable(_)) => "unavailable",
+            ServeError::Busy => "busy",
             ServeError::TooManySubscribers { .. } => "too_many_subscribers",
         }
     }
@@ -95,7 +108,14 @@ impl ServeError {
             ServeError::VersionGone { .. } => StatusCode::GONE,
             ServeError::BadCursor { .. } | ServeError::BadQuery { .. } => StatusCode::BAD_REQUEST,
             ServeError::JuryOnly => StatusCode::UNAUTHORIZED,
-            ServeError::TooManySubscribers { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            ServeError::Computed(QueryError::UnknownEvent(_) | QueryError::UnknownSubmission { .. }) => {
+                StatusCode::NOT_FOUND
+            }
+            ServeError::Computed(QueryError::Supposed { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
+            ServeError::Computed(QueryError::NoStart(_)) => StatusCode::CONFLICT,
+            ServeError::Computed(QueryError::Unavailable(_))
+            | ServeError::Busy
+            | ServeError::TooManySubscribers { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -110,6 +130,15 @@ impl ServeError {
             ServeError::BadCursor { .. } => "start again without `cursor`",
             ServeError::BadQuery { .. } => "correct the parameter",
             ServeError::JuryOnly => "send `Authorization: Bearer ...`, or ask for view=public",
+            ServeError::Computed(QueryError::UnknownEvent(_)) => "GET /api/v1/events lists the events",
+            ServeError::Computed(QueryError::UnknownSubmission { .. }) => "check the submission's id",
+            ServeError::Computed(QueryError::Supposed { .. }) => {
+                "correct the field; docs/operators.md lists operators and parameters"
+            }
+            ServeError::Computed(QueryError::NoStart(_)) => {
+                "ask for an instant once the event has begun, or give a version"
+            }
+            ServeError::Computed(QueryError::Unavailable(_)) | ServeError::Busy => "try again later",
             ServeError::TooManySubscribers { .. } => "try again later, or poll the board with If-None-Match",
         }
     }
@@ -118,11 +147,15 @@ impl ServeError {
 impl From<ServeError> for Problem {
     fn from(error: ServeError) -> Problem {
         let problem = match &error {
+            ServeError::Computed(QueryError::Supposed { field, problem }) => {
+                Problem::invalid(field, problem.as_str())
+            }
             ServeError::UnknownEvent { event } => Problem::unknown_event(event),
             _ => Problem::new(error.status(), error.code(), error.to_string()).hint(error.hint()),
         };
         match error {
             ServeError::TooManySubscribers { .. } => problem.retry_after(10),
+            ServeError::Busy | ServeError::Computed(QueryError::Unavailable(_)) => problem.retry_after(2),
             _ => problem,
         }
     }

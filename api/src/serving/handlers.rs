@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::etag::{cache_control, conditional};
 
+use super::computed::At;
 use super::query::Part;
 use super::{Boards, EventSummary, LIMIT_DEFAULT, NAMES_MAX, PageQuery, ServeError, StreamQuery, Window};
 
@@ -59,17 +60,23 @@ pub async fn events(State(boards): State<Arc<Boards>>) -> Response {
 
 /// `GET /events/{event}/board?view&division&limit&from&cursor&at`: one page.
 pub async fn board(asked: Asked<String>) -> Result<Response, ServeError> {
-    page(asked, Part::Rows, LIMIT_DEFAULT)
+    page(asked, Part::Rows, LIMIT_DEFAULT).await
 }
 
 /// `GET /events/{event}/board/names?view&division&limit&from&cursor&at`: a part of the names, for a search.
 pub async fn names(asked: Asked<String>) -> Result<Response, ServeError> {
-    page(asked, Part::Names, NAMES_MAX)
+    page(asked, Part::Names, NAMES_MAX).await
 }
 
-fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<Response, ServeError> {
+async fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<Response, ServeError> {
     let (view, division) = asked.board()?;
-    let (from, at, cursor) = (asked.number("from")?, asked.number("at")?, asked.text("cursor"));
+    let (from, at, cursor) = (asked.number("from")?, asked.at()?, asked.text("cursor"));
+    // The version that a cursor belongs to is in the cursor; the instant is not.
+    let (instant, at) = match at {
+        Some(At::Instant(instant)) => (Some(instant), None),
+        Some(At::Version(version)) => (None, Some(version)),
+        None => (None, None),
+    };
     let window = match (cursor, from) {
         (Some(_), Some(_)) => return Err(excludes("from")),
         (Some(_), None) if at.is_some() => return Err(excludes("at")),
@@ -78,9 +85,13 @@ fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<Respon
     };
     let limit = asked.limit(limit_default)?;
     let query = PageQuery { event: asked.path.as_str().into(), view, division, at, window, limit };
-    let located = asked.boards.locate(&query, part)?;
+    let boards = match instant {
+        Some(instant) => asked.boards.at_instant(&query.event, instant).await?,
+        None => asked.boards.clone(),
+    };
+    let located = boards.locate(&query, part)?;
     let etag = located.etag.clone();
-    Ok(conditional(&asked.headers, &etag, cache_control(view), || json(asked.boards.encode_page(located).body)))
+    Ok(conditional(&asked.headers, &etag, cache_control(view), || json(boards.encode_page(located).body)))
 }
 
 /// `GET /events/{event}/board/teams/{team}?view&division`: a team's place.
@@ -165,6 +176,11 @@ impl<P> Asked<P> {
             text.parse().map_err(|_| ServeError::BadQuery { field: name, problem })
         };
         self.text(name).map(parse).transpose()
+    }
+
+    fn at(&self) -> Result<Option<At>, ServeError> {
+        let wrong = |problem| ServeError::BadQuery { field: "at", problem };
+        self.text("at").map(|text| At::parse(text).map_err(wrong)).transpose()
     }
 
     fn limit(&self, default: usize) -> Result<usize, ServeError> {

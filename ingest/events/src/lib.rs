@@ -12,6 +12,7 @@ pub mod error;
 pub mod id;
 mod key;
 pub mod publish;
+pub mod query;
 pub mod record;
 mod scan;
 pub mod time;

@@ -119,6 +119,33 @@ pub fn attempts<'s, W: Clone + 'static>(
     (attempts, orphans.explode(|(event, n)| Some((event, n))).count_core::<i64>())
 }
 
+/// A submission with its current verdict, and the id of the judgement that says so. `judgements` are all those of it,
+/// in any order; `is_applied` says of a rejudging whether its judgements count.
+pub fn attempt(
+    submission: Submission,
+    judgements: Vec<Judgement>,
+    is_applied: &dyn Fn(&Id) -> bool,
+) -> (Attempt, Option<Id>) {
+    let counts = |j: &Judgement| j.rejudging.as_ref().is_none_or(is_applied);
+    let mut facts: Vec<(Fact, i64)> = judgements
+        .into_iter()
+        .map(|j| {
+            let may_take_part = counts(&j);
+            (judgement_fact(j, may_take_part, true).1, 1)
+        })
+        .collect();
+    let judged = facts.iter().max().and_then(|(fact, _)| match fact {
+        Fact::Judgement { takes_part: true, judgement, .. } => Some(judgement.0.clone()),
+        _ => None,
+    });
+    facts.push((submission_fact(submission), 1));
+    facts.sort();
+    match current_verdict(Group::new(&facts)) {
+        State::Attempt(_, attempt) => (attempt, judged),
+        State::Nothing | State::Orphans(..) => unreachable!("a group with a submission gives its attempt"),
+    }
+}
+
 fn submission_fact(s: Submission) -> Fact {
     let when = match (s.contest_time_ms, s.time_ms) {
         (Some(ms), _) => When::Contest(ms),

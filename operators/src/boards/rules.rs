@@ -127,6 +127,27 @@ impl Rules {
         }
     }
 
+    /// The rules of an event from its facts; none where it is not configured.
+    pub fn of(facts: &[super::fact::Fact]) -> Option<Self> {
+        use super::fact::Fact as Of;
+        let mut group: Vec<(Fact, i64)> = Vec::new();
+        for fact in facts {
+            let fact = match fact {
+                Of::Config(_, c) => Fact::Config(c.clone()),
+                Of::Extension(_, x) => Fact::Extended(x.clone()),
+                Of::Moment(_, kind, m) => Fact::Moment(*kind, m.clone()),
+                Of::Problem(_, p) => Fact::Problem(p.clone()),
+                Of::JudgementType(_, t) => Fact::JudgementType(t.clone()),
+                Of::Group(_, g) => Fact::Group(g.clone()),
+                Of::Rubric(_, rubric, version, text) => Fact::Rubric(rubric.clone(), *version, text.clone()),
+                _ => continue,
+            };
+            group.push((fact, 1));
+        }
+        group.sort();
+        assemble(Group::new(&group), &mut |_, _| {})
+    }
+
     /// When contest time is 0: the start, or the planned one until it came.
     pub fn begin_ms(&self) -> Option<i64> {
         self.header.started_at_ms.or(self.header.start_at_ms)

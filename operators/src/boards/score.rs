@@ -81,7 +81,7 @@ impl TeamScore {
 }
 
 /// An attempt that counts, with its contest time.
-pub(super) type Counted<'a> = (i64, &'a Attempt);
+pub type Counted<'a> = (i64, &'a Attempt);
 
 /// Scores a team from its attempts, in any order; in the order of [`Attempt`] it is fastest. Attempts at unknown
 /// problems, without a known time, or outside the contest count for nothing.

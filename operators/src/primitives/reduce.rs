@@ -28,6 +28,11 @@ impl GroupKey for u128 {
 pub struct Group<'a, V>(&'a [(V, i64)]);
 
 impl<'a, V> Group<'a, V> {
+    /// Of values in ascending order, with their counts.
+    pub fn new(values: &'a [(V, i64)]) -> Self {
+        Group(values)
+    }
+
     /// The values, each once.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a V> + Clone + use<'a, V> {
         self.0.iter().filter(|(_, n)| *n > 0).map(|(v, _)| v)

@@ -224,6 +224,110 @@ fn put_rejudging(put: &mut impl FnMut(RefKey, u64, Option<String>), key: EventKe
     put(RefKey::Rejudging(key, id.clone()), revision, serde_json::to_string(&state).ok());
 }
 
+/// The event that a fold key is about.
+pub fn event_of(fold: u8, key: &[u8]) -> Option<EventKey> {
+    let rest = match fold {
+        SUBMISSIONS | JUDGEMENTS => key,
+        // Keys that are enums begin with the variant.
+        _ => postcard::take_from_bytes::<u32>(key).ok()?.1,
+    };
+    Some(postcard::take_from_bytes(rest).ok()?.0)
+}
+
+/// Whether a fold key is that of an event's configuration.
+pub fn is_config(fold: u8, key: &[u8]) -> bool {
+    fold == REFERENCE && matches!(postcard::from_bytes(key), Ok(RefKey::Config(_)))
+}
+
+/// What a fold row says to boards; none where it says nothing, or is of another build.
+pub fn fact_of(fold: u8, key: &[u8], value: &[u8]) -> Option<Fact> {
+    fn json<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+        serde_json::from_slice(value).ok()
+    }
+    Some(match fold {
+        SUBMISSIONS => Fact::Submission(submission_of(value)?),
+        JUDGEMENTS => Fact::Judgement(judgement_of(value)?),
+        DEEDS => deed_of(key, value)?,
+        _ => match postcard::from_bytes(key).ok()? {
+            RefKey::Config(e) => Fact::Config(e, json(value)?),
+            RefKey::Extension(e) => Fact::Extension(e, json(value)?),
+            RefKey::Moment(e, kind) => Fact::Moment(e, kind, json(value)?),
+            RefKey::Team(e, team) => Fact::Team(e, TeamRegistered { team, ..json(value)? }),
+            RefKey::Group(e, group) => Fact::Group(e, GroupRegistered { group, ..json(value)? }),
+            RefKey::Organization(e, organization) => {
+                Fact::Organization(e, OrganizationRegistered { organization, ..json(value)? })
+            }
+            RefKey::Problem(e, problem) => Fact::Problem(e, ProblemPublished { problem, ..json(value)? }),
+            RefKey::JudgementType(e, judgement_type) => {
+                Fact::JudgementType(e, JudgementTypePublished { judgement_type, ..json(value)? })
+            }
+            RefKey::Rejudging(e, r) => Fact::Rejudging(e, r, json(value)?),
+            RefKey::Rubric(e, r, version) => {
+                Fact::Rubric(e, r, version, RubricText(String::from_utf8(value.to_vec()).ok()?.into()))
+            }
+            RefKey::Language(..) => return None,
+        },
+    })
+}
+
+/// The object that a fold row is the state of, as a record's body; none for what is not one of the Contest API's.
+pub fn object_of(fold: u8, key: &[u8], value: &[u8]) -> Option<(Body, Option<i64>)> {
+    fn json<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+        serde_json::from_slice(value).ok()
+    }
+    let body = match fold {
+        SUBMISSIONS => {
+            let s = submission_of(value)?;
+            let body = SubmissionReceived {
+                submission: s.submission,
+                team: s.team,
+                problem: s.problem,
+                language: s.language,
+                contest_time_ms: s.contest_time_ms,
+                revision: 0,
+            };
+            return Some((Body::SubmissionReceived(body), s.time_ms));
+        }
+        JUDGEMENTS => {
+            let j = judgement_of(value)?;
+            Body::JudgementRecorded(JudgementRecorded {
+                judgement: j.judgement,
+                submission: j.submission,
+                judgement_type: j.judgement_type,
+                start_contest_time_ms: j.start_ms,
+                end_contest_time_ms: j.end_ms,
+                current: Some(j.current),
+                rejudging: j.rejudging,
+                ..JudgementRecorded::default()
+            })
+        }
+        REFERENCE => match postcard::from_bytes(key).ok()? {
+            RefKey::Config(_) => Body::EventConfigured(json(value)?),
+            RefKey::Extension(_) => Body::EventExtended(json(value)?),
+            RefKey::Moment(_, kind) => {
+                let moment = json(value)?;
+                match kind {
+                    MomentKind::Started => Body::EventStarted(moment),
+                    MomentKind::Frozen => Body::EventFrozen(moment),
+                    MomentKind::Thawed => Body::EventThawed(moment),
+                    MomentKind::Ended => Body::EventEnded(moment),
+                    MomentKind::Finalized => Body::EventFinalized(moment),
+                }
+            }
+            RefKey::Team(..) => Body::TeamRegistered(json(value)?),
+            RefKey::Group(..) => Body::GroupRegistered(json(value)?),
+            RefKey::Organization(..) => Body::OrganizationRegistered(json(value)?),
+            RefKey::Problem(..) => Body::ProblemPublished(json(value)?),
+            RefKey::JudgementType(..) => Body::JudgementTypePublished(json(value)?),
+            RefKey::Language(..) => Body::LanguagePublished(json(value)?),
+            RefKey::Rubric(..) => Body::RubricPublished(json(value)?),
+            RefKey::Rejudging(..) => return None,
+        },
+        _ => return None,
+    };
+    Some((body, None))
+}
+
 /// Takes the folds as typed collections.
 pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
     let reference = folds.upsert(REFERENCE, |key, value| {

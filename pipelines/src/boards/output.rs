@@ -57,6 +57,11 @@ fn to_board_key(key: &Key) -> Option<(View, BoardKey)> {
     })
 }
 
+/// A change as serving takes it.
+pub fn to_change(((view, key), value): gravity_operators::boards::facts::Change) -> BoardChange {
+    BoardChange { view, key, value: Some(value) }
+}
+
 /// What serving gets.
 pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
     let mut changes = Vec::with_capacity(epoch.changes.len());
@@ -220,6 +225,7 @@ mod tests {
             changes: vec![row("x", "a"), row("y", "b")],
             versions: vec![version(OVERALL, 7), version("a", 3), version("b", 4), version("left", 5)],
             refused: vec![],
+            blocks: vec![],
             snapshot: false,
         };
         let v = |division: &str, version| (Id::from(division), version);

@@ -254,6 +254,7 @@ impl<D: Definition> Committer<D> {
             changes,
             versions,
             refused,
+            blocks: frame.blocks.clone(),
             snapshot: false,
         });
         if !self.gated {

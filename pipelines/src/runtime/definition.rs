@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
-pub use super::folds::Folds;
+pub use super::folds::{Block, Folds};
 use super::row::{FoldOp, FoldRow, shard_of};
 
 /// What outputs are made of.
@@ -89,6 +89,8 @@ pub struct Committed<D: Definition> {
     pub versions: Vec<(D::Scope, u64)>,
     /// Records that did not count.
     pub refused: Vec<Refused>,
+    /// Fold rows that changed, packed; after a start all of them, later ones overriding earlier ones.
+    pub blocks: Vec<Block>,
     /// The whole output, after a start.
     pub snapshot: bool,
 }
@@ -101,6 +103,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// For a record that is not in the log: as if it came after all that is.
+    pub fn supposed() -> Facts {
+        let position = Position { topic: Topic::Reference, offset: u64::MAX, partition: u32::MAX };
+        Facts { position: Some(position), ..Facts::default() }
+    }
+
+    /// The changes: fold, key, and the new value of an upsert.
+    pub fn upserts(&self) -> impl Iterator<Item = (u8, &[u8], Option<&[u8]>)> {
+        self.rows.iter().filter_map(|(fold, row)| match &row.op {
+            FoldOp::Upsert { value, .. } => Some((*fold, &*row.key, value.as_deref())),
+            FoldOp::Sum(_) => None,
+        })
+    }
+
     /// The value at `key` of an upsert fold is now `value` (None: gone), unless a higher revision was seen; of equal
     /// revisions the later place in the log wins.
     pub fn upsert(&mut self, fold: u8, key: Vec<u8>, revision: u64, value: Option<Vec<u8>>) {

@@ -175,10 +175,16 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame) -> Result<Committed<D
         what: format!("frame {}: {what}", frame.epoch),
     };
     let change = |(key, value): &(Bytes, Option<Bytes>)| {
-        let key = postcard::from_bytes(key).map_err(|e| broken(&format!("an output key cannot be decoded: {e}")))?;
-        let value = value.as_ref().map(|v| postcard::from_bytes(v)).transpose();
-        Ok(Change { key, value: value.map_err(|e| broken(&format!("an output cannot be decoded: {e}")))? })
+        let value = value.as_ref().map(|v| postcard::from_bytes(v)).transpose()?;
+        Ok(Change { key: postcard::from_bytes(key)?, value })
     };
+    // The checksum was right, so another build wrote it. This build computes other views then, and publishes all that
+    // differs as its first epoch: nothing of this one would be left.
+    let changes = frame.outputs.iter().map(change).collect::<Result<_, postcard::Error>>().unwrap_or_else(|e| {
+        let (pipeline, epoch) = (definition.name(), frame.epoch);
+        tracing::warn!(pipeline, epoch, error = %e, "the rows of an epoch of another build are left to the next epoch");
+        Vec::new()
+    });
     let version = |(scope, version, _): &(Bytes, u64, u64)| {
         let scope = postcard::from_bytes(scope).map_err(|e| broken(&format!("a scope cannot be decoded: {e}")))?;
         Ok((scope, *version))
@@ -187,9 +193,10 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame) -> Result<Committed<D
         epoch: frame.epoch,
         now_ms: frame.now_ms,
         bound: load_bounds(&frame.bound).ok_or_else(|| broken("it is bound to an unknown topic"))?,
-        changes: frame.outputs.iter().map(change).collect::<Result<_, PipelineError>>()?,
+        changes,
         versions: frame.versions.iter().map(version).collect::<Result<_, PipelineError>>()?,
         refused: Vec::new(),
+        blocks: frame.blocks,
         snapshot: false,
     })
 }

@@ -10,7 +10,6 @@ use gravity_ingest::segment::SyncMode;
 
 use super::dedupe::runs::{self, RunSet};
 use super::definition::Definition;
-use super::folds::Block;
 use super::journal::frame::load_bounds;
 use super::journal::{Journal, base, is_begun};
 use super::{PipelineError, committer};
@@ -21,8 +20,6 @@ pub struct Recovered<D: Definition> {
     pub journal: Journal,
     /// Epoch, clock, bound and versions.
     pub restored: committer::Restored<D::Scope>,
-    /// Fold rows; later blocks override earlier ones.
-    pub blocks: Vec<Block>,
     /// Packed identities of the frames after the base, with their shard.
     pub identities: Vec<(u8, Bytes)>,
     /// The older ones.
@@ -98,8 +95,8 @@ pub fn recover<D: Definition>(
         .map(|(s, v)| Ok((postcard::from_bytes(&s).map_err(|e| broken(format!("a scope cannot be decoded: {e}")))?, v)))
         .collect::<Result<_, PipelineError>>()?;
     let bound = read_from(definition, log, &known)?;
-    let restored = committer::Restored { epoch, now_ms, trusted_ms, genesis, bound, versions };
-    Ok(Recovered { journal, restored, blocks, identities, runs, claims, base, frame_bytes })
+    let restored = committer::Restored { epoch, now_ms, trusted_ms, genesis, bound, versions, blocks };
+    Ok(Recovered { journal, restored, identities, runs, claims, base, frame_bytes })
 }
 
 /// The offsets to read on from, for every partition of the inputs; new partitions from their beginning.

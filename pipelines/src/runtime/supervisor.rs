@@ -212,11 +212,11 @@ fn run_once<D: Definition>(
     let began = Instant::now();
     let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
     let rebuilds = !redo.is_empty();
-    let Recovered { mut journal, restored, blocks, identities, runs, claims, base, frame_bytes } = recovered;
+    let Recovered { mut journal, restored, identities, runs, claims, base, frame_bytes } = recovered;
     tracing::info!(
         pipeline = name,
         epoch = restored.epoch,
-        row_bytes = blocks.iter().map(|b| b.rows.len()).sum::<usize>(),
+        row_bytes = restored.blocks.iter().map(|b| b.rows.len()).sum::<usize>(),
         identities = runs.len() + identities.iter().map(|i| i.1.len() / PACKED_BYTES).sum::<usize>() as u64,
         ms = began.elapsed().as_millis() as u64,
         "journal read"
@@ -235,7 +235,7 @@ fn run_once<D: Definition>(
         aborted: Arc::default(),
         ending: Arc::default(),
     };
-    let (commands, seeds) = deal(workers, definition.folds(), blocks, identities);
+    let (commands, seeds) = deal(workers, definition.folds(), restored.blocks.clone(), identities);
     let (activators, from_workers) = unbounded();
     let shared = Shared {
         definition: definition.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gravity_ingest::log::Bound;
 
 use super::super::definition::{Change, Committed, Definition, Touch};
+use super::super::folds::Block;
 use super::super::journal::Frame;
 use super::super::journal::frame::{Reason, store_bounds};
 use super::super::versions::Diff;
@@ -27,6 +28,8 @@ pub struct Restored<S> {
     pub bound: Vec<Bound>,
     /// Versions and digests of the parts.
     pub versions: BTreeMap<S, (u64, u64)>,
+    /// All fold rows, later blocks overriding earlier ones.
+    pub blocks: Vec<Block>,
 }
 
 /// The views as they are after a start.
@@ -47,7 +50,7 @@ impl<D: Definition> Committer<D> {
             let Ok(message) = self.from_all.recv() else { return Err(self.gone()) };
             self.take(message)?;
         }
-        let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, .. } = restored;
+        let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, blocks, .. } = restored;
         let pending = self.pending.remove(&epoch).unwrap_or_default();
         let diffs = paired::<D>(self.definition.name(), pending.outputs)?;
         let changed = self.versions.restore(&*self.definition, &diffs, known);
@@ -85,8 +88,16 @@ impl<D: Definition> Committer<D> {
         metrics::observe_operators();
         let changes = diffs.into_iter().map(|d| Change { key: d.key, value: d.new }).collect();
         let versions = self.versions.all();
-        let snapshot =
-            Arc::new(Committed { epoch, now_ms, bound, changes, versions, refused: Vec::new(), snapshot: true });
+        let snapshot = Arc::new(Committed {
+            epoch,
+            now_ms,
+            bound,
+            changes,
+            versions,
+            refused: Vec::new(),
+            blocks,
+            snapshot: true,
+        });
         Ok(Hydrated { last: epoch, changed: written, snapshot })
     }
 

@@ -1,0 +1,129 @@
+//! Questions about boards that are answered by computing: what a board was, or would be.
+
+use crate::body::Body;
+use crate::publish::BoardsEpoch;
+use crate::{Id, Position};
+
+/// A point of an event's time, inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instant {
+    /// Contest time, milliseconds since the start.
+    Contest(i64),
+    /// Milliseconds since 1970.
+    Clock(i64),
+}
+
+/// What a board is computed for: today's facts, but for what is said here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Supposition {
+    /// Only what had happened by then, by the times in the records.
+    pub until: Option<Instant>,
+    /// As if these records had come: a rubric, a problem, an event's configuration, `rejudging.applied`, ...
+    pub records: Vec<Body>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// Nothing is known of the event.
+    #[error("there is no event `{0}`")]
+    UnknownEvent(Id),
+    /// Nothing is known of the submission.
+    #[error("event `{event}` has no submission `{submission}`")]
+    UnknownSubmission {
+        /// The event.
+        event: Id,
+        /// The submission asked for.
+        submission: Id,
+    },
+    /// A supposed record cannot be.
+    #[error("`{field}` {problem}")]
+    Supposed {
+        /// The field at fault.
+        field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The instant cannot be placed: the event has no start.
+    #[error("event `{0}` has not begun and has no planned start, so that no instant of it can be told")]
+    NoStart(Id),
+    /// The pipeline is not running.
+    #[error("the boards pipeline does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// An object of an event as it is now, as the record that would say so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// What it is.
+    pub body: Body,
+    /// The time of its record.
+    pub time_ms: Option<i64>,
+    /// The record that said so last.
+    pub position: Position,
+}
+
+/// How a submission came to its score.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct ScoreExplained {
+    /// The event.
+    pub event: Id,
+    /// The submission.
+    pub submission: Id,
+    /// Whose.
+    pub team: Id,
+    /// To which problem.
+    pub problem: Id,
+    /// Contest time; none when it cannot be told.
+    pub contest_time_ms: Option<i64>,
+    /// `pending`, `hidden`, `counts` or `does_not_count`, with the reason in `why`.
+    pub state: &'static str,
+    /// In words.
+    pub why: String,
+    /// The current judgement, where it may be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Id>,
+    /// Its verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Id>,
+    /// Rubric boards: the rubric and its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<(Id, u64)>,
+    /// In the board's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// By dimension.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<DimensionExplained>,
+}
+
+/// How a dimension came to its score.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct DimensionExplained {
+    /// The dimension.
+    pub dimension: Id,
+    /// Its weight in basis points.
+    pub weight_bp: u32,
+    /// The operator.
+    pub operator: Id,
+    /// Basis points; none: pending.
+    pub score_bp: Option<i64>,
+    /// Step by step.
+    pub steps: Vec<String>,
+}
+
+/// Answers questions from the facts of one event at a committed epoch. Calls may take long (a second for 25,000 teams):
+/// not for a thread that serves others.
+pub trait BoardQueries: Send + Sync {
+    /// All boards of an event under a supposition, as one snapshot.
+    fn boards(&self, event: &Id, suppose: &Supposition) -> Result<BoardsEpoch, QueryError>;
+
+    /// How a submission came to its score; with `public` only what everybody may know.
+    fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError>;
+
+    /// Whether a record could be as it is, beyond what the codec checks: rubrics must be sound.
+    fn check(&self, body: &Body) -> Result<(), QueryError>;
+
+    /// All objects of an event, in an order of their own: by kind, then id.
+    fn objects(&self, event: &Id) -> Result<Vec<Object>, QueryError>;
+}

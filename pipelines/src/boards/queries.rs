@@ -1,0 +1,49 @@
+//! Answers to questions about boards that are computed on demand.
+
+use gravity_events::publish::BoardsEpoch;
+use gravity_events::query::{BoardQueries, Object, QueryError, ScoreExplained, Supposition};
+use gravity_events::{Body, Id};
+use gravity_operators::boards::explain::explain;
+
+use super::store::FactStore;
+use super::{facts, suppose};
+
+/// The boards pipeline's answers.
+pub struct Queries {
+    store: FactStore,
+}
+
+impl Queries {
+    pub(super) fn new(store: FactStore) -> Queries {
+        Queries { store }
+    }
+}
+
+impl BoardQueries for Queries {
+    fn boards(&self, event: &Id, supposition: &Supposition) -> Result<BoardsEpoch, QueryError> {
+        let rows = self.store.event(event)?;
+        let facts = suppose::suppose(&rows, supposition)?;
+        suppose::compute(&rows, facts)
+    }
+
+    fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError> {
+        let rows = self.store.event(event)?;
+        let facts = suppose::suppose(&rows, &Supposition::default())?;
+        explain(&rows.event, &facts, submission, public)
+    }
+
+    fn objects(&self, event: &Id) -> Result<Vec<Object>, QueryError> {
+        let rows = self.store.event(event)?;
+        let mut rows = rows.rows;
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let object = |((fold, key), (value, position)): &((u8, std::sync::Arc<[u8]>), (std::sync::Arc<[u8]>, _))| {
+            let (body, time_ms) = facts::object_of(*fold, key, value)?;
+            Some(Object { body, time_ms, position: *position })
+        };
+        Ok(rows.iter().filter_map(object).collect())
+    }
+
+    fn check(&self, body: &Body) -> Result<(), QueryError> {
+        suppose::check(body)
+    }
+}
