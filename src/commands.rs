@@ -5,6 +5,9 @@ pub mod board;
 pub mod deadletter;
 pub mod event;
 pub mod import;
+pub mod rejudge;
+pub mod rescore;
+pub mod score;
 pub mod status;
 pub mod up;
 pub mod verify;
@@ -13,6 +16,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gravity_ingest::client::Client;
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// Stable JSON
+    Json,
+}
 
 /// Where the server is and who asks.
 #[derive(Args, Clone, Debug)]

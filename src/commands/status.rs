@@ -1,31 +1,22 @@
 //! `gravity status`: roles, pipelines, epochs, lag and time to drain.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
 
-use super::ServerArgs;
-
-/// How it is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// Stable JSON
-    Json,
-}
+use super::{Output, ServerArgs};
 
 /// Shows roles, pipelines, epochs, lag per partition and time to drain
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: Output,
 }
 
 /// Runs it.
 pub async fn run(args: StatusArgs, server: &ServerArgs) -> anyhow::Result<()> {
     let status: Value = server.client()?.get_json("api/v1/ops/status").await?;
-    if args.format == Format::Json {
+    if args.format == Output::Json {
         println!("{status}");
         return Ok(());
     }

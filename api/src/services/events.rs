@@ -4,6 +4,8 @@ pub mod apply;
 pub mod duration;
 pub mod file;
 mod own;
+pub mod preview;
+pub mod score;
 pub mod state;
 pub mod submissions;
 

@@ -147,9 +147,7 @@ impl ServeError {
 impl From<ServeError> for Problem {
     fn from(error: ServeError) -> Problem {
         let problem = match &error {
-            ServeError::Computed(QueryError::Supposed { field, problem }) => {
-                Problem::invalid(field, problem.as_str())
-            }
+            ServeError::Computed(QueryError::Supposed { field, problem }) => Problem::invalid(field, problem.as_str()),
             ServeError::UnknownEvent { event } => Problem::unknown_event(event),
             _ => Problem::new(error.status(), error.code(), error.to_string()).hint(error.hint()),
         };

@@ -7,7 +7,7 @@ use gravity_events::query::{DimensionExplained, QueryError, ScoreExplained};
 
 use super::attempts::{Attempt, attempt};
 use super::fact::Fact;
-use super::facts::{EventKey, Judgement, RejudgingState, Submission};
+use super::facts::{EventKey, GroupResult, Judgement, RejudgingState, Submission};
 use super::rules::{Effect, Rules};
 use super::score::{Counted, chosen, counted, explain as explain_dimensions};
 use super::visible::{PRIVATE_SPLIT, Sight};
@@ -161,7 +161,7 @@ impl Told<'_> {
 
     fn subtasks(&self, said: &mut ScoreExplained) {
         let groups = self.sight.outcome(self.at_ms, self.attempt).map_or(&[][..], |o| &o.groups);
-        let points = |g: &gravity_events::body::TestGroup| g.points.unwrap_or(i64::from(g.passed));
+        let points = |g: &GroupResult| g.points.unwrap_or(i64::from(g.passed));
         said.state = "counts";
         said.score = Some(groups.iter().map(points).fold(0, i64::saturating_add));
         let list: Vec<String> = groups.iter().map(|g| format!("{} {}", g.group, points(g))).collect();

@@ -99,7 +99,7 @@ pub struct Judgement {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Outcome {
     /// By group of tests or subtask.
-    pub groups: Vec<TestGroup>,
+    pub groups: Vec<GroupResult>,
     /// By name.
     pub measures: BTreeMap<Id, i64>,
 }
@@ -108,7 +108,27 @@ impl Outcome {
     /// Of a judgement; none where nothing was measured.
     pub fn of(groups: &[TestGroup], measures: &BTreeMap<Id, i64>) -> Option<Arc<Outcome>> {
         let any = !groups.is_empty() || !measures.is_empty();
-        any.then(|| Arc::new(Outcome { groups: groups.to_vec(), measures: measures.clone() }))
+        any.then(|| Arc::new(Outcome { groups: groups.iter().map(Into::into).collect(), measures: measures.clone() }))
+    }
+}
+
+/// What came of a group of tests, or of a subtask. The record's own shape leaves fields out where they are empty, which
+/// the folds' encoding cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupResult {
+    /// Its id.
+    pub group: Id,
+    /// Tests passed.
+    pub passed: u32,
+    /// Tests in all.
+    pub total: u32,
+    /// Points, where the evaluator gives them.
+    pub points: Option<i64>,
+}
+
+impl From<&TestGroup> for GroupResult {
+    fn from(g: &TestGroup) -> Self {
+        GroupResult { group: g.group.clone(), passed: g.passed, total: g.total, points: g.points }
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gravity_events::body::TestGroup;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::explain::{Explain, percent};
 use super::operator::{DimensionOperator, FULL_BP};
-use crate::boards::facts::Outcome;
+use crate::boards::facts::{GroupResult, Outcome};
 
 /// The weighted mean of what each group scores.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -34,7 +33,7 @@ pub enum Rule {
 }
 
 impl TestGroups {
-    fn group_bp(&self, group: &TestGroup) -> i64 {
+    fn group_bp(&self, group: &GroupResult) -> i64 {
         let (passed, total) = (i64::from(group.passed.min(group.total)), i64::from(group.total));
         match self.rule {
             _ if total == 0 => 0,
@@ -63,7 +62,7 @@ impl DimensionOperator for TestGroups {
             return None;
         }
         let (mut sum, mut weights) = (0_i64, 0_i64);
-        let mut add = |name: &str, weight: u32, group: Option<&TestGroup>, explain: &mut Explain| {
+        let mut add = |name: &str, weight: u32, group: Option<&GroupResult>, explain: &mut Explain| {
             let bp = group.map_or(0, |g| self.group_bp(g));
             sum += i64::from(weight) * bp;
             weights += i64::from(weight);
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     fn outcome(groups: &[(&str, u32, u32)]) -> Outcome {
-        let group = |(group, passed, total): &(&str, u32, u32)| TestGroup {
+        let group = |(group, passed, total): &(&str, u32, u32)| GroupResult {
             group: (*group).into(),
             passed: *passed,
             total: *total,

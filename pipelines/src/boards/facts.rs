@@ -84,25 +84,33 @@ struct JudgementV1 {
     rejudging: Option<Id>,
 }
 
+/// Decodes the newest shape, or else exactly an older one. Fields only come at the end, so that what an older build
+/// stored is too short for the newer shape.
+fn newest_or<T: DeserializeOwned, Old: DeserializeOwned>(value: &[u8], from_old: impl Fn(Old) -> T) -> Option<T> {
+    let whole = |(old, rest): (Old, &[u8])| rest.is_empty().then_some(old);
+    let old = || postcard::take_from_bytes::<Old>(value).ok().and_then(whole).map(from_old);
+    let decoded = postcard::from_bytes(value).ok().or_else(old);
+    if decoded.is_none() {
+        tracing::error!(kind = std::any::type_name::<T>(), "a stored fact cannot be decoded: it does not count");
+    }
+    decoded
+}
+
 fn submission_of(value: &[u8]) -> Option<Submission> {
-    // Fields only come at the end, so what an older build stored is too short for the newer shape.
-    postcard::from_bytes(value).ok().or_else(|| {
-        let old: SubmissionV1 = postcard::from_bytes(value).ok()?;
+    newest_or(value, |old: SubmissionV1| {
         let SubmissionV1 { event, submission, team, problem, contest_time_ms, time_ms } = old;
-        Some(Submission { event, submission, team, problem, contest_time_ms, time_ms, language: None })
+        Submission { event, submission, team, problem, contest_time_ms, time_ms, language: None }
     })
 }
 
 fn judgement_of(value: &[u8]) -> Option<Judgement> {
-    postcard::from_bytes(value).ok().or_else(|| {
-        let old: JudgementV1 = postcard::from_bytes(value).ok()?;
+    newest_or(value, |old: JudgementV1| {
         let JudgementV1 { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging } = old;
-        let (outcome, submission) = (None, submission);
-        Some(Judgement { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging, outcome })
+        Judgement { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging, outcome: None }
     })
 }
 
-/// Key of the other folds.
+/// Key of the folds of submissions and judgements.
 #[derive(Serialize)]
 struct ObjectKey<'a>(&'a EventKey, &'a Id);
 
@@ -384,5 +392,37 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
             Fact::Correction(correction) => Some(correction),
             _ => None,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folds' encoding has no names: a shape that leaves fields out would come back as another.
+    #[test]
+    fn what_is_stored_comes_back_and_so_does_what_older_builds_stored() {
+        let group = TestGroup { group: "g".into(), passed: 1, total: 2, points: None };
+        let event = EventKey::new("t", "e");
+        let judgement = Judgement {
+            event: event.clone(),
+            judgement: "j".into(),
+            submission: "s".into(),
+            judgement_type: Some("AC".into()),
+            current: true,
+            outcome: Outcome::of(&[group], &[("m".into(), -5)].into()),
+            ..Judgement::default()
+        };
+        assert_eq!(judgement_of(&encode(&judgement)), Some(judgement.clone()));
+        let submission = Submission { event, submission: "s".into(), language: Some("c".into()), ..Default::default() };
+        assert_eq!(submission_of(&encode(&submission)), Some(submission.clone()));
+
+        let (j, s) = (&judgement, &submission);
+        let times = (j.start_ms, j.end_ms, j.current, &j.rejudging);
+        let old = encode(&(&j.event, &j.judgement, &j.submission, &j.judgement_type, times));
+        assert_eq!(judgement_of(&old), Some(Judgement { outcome: None, ..judgement.clone() }));
+        let old = encode(&(&s.event, &s.submission, &s.team, &s.problem, s.contest_time_ms, s.time_ms));
+        assert_eq!(submission_of(&old), Some(Submission { language: None, ..submission.clone() }));
+        assert_eq!(judgement_of(b"nonsense"), None);
     }
 }

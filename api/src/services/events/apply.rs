@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use gravity_events::board::View;
 use gravity_events::codec;
+use gravity_events::query::QueryError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +15,7 @@ use crate::app::AppState;
 use crate::http::extract::{ApiQuery, body_bytes, media_type, unsupported};
 use crate::http::{Principal, Problem};
 use crate::services::records::{Wait, WaitQuery, produce};
+use crate::serving::ServeError;
 use crate::visibility::Outcome;
 
 /// What an event file came to.
@@ -82,7 +84,14 @@ pub async fn post(
         .field("event.id", "is taken by another tenant")
         .hint("choose another id, or name the tenant that the event belongs to"));
     }
-    let records: Vec<_> = file.to_records().iter().map(|r| produce(r, codec::encode(r).into())).collect();
+    let records = file.to_records();
+    let bodies: Vec<_> = records.iter().map(|r| r.body.clone()).collect();
+    // A rubric that is not sound would be kept, and never count.
+    match state.boards.ask(move |queries| bodies.iter().try_for_each(|body| queries.check(body))).await {
+        Err(ServeError::Computed(QueryError::Unavailable(_))) | Ok(()) => {}
+        Err(other) => return Err(other.into()),
+    }
+    let records: Vec<_> = records.iter().map(|r| produce(r, codec::encode(r).into())).collect();
     let applied = Applied {
         event: event.id.to_string(),
         tenant: event.tenant.to_string(),

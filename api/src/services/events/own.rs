@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use gravity_events::{Body, Id, Position, Record, codec};
+use gravity_ingest::log::Produce;
 
 use crate::app::AppState;
 use crate::http::Problem;
@@ -39,9 +40,14 @@ impl Own {
         }
     }
 
+    /// For the log.
+    pub(super) fn produce(&self) -> Produce {
+        produce(&self.record, self.value.clone().into())
+    }
+
     /// Appends it.
     pub(super) async fn append(&self, state: &AppState) -> Result<Position, Problem> {
-        let positions = state.append(vec![produce(&self.record, self.value.clone().into())]).await?;
+        let positions = state.append(vec![self.produce()]).await?;
         positions.first().copied().ok_or_else(|| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_failed", "the log returned no position")
         })

@@ -80,7 +80,7 @@ checks! {
         groups: each, measures: measured,
     }
     TestGroup { group: id, passed: any, total: any, points: amount_option }
-    RejudgingOpened { rejudging: id, reason: text }
+    RejudgingOpened { rejudging: id, reason: text, problem: id_option, submissions: ids }
     RejudgingApplied { rejudging: id }
     RejudgingCancelled { rejudging: id }
     UsageTokens { model: id, input_tokens: count, output_tokens: count, cached_tokens: count }

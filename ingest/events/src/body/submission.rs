@@ -178,6 +178,12 @@ pub struct RejudgingOpened {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Only submissions to this problem are judged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Id>,
+    /// Only these are judged again; empty: all, or all to the problem.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub submissions: Vec<Id>,
 }
 
 /// All judgements of the rejudging take effect at once.

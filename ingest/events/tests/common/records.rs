@@ -443,8 +443,10 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 )
                 .boxed()
         }
-        "rejudging.opened" => (id(), text())
-            .prop_map(|(rejudging, reason)| Body::RejudgingOpened(RejudgingOpened { rejudging, reason }))
+        "rejudging.opened" => (id(), text(), of(id()), vec(id(), 0..3))
+            .prop_map(|(rejudging, reason, problem, submissions)| {
+                Body::RejudgingOpened(RejudgingOpened { rejudging, reason, problem, submissions })
+            })
             .boxed(),
         "rejudging.applied" => {
             id().prop_map(|rejudging| Body::RejudgingApplied(RejudgingApplied { rejudging })).boxed()

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gravity_events::board::BoardRow;
-use gravity_events::body::{Subtasks, TestGroup};
+use gravity_events::body::Subtasks;
 
 use super::points::{Judged, Sum, by_problem};
 use super::{Counted, Sight, Team, ViewScore};
+use crate::boards::facts::GroupResult;
 
 pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[Counted<'_>]) -> ViewScore {
     let mut sum = Sum::new(sight, team, row);
@@ -24,7 +25,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
 }
 
 /// Points of a subtask: as the evaluator says, or one for each test that passed.
-fn points(group: &TestGroup) -> i64 {
+fn points(group: &GroupResult) -> i64 {
     group.points.unwrap_or(i64::from(group.passed))
 }
 
