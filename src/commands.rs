@@ -7,6 +7,7 @@ pub mod event;
 pub mod import;
 pub mod rejudge;
 pub mod rescore;
+pub mod resolve;
 pub mod score;
 pub mod status;
 pub mod up;

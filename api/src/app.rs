@@ -137,6 +137,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::POST, "/api/v1/events/{event}/preview", post(events::preview::post)),
         (Method::POST, "/api/v1/events/{event}/rescore", post(events::preview::rescore)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),
+        (Method::GET, "/api/v1/events/{event}/board/resolver", get(events::resolver::get)),
         (Method::GET, "/api/v1/events/{event}/board/names", board(get(handlers::names))),
         (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),

@@ -24,7 +24,7 @@ use crate::services::{contests, events, ops, records};
         pages::index, pages::board, pages::asset,
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
-        boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::preview::rescore,
+        boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore,
         boards::board, boards::names, boards::team, boards::stream,
         contests::list, contests::contest, contests::state, contests::teams, contests::problems, contests::scoreboard, contests::awards,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,

@@ -41,6 +41,7 @@ use state::{EventBoards, Shown};
 pub use error::ServeError;
 pub use options::BoardsOptions;
 pub use query::{EventSummary, LIMIT_DEFAULT, LIMIT_MAX, NAMES_MAX, Page, PageQuery, TeamAnswer, Window};
+pub(crate) use row::name_key;
 pub use row::{RankedRow, TeamRow};
 pub use snapshot::{BoardsSnapshot, EventSnapshot};
 pub use state::HeaderState;

@@ -134,44 +134,81 @@ fn cell<'a>(row: &'a Value, problem: &Value) -> Option<&'a Value> {
     list(row, "problems").iter().find(|c| c["problem"] == problem["problem"])
 }
 
+/// Units of a score in one point that people read: rubric boards count basis points times weights in basis points.
+fn unit(board: &Value) -> i64 {
+    if board["scoring"] == json!("rubric") { 1_000_000 } else { 1 }
+}
+
+fn points(score: &Value, unit: i64) -> String {
+    match score.as_i64() {
+        Some(score) if unit > 1 => format!("{:.2}", score as f64 / unit as f64),
+        _ => shown(score),
+    }
+}
+
 fn text(board: &Value) -> String {
     let problems = list(board, "problems");
     let frozen = if board["frozen"] == json!(true) { ", frozen" } else { "" };
     let mut out =
         format!("{} ({}{frozen}), version {}\n", shown(&board["name"]), shown(&board["view"]), board["version"]);
     let width = list(board, "rows").iter().map(|r| shown(&r["name"]).chars().count()).max().unwrap_or(4).clamp(4, 40);
-    out.push_str(&format!("{:>5}  {:width$} {:>3} {:>6} ", "rank", "team", "=", "time"));
+    let by_solves = board["scoring"].as_str().unwrap_or("icpc") == "icpc";
+    let unit = unit(board);
+    let dimensions = list(&board["rubric"], "dimensions");
+    out.push_str(&format!("{:>5}  {:width$} ", "rank", "team"));
+    out.push_str(&if by_solves { format!("{:>3} {:>6} ", "=", "time") } else { format!("{:>9} ", "score") });
+    for d in dimensions {
+        out.push_str(&format!(" {:>12.12}", shown(&d["dimension"])));
+    }
     for p in problems {
         out.push_str(&format!(" {:^7}", shown(&p["label"])));
     }
     out.push('\n');
     for row in list(board, "rows") {
         let name: String = shown(&row["name"]).chars().take(width).collect();
-        out.push_str(&format!(
-            "{:>5}  {name:width$} {:>3} {:>6} ",
-            shown(&row["rank"]),
-            shown(&row["score"]),
-            shown(&row["penalty"])
-        ));
+        out.push_str(&format!("{:>5}  {name:width$} ", shown(&row["rank"])));
+        out.push_str(&match by_solves {
+            true => format!("{:>3} {:>6} ", shown(&row["score"]), shown(&row["penalty"])),
+            false => format!("{:>9} ", points(&row["score"], unit)),
+        });
+        for d in dimensions {
+            let score = &row["dimensions"][d["dimension"].as_str().unwrap_or_default()];
+            let text = if score.is_null() { "pending".to_owned() } else { points(score, 100) };
+            out.push_str(&format!(" {text:>12}"));
+        }
         for p in problems {
-            let text = cell(row, p).map_or_else(
-                || ".".to_owned(),
-                |c| {
-                    let pending = c["pending"].as_u64().filter(|n| *n > 0).map(|n| format!("?{n}")).unwrap_or_default();
-                    let (attempts, star) =
-                        (c["attempts"].as_u64().unwrap_or(0), if c["first"] == json!(true) { "*" } else { "" });
-                    match c["solved"] == json!(true) {
-                        true => format!("+{attempts}/{}{star}{pending}", c["time"]),
-                        false if attempts > 0 => format!("-{attempts}{pending}"),
-                        false => pending,
-                    }
-                },
-            );
+            let text = match cell(row, p) {
+                None => ".".to_owned(),
+                Some(c) if by_solves => solve_cell(c),
+                Some(c) => points_cell(c, unit),
+            };
             out.push_str(&format!(" {text:^7}"));
         }
         out.push('\n');
     }
     out
+}
+
+fn pending(c: &Value) -> String {
+    c["pending"].as_u64().filter(|n| *n > 0).map(|n| format!("?{n}")).unwrap_or_default()
+}
+
+fn star(c: &Value) -> &'static str {
+    if c["first"] == json!(true) { "*" } else { "" }
+}
+
+fn solve_cell(c: &Value) -> String {
+    let attempts = c["attempts"].as_u64().unwrap_or(0);
+    match c["solved"] == json!(true) {
+        true => format!("+{attempts}/{}{}{}", c["time"], star(c), pending(c)),
+        false if attempts > 0 => format!("-{attempts}{}", pending(c)),
+        false => pending(c),
+    }
+}
+
+fn points_cell(c: &Value, unit: i64) -> String {
+    let score = if c["score"].is_null() { String::new() } else { points(&c["score"], unit) };
+    format!("{score}{}{}", star(c), pending(c))
 }
 
 fn csv(board: &Value) -> String {
@@ -216,6 +253,16 @@ mod tests {
     fn people_and_spreadsheets_can_read_it() {
         assert!(text(&board()).contains("+2/10*"));
         assert!(text(&board()).contains("-1?2"));
+        let mut of_points = board();
+        of_points["scoring"] = json!("rubric");
+        of_points["rubric"] = json!({"dimensions": [{"dimension": "correctness"}, {"dimension": "security"}]});
+        of_points["rows"][0]["score"] = json!(87_650_000);
+        of_points["rows"][0]["dimensions"] = json!({"correctness": 9_000, "security": null});
+        of_points["rows"][0]["problems"][0]["score"] = json!(87_650_000);
+        let shown = text(&of_points);
+        for part in ["87.65 ", "90.00", "pending", "87.65*", "?2"] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
         assert_eq!(csv(&board()), "rank,team,name,score,penalty,A,B\n1,t,\"Say \"\"hi\"\", all\",1,30,10,\n");
         assert_eq!(ctftime(&board()), json!({"standings": [{"pos": 1, "team": "Say \"hi\", all", "score": 1}]}));
     }

@@ -5,6 +5,7 @@ pub mod duration;
 pub mod file;
 mod own;
 pub mod preview;
+pub mod resolver;
 pub mod score;
 pub mod state;
 pub mod submissions;

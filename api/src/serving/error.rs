@@ -92,6 +92,7 @@ impl ServeError {
             ServeError::Computed(QueryError::UnknownSubmission { .. }) => "unknown_submission",
             ServeError::Computed(QueryError::Supposed { .. }) => "invalid",
             ServeError::Computed(QueryError::NoStart(_)) => "no_start",
+            ServeError::Computed(QueryError::Unresolvable { .. }) => "unresolvable",
             ServeError::Computed(QueryError::Unavailable(_)) => "unavailable",
             ServeError::Busy => "busy",
             ServeError::TooManySubscribers { .. } => "too_many_subscribers",
@@ -112,7 +113,7 @@ impl ServeError {
                 StatusCode::NOT_FOUND
             }
             ServeError::Computed(QueryError::Supposed { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
-            ServeError::Computed(QueryError::NoStart(_)) => StatusCode::CONFLICT,
+            ServeError::Computed(QueryError::NoStart(_) | QueryError::Unresolvable { .. }) => StatusCode::CONFLICT,
             ServeError::Computed(QueryError::Unavailable(_))
             | ServeError::Busy
             | ServeError::TooManySubscribers { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -137,6 +138,9 @@ impl ServeError {
             }
             ServeError::Computed(QueryError::NoStart(_)) => {
                 "ask for an instant once the event has begun, or give a version"
+            }
+            ServeError::Computed(QueryError::Unresolvable { .. }) => {
+                "see the reason; judge what is left, then ask again"
             }
             ServeError::Computed(QueryError::Unavailable(_)) | ServeError::Busy => "try again later",
             ServeError::TooManySubscribers { .. } => "try again later, or poll the board with If-None-Match",

@@ -73,7 +73,7 @@ impl Order for ByTeam {
 /// spaces and punctuation not ignored (ICU's default, and so that of contest systems that use it). Equal for canonically
 /// equal names. Kept with a row: comparing keys is fast, and an order whatever the names hold, on which the sorted
 /// sequences rely.
-pub(super) fn name_key(name: &str) -> Arc<[u8]> {
+pub(crate) fn name_key(name: &str) -> Arc<[u8]> {
     static COLLATOR: LazyLock<CollatorBorrowed<'static>> = LazyLock::new(|| {
         CollatorBorrowed::try_new(CollatorPreferences::default(), CollatorOptions::default())
             .expect("the root collation is compiled in")

@@ -1,5 +1,8 @@
 //! Questions about boards that are answered by computing: what a board was, or would be.
 
+use std::sync::Arc;
+
+use crate::board::Cell;
 use crate::body::Body;
 use crate::publish::BoardsEpoch;
 use crate::{Id, Position};
@@ -47,6 +50,14 @@ pub enum QueryError {
     /// The instant cannot be placed: the event has no start.
     #[error("event `{0}` has not begun and has no planned start, so that no instant of it can be told")]
     NoStart(Id),
+    /// The event's board cannot be revealed step by step.
+    #[error("event `{event}` cannot be resolved: {why}")]
+    Unresolvable {
+        /// The event.
+        event: Id,
+        /// Why not.
+        why: String,
+    },
     /// The pipeline is not running.
     #[error("the boards pipeline does not answer: {0}")]
     Unavailable(String),
@@ -112,6 +123,40 @@ pub struct DimensionExplained {
     pub steps: Vec<String>,
 }
 
+/// The ceremony that reveals a frozen board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Resolution {
+    /// The event.
+    pub event: Id,
+    /// Teams in the order of the frozen board.
+    pub start: Vec<Id>,
+    /// What is revealed, in order.
+    pub steps: Vec<ResolutionStep>,
+    /// Teams in the order of the jury's board.
+    pub end: Vec<Id>,
+}
+
+/// One cell revealed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ResolutionStep {
+    /// Whose.
+    pub team: Id,
+    /// Of which problem; none: what judges added or took by hand.
+    pub problem: Option<Id>,
+    /// Whether the problem is solved.
+    pub solved: bool,
+    /// The cell as it is now.
+    pub cell: Option<Cell>,
+    /// The team's place before, from 1 on.
+    pub from: usize,
+    /// Its place now.
+    pub to: usize,
+    /// Its score now.
+    pub score: i64,
+    /// Its penalty now.
+    pub penalty: i64,
+}
+
 /// Answers questions from the facts of one event at a committed epoch. Calls may take long (a second for 25,000 teams):
 /// not for a thread that serves others.
 pub trait BoardQueries: Send + Sync {
@@ -120,6 +165,9 @@ pub trait BoardQueries: Send + Sync {
 
     /// How a submission came to its score; with `public` only what everybody may know.
     fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError>;
+
+    /// The steps that reveal an event's frozen board. `name_key` gives names their place among equal rows.
+    fn resolve(&self, event: &Id, name_key: &dyn Fn(&str) -> Arc<[u8]>) -> Result<Resolution, QueryError>;
 
     /// Whether a record could be as it is, beyond what the codec checks: rubrics must be sound.
     fn check(&self, body: &Body) -> Result<(), QueryError>;

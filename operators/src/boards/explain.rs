@@ -9,7 +9,7 @@ use super::attempts::{Attempt, attempt};
 use super::fact::Fact;
 use super::facts::{EventKey, GroupResult, Judgement, RejudgingState, Submission};
 use super::rules::{Effect, Rules};
-use super::score::{Counted, chosen, counted, explain as explain_dimensions};
+use super::score::{Counted, chosen, counted, explain as explain_dimensions, is_hidden};
 use super::visible::{PRIVATE_SPLIT, Sight};
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
@@ -91,7 +91,7 @@ fn is_shown(rules: &Rules, facts: &[Fact], team: &Id) -> bool {
     });
     team.is_some_and(|t| {
         let on_board = rules.main_group.as_ref().is_none_or(|main| t.groups.contains(main));
-        on_board && !t.hidden && !t.groups.iter().any(|g| rules.hides(g) == Some(true))
+        on_board && !is_hidden(rules, t)
     })
 }
 

@@ -90,7 +90,7 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
     if rules.main_group.as_ref().is_some_and(|main| !registered.groups.contains(main)) {
         return TeamScore::default();
     }
-    let hidden = registered.hidden || registered.groups.iter().any(|g| rules.hides(g) == Some(true));
+    let hidden = is_hidden(rules, registered);
     let counted = counted(rules, attempts);
     let (public_sight, jury_sight) = (Sight::public(rules), Sight::jury(rules));
     let score = |sight: Sight<'_>| score_view(sight, team, hidden, &counted).map(Rc::new);
@@ -101,6 +101,16 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
     // Where nothing was taken away the views agree.
     let jury = if hidden || censored { score(jury_sight) } else { public.clone() };
     TeamScore { public, jury }
+}
+
+/// Whether a team is never on a public board: by itself, or by one of its groups.
+pub fn is_hidden(rules: &Rules, team: &TeamRegistered) -> bool {
+    team.hidden || team.groups.iter().any(|g| rules.hides(g) == Some(true))
+}
+
+/// A team's score as one sight of the event gives it.
+pub fn score_sight(sight: Sight<'_>, team: Team<'_>, hidden: bool, attempts: &[&Attempt]) -> Option<ViewScore> {
+    score_view(sight, team, hidden, &counted(sight.rules(), attempts))
 }
 
 /// The attempts that count, by contest time, then natural id.

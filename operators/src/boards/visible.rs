@@ -14,17 +14,36 @@ pub struct Sight<'a> {
     rules: &'a Rules,
     hidden_from_ms: Option<i64>,
     private: bool,
+    /// By place: problems of which nothing is hidden any more.
+    revealed: &'a [bool],
+    corrected: bool,
 }
 
 impl<'a> Sight<'a> {
     /// Of the public: verdicts from the freeze on are taken away, unread, until the thaw.
     pub fn public(rules: &'a Rules) -> Self {
-        Sight { rules, hidden_from_ms: rules.hidden_from_ms(), private: rules.private_is_public() }
+        Sight {
+            rules,
+            hidden_from_ms: rules.hidden_from_ms(),
+            private: rules.private_is_public(),
+            revealed: &[],
+            corrected: false,
+        }
     }
 
     /// Of judges: everything.
     pub fn jury(rules: &'a Rules) -> Self {
-        Sight { rules, hidden_from_ms: None, private: true }
+        Sight { rules, hidden_from_ms: None, private: true, revealed: &[], corrected: true }
+    }
+
+    /// The same with the hidden verdicts of some problems revealed (by place), and hidden corrections, too.
+    pub fn with_revealed(self, revealed: &'a [bool], corrected: bool) -> Self {
+        Sight { revealed, corrected, ..self }
+    }
+
+    fn is_revealed(&self, attempt: &Attempt) -> bool {
+        !self.revealed.is_empty()
+            && self.rules.place(attempt.problem).is_some_and(|at| self.revealed.get(at) == Some(&true))
     }
 
     /// The rules.
@@ -40,7 +59,7 @@ impl<'a> Sight<'a> {
     /// What an attempt does to the board.
     pub fn effect(&self, contest_time_ms: i64, attempt: &Attempt) -> Effect {
         match attempt.verdict {
-            Some(verdict) if !self.hides(contest_time_ms) => self.rules.effect(verdict),
+            Some(verdict) if !self.hides(contest_time_ms) || self.is_revealed(attempt) => self.rules.effect(verdict),
             _ => Effect::Pending,
         }
     }
@@ -59,6 +78,7 @@ impl<'a> Sight<'a> {
     pub fn corrects(&self, correction: &Correction) -> bool {
         let when = correction.time_ms.map_or(When::Unknown, When::Clock);
         correction.visible_now
+            || self.corrected
             || self.hidden_from_ms.is_none()
             || self.rules.contest_time_ms(when).is_some_and(|at_ms| !self.hides(at_ms))
     }

@@ -1,9 +1,12 @@
 //! Answers to questions about boards that are computed on demand.
 
+use std::sync::Arc;
+
 use gravity_events::publish::BoardsEpoch;
-use gravity_events::query::{BoardQueries, Object, QueryError, ScoreExplained, Supposition};
+use gravity_events::query::{BoardQueries, Object, QueryError, Resolution, ScoreExplained, Supposition};
 use gravity_events::{Body, Id};
 use gravity_operators::boards::explain::explain;
+use gravity_operators::boards::resolver::resolve;
 
 use super::store::FactStore;
 use super::{facts, suppose};
@@ -36,11 +39,17 @@ impl BoardQueries for Queries {
         let rows = self.store.event(event)?;
         let mut rows = rows.rows;
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let object = |((fold, key), (value, position)): &((u8, std::sync::Arc<[u8]>), (std::sync::Arc<[u8]>, _))| {
+        let object = |((fold, key), (value, position)): &((u8, Arc<[u8]>), (Arc<[u8]>, _))| {
             let (body, time_ms) = facts::object_of(*fold, key, value)?;
             Some(Object { body, time_ms, position: *position })
         };
         Ok(rows.iter().filter_map(object).collect())
+    }
+
+    fn resolve(&self, event: &Id, name_key: &dyn Fn(&str) -> Arc<[u8]>) -> Result<Resolution, QueryError> {
+        let rows = self.store.event(event)?;
+        let facts = suppose::suppose(&rows, &Supposition::default())?;
+        resolve(&rows.event, &facts, name_key)
     }
 
     fn check(&self, body: &Body) -> Result<(), QueryError> {

@@ -19,7 +19,7 @@ const SELECTED_MAX: u32 = 2;
 pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[Counted<'_>]) -> ViewScore {
     let board = &sight.rules().board;
     let mut sum = Sum::new(sight, team, row);
-    let mut missing = 0;
+    let (mut missing, mut last_ms) = (0, None);
     for (place, tries) in by_problem(sight, counted).iter().enumerate() {
         let best = best(&tries.judged, PUBLIC_SPLIT, board.lower_is_better);
         let scored = if sight.private() {
@@ -29,9 +29,10 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
             best
         };
         missing += i64::from(scored.is_none());
+        last_ms = last_ms.max(scored.map(|(_, at_ms)| at_ms));
         sum.cell(place, tries, scored);
     }
-    let (score, last_ms) = sum.so_far();
+    let score = sum.score();
     let score = if board.lower_is_better { score } else { score.saturating_neg() };
     let row = sum.row(|points| points.rank_key = vec![missing, score, last_ms.unwrap_or(0)]);
     ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false }

@@ -73,7 +73,9 @@ impl<'a> Sum<'a> {
         let rules = self.sight.rules();
         if let Some((score, at_ms)) = scored {
             self.points.score = self.points.score.saturating_add(score.saturating_mul(rules.weight(place)));
-            self.last_ms = self.last_ms.max(Some(at_ms));
+            if score != 0 {
+                self.last_ms = self.last_ms.max(Some(at_ms));
+            }
         }
         self.row.solved += u32::from(tries.solved_ms.is_some());
         let judged = u32::try_from(tries.judged.len()).unwrap_or(u32::MAX);
@@ -88,9 +90,9 @@ impl<'a> Sum<'a> {
         }
     }
 
-    /// The score so far, and the contest time of what last counted.
-    pub(super) fn so_far(&self) -> (i64, Option<i64>) {
-        (self.points.score, self.last_ms)
+    /// The score so far.
+    pub(super) fn score(&self) -> i64 {
+        self.points.score
     }
 
     /// The row, ranked by what `key` makes of it.

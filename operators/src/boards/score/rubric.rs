@@ -121,7 +121,10 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
                     *sum = Some(sum.unwrap_or(0).saturating_add(score.saturating_mul(rules.weight(place))));
                 }
             }
-            last = last.max(Some((choice.at_ms, &choice.attempt.submission)));
+            // What scored nothing improved nothing.
+            if choice.total > 0 {
+                last = last.max(Some((choice.at_ms, &choice.attempt.submission)));
+            }
         }
         sum.cell(place, tries, choice.map(|c| (c.total, c.at_ms)));
     }
@@ -130,7 +133,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
         let by_name = |name: &str| points.dimensions.iter().find(|(d, _)| d == name).and_then(|(_, s)| *s).unwrap_or(0);
         points.rank_key = vec![points.score.saturating_neg()];
         points.rank_key.extend(TIES.map(|name| by_name(name).saturating_neg()));
-        // A team without a submission comes after those who got as much by one.
+        // A team that never improved comes after those who got as much by a submission.
         points.rank_key.push(last.map_or(i64::MAX, |(at_ms, _)| at_ms));
         points.tie = last.filter(|_| rules.board.strict).map(|(_, submission)| submission.0.clone());
     });
