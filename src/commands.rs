@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod board;
+pub mod changes;
 pub mod deadletter;
 pub mod event;
 pub mod import;

@@ -95,6 +95,10 @@ impl Node {
         options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
         let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks)?;
         boards.answer_with(Arc::new(queries));
+        let (notes, notes_log) = (boards.clone(), log.clone());
+        tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
+            .await?
+            .context("cannot read the change log of boards")?;
         let definition = Arc::new(definition);
         let pipeline = Runtime::start(definition, log.clone(), options).context("cannot start the boards pipeline")?;
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));

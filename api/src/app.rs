@@ -140,6 +140,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/board/resolver", get(events::resolver::get)),
         (Method::GET, "/api/v1/events/{event}/board/names", board(get(handlers::names))),
         (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
+        (Method::GET, "/api/v1/events/{event}/board/changes", board(get(handlers::changes))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),

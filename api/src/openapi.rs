@@ -25,7 +25,7 @@ use crate::services::{contests, events, ops, records};
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore,
-        boards::board, boards::names, boards::team, boards::stream,
+        boards::board, boards::names, boards::team, boards::changes, boards::stream,
         contests::list, contests::contest, contests::state, contests::teams, contests::problems, contests::scoreboard, contests::awards,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,
     )
@@ -173,6 +173,13 @@ mod boards {
         params(("event" = String, Path, description = "Event"), ("team" = String, Path, description = "Team"), Board),
         responses((status = 200, body = serde_json::Value), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
     fn team() {}
+
+    /// Why rows moved other than by submissions and their verdicts, the newest change first.
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board/changes", tag = "events",
+        params(("event" = String, Path, description = "The event"), Board, ("limit" = Option<u32>, Query, description = "Changes at most")),
+        responses((status = 200, description = "`changes`: version, at, causes (kind, what, why, actor), rows that moved", body = serde_json::Value),
+            (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    fn changes() {}
 
     #[doc = "A board as Server-Sent Events: a snapshot, then deltas; `id` is the version."]
     #[utoipa::path(get, path = "/api/v1/events/{event}/board/stream", tag = "events", security((), ("token" = [])),

@@ -10,6 +10,7 @@
 
 mod apply;
 mod cache;
+mod changes;
 pub mod computed;
 mod cursor;
 mod delta;
@@ -59,6 +60,7 @@ pub struct Boards {
     subscribers: Arc<AtomicUsize>,
     closed: AtomicBool,
     computed: computed::Computed,
+    changes: changes::ChangeLog,
 }
 
 /// What all readers of a view share, and no reader of the other: so nothing of the jury's bounds or moves the public's.
@@ -116,6 +118,7 @@ impl Boards {
             subscribers: Arc::default(),
             closed: AtomicBool::new(false),
             computed: computed::Computed::default(),
+            changes: changes::ChangeLog::default(),
         })
     }
 

@@ -46,7 +46,13 @@ enum Step {
     /// Says what would move if it were applied now
     Preview(Which),
     /// Lets its judgements count, all at once
-    Apply(Which),
+    Apply {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for the change log
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
     /// Its judgements never count
     Cancel(Which),
 }
@@ -72,7 +78,11 @@ pub async fn run(args: RejudgeArgs, server: &ServerArgs) -> anyhow::Result<()> {
             print(&preview(&client, &which.event, &record("applied", &which)).await?, args.format);
             Ok(())
         }
-        Step::Apply(which) => put_in_force(&client, &which.event, &record("applied", &which), args.format).await,
+        Step::Apply { which, reason } => {
+            let data = json!({"rejudging": which.rejudging, "reason": reason});
+            let records = [json!({"type": "rejudging.applied", "data": data})];
+            put_in_force(&client, &which.event, &records, args.format).await
+        }
         Step::Cancel(which) => put_in_force(&client, &which.event, &record("cancelled", &which), args.format).await,
     }
 }

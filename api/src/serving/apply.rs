@@ -85,6 +85,9 @@ impl Boards {
         for (channel, shown) in wake {
             channel.send_replace(Some(shown));
         }
+        for (event, note) in &epoch.notes {
+            self.changes.take(event, note);
+        }
         self.epochs.send_replace(epoch.epoch);
     }
 }

@@ -46,6 +46,7 @@ pub fn routes() -> Router<Arc<Boards>> {
         .route("/events/{event}/board", get(board))
         .route("/events/{event}/board/names", get(names))
         .route("/events/{event}/board/teams/{team}", get(team))
+        .route("/events/{event}/board/changes", get(changes))
         .route("/events/{event}/board/stream", get(stream))
 }
 
@@ -100,6 +101,13 @@ pub async fn team(asked: Asked<(String, String)>) -> Result<Response, ServeError
     let (event, team) = &asked.path;
     let answer = asked.boards.team(event, view, &division, team)?;
     Ok(conditional(&asked.headers, &answer.etag, cache_control(view), || json(answer.body)))
+}
+
+/// `GET /events/{event}/board/changes?view&limit`: why rows moved other than by submissions, the newest change first.
+pub async fn changes(asked: Asked<String>) -> Result<Response, ServeError> {
+    let (view, _) = asked.board()?;
+    let changes = asked.boards.changes(&asked.path, view, asked.limit(LIMIT_DEFAULT)?)?;
+    Ok(([(header::CACHE_CONTROL, cache_control(view))], Json(changes)).into_response())
 }
 
 /// `GET /events/{event}/board/stream?view&division&limit&team&last_event_id`: Server-Sent Events. The header

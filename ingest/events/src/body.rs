@@ -163,4 +163,5 @@ bodies! {
     AlertCleared = "alert.cleared", Alerts, Tenant;
     BudgetAlert = "budget.alert", Alerts, Tenant;
     RecordRefused = "record.refused", DeadLetter, Tenant;
+    BoardNoted = "board.noted", Changes, Event;
 }

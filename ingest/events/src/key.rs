@@ -18,6 +18,7 @@ impl Record {
     /// | judgements | event, judgement or rejudging |
     /// | usage, alerts | subject or `-` |
     /// | telemetry, labs | lab |
+    /// | changes | event |
     /// | boards | event, team (`-` for what is no team's); an epoch's marker: pipeline |
     /// | burn | meter, minute since 1970 |
     pub fn key(&self) -> String {
@@ -56,6 +57,7 @@ impl Record {
             Body::HintRevealed(b) => join(&mut key, [event, Some(&b.team)]),
             Body::VoteRecorded(b) => join(&mut key, [event, Some(&b.team)]),
             Body::BoardAdjusted(b) => join(&mut key, [event, Some(&b.team)]),
+            Body::BoardNoted(_) => join(&mut key, [event]),
             Body::ScoreReady(b) => join(&mut key, [event, Some(&b.team)]),
             Body::JudgementRecorded(b) => join(&mut key, [event, Some(&b.judgement)]),
             Body::RejudgingOpened(b) => join(&mut key, [event, Some(&b.rejudging)]),

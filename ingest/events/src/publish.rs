@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::board::{BoardKey, BoardValue, View};
+use crate::body::BoardNoted;
 use crate::{Id, Position, Topic};
 
 /// One committed epoch of the boards pipeline. Nothing in it was visible to anyone before its frame was fsynced.
@@ -22,6 +23,8 @@ pub struct BoardsEpoch {
     pub bound: Vec<(Topic, u32, u64)>,
     /// Records of this epoch that did not count.
     pub refused: Vec<Refused>,
+    /// Why boards moved other than by submissions: (event, note).
+    pub notes: Vec<(Id, BoardNoted)>,
     /// True for the state after a restart: it replaces whatever was there.
     pub snapshot: bool,
 }

@@ -19,11 +19,12 @@ pub enum Topic {
     Alerts,
     Epochs,
     DeadLetter,
+    Changes,
 }
 
 impl Topic {
     /// Every topic, in order.
-    pub const ALL: [Topic; 13] = [
+    pub const ALL: [Topic; 14] = [
         Topic::Reference,
         Topic::Submissions,
         Topic::Judgements,
@@ -37,6 +38,7 @@ impl Topic {
         Topic::Alerts,
         Topic::Epochs,
         Topic::DeadLetter,
+        Topic::Changes,
     ];
 
     /// The Kafka name, without a configured prefix.
@@ -55,6 +57,7 @@ impl Topic {
             Topic::Alerts => "gravity.alerts.v1",
             Topic::Epochs => "gravity.epochs.v1",
             Topic::DeadLetter => "gravity.deadletter.v1",
+            Topic::Changes => "gravity.changes.v1",
         }
     }
 

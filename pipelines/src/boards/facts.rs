@@ -38,6 +38,21 @@ enum RefKey {
     Rejudging(EventKey, Id),
     Rubric(EventKey, Id, u64),
     Language(EventKey, Id),
+    RejudgingReason(EventKey, Id),
+}
+
+/// What was said of a rejudging when it was decided.
+#[derive(Serialize, Deserialize)]
+struct RejudgingReason {
+    state: RejudgingState,
+    reason: String,
+}
+
+impl RejudgingReason {
+    /// Its name in the change log; none for what moves nothing.
+    fn kind(&self) -> Option<&'static str> {
+        (self.state == RejudgingState::Applied).then_some("rejudged")
+    }
 }
 
 /// Key of the fold of what teams and judges do besides submitting and judging.
@@ -146,7 +161,12 @@ pub fn collect(record: &Record, out: &mut Facts) {
             put(RefKey::JudgementType(key, t.judgement_type.clone()), t.revision, kept(t.deleted))
         }
         Body::RejudgingOpened(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Opened),
-        Body::RejudgingApplied(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Applied),
+        Body::RejudgingApplied(r) => {
+            let reason = RejudgingReason { state: RejudgingState::Applied, reason: r.reason.clone() };
+            let at = RefKey::RejudgingReason(key.clone(), r.rejudging.clone());
+            put(at, 1, serde_json::to_string(&reason).ok());
+            put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Applied);
+        }
         Body::RejudgingCancelled(r) => put_rejudging(&mut put, key, &r.rejudging, RejudgingState::Cancelled),
         Body::SubmissionReceived(s) => {
             let at = encode(&ObjectKey(&key, &s.submission));
@@ -273,7 +293,7 @@ pub fn fact_of(fold: u8, key: &[u8], value: &[u8]) -> Option<Fact> {
             RefKey::Rubric(e, r, version) => {
                 Fact::Rubric(e, r, version, RubricText(String::from_utf8(value.to_vec()).ok()?.into()))
             }
-            RefKey::Language(..) => return None,
+            RefKey::Language(..) | RefKey::RejudgingReason(..) => return None,
         },
     })
 }
@@ -329,11 +349,66 @@ pub fn object_of(fold: u8, key: &[u8], value: &[u8]) -> Option<(Body, Option<i64
             RefKey::JudgementType(..) => Body::JudgementTypePublished(json(value)?),
             RefKey::Language(..) => Body::LanguagePublished(json(value)?),
             RefKey::Rubric(..) => Body::RubricPublished(json(value)?),
-            RefKey::Rejudging(..) => return None,
+            RefKey::Rejudging(..) | RefKey::RejudgingReason(..) => return None,
         },
         _ => return None,
     };
     Some((body, None))
+}
+
+/// Whether rows of this fold may tell the change log something.
+pub fn has_causes(fold: u8) -> bool {
+    matches!(fold, REFERENCE | DEEDS)
+}
+
+/// What a changed fold row tells the change log: what moves boards besides submissions and their verdicts.
+pub fn cause_of(fold: u8, key: &[u8], value: Option<&[u8]>) -> Option<(EventKey, Cause)> {
+    fn json<T: DeserializeOwned>(value: Option<&[u8]>) -> Option<T> {
+        serde_json::from_slice(value?).ok()
+    }
+    let cause = |kind: &'static str, what: Option<Id>, why: Option<String>, actor: Option<Id>| {
+        let why = why.filter(|why| !why.is_empty());
+        Cause { kind: Id::const_new(kind), what, why, actor }
+    };
+    let plain = |kind: &'static str, what: Id| cause(kind, Some(what), None, None);
+    match fold {
+        REFERENCE => Some(match postcard::from_bytes(key).ok()? {
+            RefKey::Config(e) => (e, cause("configured", None, None, None)),
+            RefKey::Extension(e) => {
+                let why = json::<EventExtended>(value).and_then(|x| x.reason);
+                (e, cause("extended", None, why, None))
+            }
+            RefKey::Moment(e, kind) => {
+                let kind = match (kind, value.is_some()) {
+                    (MomentKind::Started, _) => "started",
+                    (MomentKind::Frozen, true) => "frozen",
+                    (MomentKind::Frozen, false) => "unfrozen",
+                    (MomentKind::Thawed, true) => "thawed",
+                    (MomentKind::Thawed, false) => "hidden again",
+                    (MomentKind::Ended, _) => "ended",
+                    (MomentKind::Finalized, _) => "finalized",
+                };
+                (e, cause(kind, None, None, None))
+            }
+            RefKey::Problem(e, problem) => (e, plain("problem", problem)),
+            RefKey::JudgementType(e, judgement_type) => (e, plain("judgement type", judgement_type)),
+            RefKey::Rubric(e, rubric, version) => (e, plain("rescored", format!("{rubric} version {version}").into())),
+            RefKey::RejudgingReason(e, rejudging) => {
+                let reason: RejudgingReason = json(value)?;
+                (e, cause(reason.kind()?, Some(rejudging), Some(reason.reason), None))
+            }
+            _ => return None,
+        }),
+        DEEDS => Some(match postcard::from_bytes(key).ok()? {
+            DeedKey::Adjusted(e, _) => {
+                let Deed { body, .. } = postcard::from_bytes(value?).ok()?;
+                let by: BoardAdjusted = serde_json::from_str(&body).ok()?;
+                (e, cause("adjusted", Some(by.team), Some(by.reason), Some(by.actor)))
+            }
+            _ => return None,
+        }),
+        _ => None,
+    }
 }
 
 /// Takes the folds as typed collections.

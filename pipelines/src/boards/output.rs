@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use gravity_events::board::{BoardKey, BoardValue, OVERALL, View};
-use gravity_events::body::BoardChanged;
+use gravity_events::body::{BoardChanged, BoardNoted, Cause};
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::{Body, Id, Record};
 use gravity_ingest::log::Produce;
@@ -12,7 +12,8 @@ use gravity_operators::boards::facts::{BoardFacts, EventKey};
 use gravity_operators::boards::view::boards;
 use timely::dataflow::operators::Concatenate;
 
-use super::{Boards, Key, NAME, Value};
+use super::{Boards, Key, NAME, Value, facts};
+use crate::runtime::row::{Stored, Unpack};
 use crate::runtime::{Change, Committed};
 
 /// Wires the views.
@@ -62,6 +63,63 @@ pub fn to_change(((view, key), value): gravity_operators::boards::facts::Change)
     BoardChange { view, key, value: Some(value) }
 }
 
+/// Why boards moved in an epoch other than by submissions: a note for each event and view of which something changed.
+pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
+    if epoch.snapshot {
+        return Vec::new();
+    }
+    let mut causes: BTreeMap<EventKey, Vec<Cause>> = BTreeMap::new();
+    for block in epoch.blocks.iter().filter(|b| facts::has_causes(b.fold)) {
+        for (key, stored) in Unpack::new(&block.rows).flatten() {
+            let Stored::Upsert { value, .. } = stored else { continue };
+            if let Some((event, cause)) = facts::cause_of(block.fold, key, value.as_deref()) {
+                causes.entry(event).or_default().push(cause);
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    for (event, mut causes) in causes {
+        causes.sort_by(|a, b| (&a.kind, &a.what, &a.why).cmp(&(&b.kind, &b.what, &b.why)));
+        if causes.iter().any(|c| c.kind == "configured") {
+            // An event that is set up is one change, not one for each of its problems.
+            causes.retain(|c| !matches!(c.kind.as_str(), "problem" | "judgement type"));
+        }
+        causes.truncate(CAUSES_MAX);
+        for view in [View::Public, View::Jury] {
+            let overall = |(scope, _): &&(super::Scope, u64)| {
+                scope.event == event && scope.view == view && scope.division == OVERALL
+            };
+            let Some((_, version)) = epoch.versions.iter().find(overall) else { continue };
+            let is_row = |c: &&Change<Key, Value>| matches!(&c.key, Key::Row(v, e, _) if *v == view && *e == event);
+            let rows = epoch.changes.iter().filter(is_row).count() as u64;
+            // What moved nothing that the public sees leaves no trace there. What did must have moved it alone: that rows
+            // moved for another reason at the same moment tells nothing of an adjustment made in a freeze.
+            let told = |c: &&Cause| view == View::Jury || is_public(c) || (rows > 0 && !has_submissions(epoch, &event));
+            let causes: Vec<Cause> = causes.iter().filter(told).cloned().collect();
+            if causes.is_empty() {
+                continue;
+            }
+            notes.push((event.clone(), BoardNoted { view, version: *version, at: epoch.now_ms, causes, rows }));
+        }
+    }
+    notes
+}
+
+/// Whether submissions or judgements of an event changed in an epoch.
+fn has_submissions(epoch: &Committed<Boards>, event: &EventKey) -> bool {
+    let blocks = epoch.blocks.iter().filter(|b| !facts::has_causes(b.fold));
+    let mut keys = blocks.flat_map(|b| Unpack::new(&b.rows).flatten().map(|(key, _)| facts::event_of(b.fold, key)));
+    keys.any(|of| of.as_ref() == Some(event))
+}
+
+/// Causes of one note; the setting up of an event has thousands.
+const CAUSES_MAX: usize = 100;
+
+/// Whether everybody is told of it, also where it moved no row.
+fn is_public(cause: &Cause) -> bool {
+    !matches!(cause.kind.as_str(), "adjusted" | "rejudged")
+}
+
 /// What serving gets.
 pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
     let mut changes = Vec::with_capacity(epoch.changes.len());
@@ -97,6 +155,7 @@ pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
         orphans,
         bound: epoch.bound.iter().map(|b| (b.topic, b.partition, b.offset)).collect(),
         refused: epoch.refused.clone(),
+        notes: notes(epoch).into_iter().map(|(event, note)| (event.event, note)).collect(),
         snapshot: epoch.snapshot,
     }
 }
@@ -153,6 +212,20 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
             time_ms: None,
             backfill: false,
             body: Body::BoardChanged(BoardChanged { view, key, value: board_value(&change.value), versions: told }),
+        };
+        let value = gravity_events::codec::encode(&record).into();
+        records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });
+    }
+    for (event, note) in notes(epoch) {
+        let record = Record {
+            id: record_id(format!("{}/{}/{}/note", part(&event.event), note.view.name(), note.version)),
+            source: format!("pipeline:{NAME}").into(),
+            tenant: event.tenant,
+            event: Some(event.event),
+            subject: None,
+            time_ms: None,
+            backfill: false,
+            body: Body::BoardNoted(note),
         };
         let value = gravity_events::codec::encode(&record).into();
         records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });

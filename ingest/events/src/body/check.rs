@@ -81,7 +81,7 @@ checks! {
     }
     TestGroup { group: id, passed: any, total: any, points: amount_option }
     RejudgingOpened { rejudging: id, reason: text, problem: id_option, submissions: ids }
-    RejudgingApplied { rejudging: id }
+    RejudgingApplied { rejudging: id, reason: text }
     RejudgingCancelled { rejudging: id }
     UsageTokens { model: id, input_tokens: count, output_tokens: count, cached_tokens: count }
     UsageVm { machine: id, duration_ms: run_time }
@@ -91,6 +91,8 @@ checks! {
     LabState { lab: id, reason: text_option }
     ScoreReady { submission: id, team: id, score: amount }
     BoardChanged { view: any, key: nested, value: nested_option, versions: board_versions }
+    BoardNoted { view: any, version: count, at: time, causes: each, rows: count }
+    Cause { kind: id, what: id_option, why: text_option, actor: id_option }
     EpochClosed { pipeline: id, epoch: count, records: count }
     BurnChanged {
         meter: id, window_start: time, records: amount, input_tokens: amount, output_tokens: amount,

@@ -29,6 +29,39 @@ pub struct BoardChanged {
     pub versions: Vec<(Id, u64)>,
 }
 
+/// Why rows of a board moved other than by submissions and their verdicts: its change log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardNoted {
+    /// Whose view moved.
+    pub view: crate::board::View,
+    /// The version of the overall board with these changes.
+    pub version: u64,
+    /// When they came in force.
+    #[serde(with = "crate::time::rfc3339")]
+    pub at: i64,
+    /// What they were.
+    #[serde(deserialize_with = "super::objects::list")]
+    pub causes: Vec<Cause>,
+    /// Rows that changed with them, those of submissions that came at the same moment included.
+    pub rows: u64,
+}
+
+/// One cause of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// `rejudged`, `rescored`, `adjusted`, `hint`, `configured`, `extended`, `frozen`, `thawed`, ...
+    pub kind: Id,
+    /// What it was about: a rejudging, a rubric, a team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<Id>,
+    /// Why, in the words of whoever did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Id>,
+}
+
 /// All records of this epoch in this partition have been written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochClosed {

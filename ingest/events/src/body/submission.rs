@@ -191,6 +191,9 @@ pub struct RejudgingOpened {
 pub struct RejudgingApplied {
     /// Its id.
     pub rejudging: Id,
+    /// Why, for the change log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// The judgements of the rejudging never take effect.

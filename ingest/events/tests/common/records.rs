@@ -448,8 +448,22 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 Body::RejudgingOpened(RejudgingOpened { rejudging, reason, problem, submissions })
             })
             .boxed(),
-        "rejudging.applied" => {
-            id().prop_map(|rejudging| Body::RejudgingApplied(RejudgingApplied { rejudging })).boxed()
+        "rejudging.applied" => (id(), text())
+            .prop_map(|(rejudging, reason)| Body::RejudgingApplied(RejudgingApplied { rejudging, reason }))
+            .boxed(),
+        "board.noted" => {
+            let cause = (id(), of(id()), of(text()), of(id())).prop_map(|(kind, what, why, actor)| Cause {
+                kind,
+                what,
+                why,
+                actor,
+            });
+            let view = prop_oneof![Just(View::Public), Just(View::Jury)];
+            (view, count(), time(), vec(cause, 0..3), count())
+                .prop_map(|(view, version, at, causes, rows)| {
+                    Body::BoardNoted(BoardNoted { view, version, at, causes, rows })
+                })
+                .boxed()
         }
         "rejudging.cancelled" => {
             id().prop_map(|rejudging| Body::RejudgingCancelled(RejudgingCancelled { rejudging })).boxed()
