@@ -201,6 +201,7 @@ impl Operations for NodeOperations {
                     header: Some((*e.header.header).clone()),
                     rows: e.rows().map(|r| (r.team.clone(), (*r.row).clone())).collect(),
                     firsts: e.header.firsts.iter().map(|(p, f)| (p.clone(), f.clone())).collect(),
+                    worths: e.header.worths.iter().map(|(p, w)| (p.clone(), (**w).clone())).collect(),
                 };
                 shown.insert((e.header.event.clone(), e.header.view), board);
             }

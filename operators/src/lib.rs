@@ -6,5 +6,6 @@
 
 pub mod boards;
 pub mod harness;
+pub mod plain;
 pub mod primitives;
 pub mod scoring;

@@ -1,15 +1,15 @@
 //! A second, deliberately plain implementation of boards: reads the whole log and recomputes everything at once.
 //!
-//! It shares the record codec with the pipeline and nothing else: no folds, no dataflow, no operators. What it computes
+//! It shares the record codec with the pipeline, the value functions and the operators of dimensions: no folds, no
+//! dataflow ([`gravity_operators::plain`] has the rules). What it computes
 //! at the offsets that an epoch is bound to must equal what that epoch shows, bit for bit (invariant 3).
 
 mod plain;
 mod replay;
-mod rules;
 
 use std::collections::BTreeMap;
 
-use gravity_events::board::{BoardHeader, BoardRow, FirstSolve, View};
+use gravity_events::board::{BoardHeader, BoardRow, FirstSolve, View, Worth};
 use gravity_events::{Id, Topic};
 use gravity_ingest::log::{Bound, Log, LogError};
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Board {
     pub rows: BTreeMap<Id, BoardRow>,
     /// First solves by problem.
     pub firsts: BTreeMap<Id, FirstSolve>,
+    /// What problems are worth, where solves decide.
+    pub worths: BTreeMap<Id, Worth>,
 }
 
 /// Boards by (event, view).
@@ -74,7 +76,7 @@ pub fn verify(
     let mut report = Report { epoch, ..Report::default() };
     let records = replay::replay(log, bound, &mut report)?;
     let wanted = |e: &Id| event.is_none_or(|w| w == e);
-    let computed: Boards = rules::boards(&records).into_iter().filter(|((e, _), _)| wanted(e)).collect();
+    let computed: Boards = plain::boards(&records).into_iter().filter(|((e, _), _)| wanted(e)).collect();
     let shown: Boards = shown
         .iter()
         .filter(|((e, _), b)| wanted(e) && b.header.is_some())
@@ -104,6 +106,7 @@ fn compare(name: &str, computed: &Board, shown: &Board, report: &mut Report) {
     report.rows += computed.rows.len() as u64;
     by_key(name, "team", &computed.rows, &shown.rows, report);
     by_key(name, "first to solve", &computed.firsts, &shown.firsts, report);
+    by_key(name, "worth of", &computed.worths, &shown.worths, report);
 }
 
 fn by_key<V: PartialEq + std::fmt::Debug>(

@@ -39,6 +39,15 @@ pub fn everything<'s>(views: BoardViews<'s>) -> Rows<'s, Said> {
     ])
 }
 
+/// All that the plain implementation says of the same facts.
+pub fn expected(facts: &[Fact]) -> Vec<Said> {
+    let plain = crate::plain::boards(facts);
+    let changes = plain.changes.into_iter().map(|((view, key), value)| Said::Change(view, key, Box::new(value)));
+    let orphans = plain.orphans.into_iter().map(|(event, n)| Said::Orphans(event, n));
+    let faults = plain.faults.into_iter().map(|(event, rubric, text)| Said::Error(event, rubric, text));
+    changes.chain(orphans).chain(faults).collect()
+}
+
 /// The changes among what a view said in an epoch.
 pub fn changes(epoch: &[(Said, i64)]) -> Vec<(Change, i64)> {
     let change = |(said, diff): &(Said, i64)| match said {

@@ -4,7 +4,6 @@ mod golden;
 mod interference;
 mod oracle;
 mod panics;
-mod plain;
 mod random;
 mod rules;
 

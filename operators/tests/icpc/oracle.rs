@@ -1,10 +1,10 @@
 //! The view agrees with the plain implementation after every epoch, over 1, 2 and 3 workers.
 
-use gravity_operators::harness::boards::{BoardScript, Said, assert_one_row_per_key};
+use gravity_operators::harness::boards::{BoardScript, Said, assert_one_row_per_key, expected};
 use gravity_operators::harness::dice::Dice;
 use gravity_operators::harness::oracle::agree;
 
-use super::{plain, random, view};
+use super::{random, view};
 
 fn compare(seed: u64, set_up: bool, epochs: u64, edits: u64) -> usize {
     let mut dice = Dice::new(seed);
@@ -18,7 +18,7 @@ fn compare(seed: u64, set_up: bool, epochs: u64, edits: u64) -> usize {
         }
         script.end_epoch();
     }
-    let changes = agree(script.epochs(), view, plain::boards);
+    let changes = agree(script.epochs(), view, expected);
     assert_one_row_per_key(&changes);
     changes.iter().flatten().filter(|(said, _)| matches!(said, Said::Change(..))).count()
 }
