@@ -45,4 +45,4 @@ lint: ## rustfmt, clippy, cargo-deny, shellcheck
 	@scripts/lint
 
 fmt: ## Formats the code
-	@scripts/cargo fmt --all
+	@scripts/fmt

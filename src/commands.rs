@@ -6,6 +6,7 @@ pub mod changes;
 pub mod deadletter;
 pub mod event;
 pub mod import;
+pub mod operator;
 pub mod rejudge;
 pub mod rescore;
 pub mod resolve;

@@ -41,14 +41,14 @@ fn commands(text: &str) -> Vec<String> {
 async fn every_command_shown_works_as_shown() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(dir.path(), &[]).await;
-    let operators = page("docs/operators.md");
+    let operators = page("docs/operating.md");
     std::fs::write(dir.path().join("event.toml"), &blocks(&operators, "toml")[0]).expect("written");
     std::fs::write(dir.path().join("event-feed.ndjson"), FEED).expect("written");
     let mut records = reference("other", 2, 2);
     records.extend(attempt("other", 1, 2, 2));
     std::fs::write(dir.path().join("records.ndjson"), records.join(&b'\n')).expect("written");
     let mut shown = 0;
-    for name in ["README.md", "docs/operators.md", "docs/feeds.md"] {
+    for name in ["README.md", "docs/operating.md", "docs/feeds.md"] {
         for command in commands(&page(name)) {
             // The event that the pages call E or cup is the one that event.toml sets up.
             let command = command.replace(" E", " cup").replace("show ID", "list").replace("retry ID", "list");

@@ -6,6 +6,7 @@
 
 pub mod boards;
 pub mod dice;
+pub mod dimension;
 pub mod golden;
 pub mod oracle;
 pub mod run;

@@ -9,7 +9,7 @@ use gravity_events::body::RubricPublished;
 use gravity_events::canonical::canonical;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::catalogue::{CATALOGUE, find};
+use super::dimensions::{CATALOGUE, find};
 use super::operator::{FULL_BP, Scorer};
 use crate::boards::facts::RubricText;
 

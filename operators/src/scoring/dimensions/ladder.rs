@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::explain::{Explain, percent};
-use super::operator::{DimensionOperator, FULL_BP};
 use crate::boards::facts::Outcome;
+use crate::scoring::explain::{Explain, percent};
+use crate::scoring::operator::{DimensionOperator, FULL_BP};
 
 /// The weighted mean of rungs: each measure scores what its highest reached rung gives.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::explain::{Explain, percent};
-use super::operator::{DimensionOperator, FULL_BP};
 use crate::boards::facts::Outcome;
+use crate::scoring::explain::{Explain, percent};
+use crate::scoring::operator::{DimensionOperator, FULL_BP};
 
 /// What the evaluator says, within 0 and 10,000.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::explain::{Explain, percent};
-use super::operator::{DimensionOperator, FULL_BP};
 use crate::boards::facts::{GroupResult, Outcome};
+use crate::scoring::explain::{Explain, percent};
+use crate::scoring::operator::{DimensionOperator, FULL_BP};
 
 /// The weighted mean of what each group scores.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

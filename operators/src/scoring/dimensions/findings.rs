@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::explain::{Explain, percent};
-use super::operator::{DimensionOperator, FULL_BP};
 use crate::boards::facts::Outcome;
+use crate::scoring::explain::{Explain, percent};
+use crate::scoring::operator::{DimensionOperator, FULL_BP};
 
 /// `1 - sum(count x severity) / cap`, at least 0; capped where anything critical was found.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -1,17 +1,25 @@
-//! All operators for dimensions, a line each.
+//! The catalogue: all operators for dimensions, a line each. Each is a file of this folder.
 
 use super::operator::Entry;
-use super::{budget, findings, ladder, log_ratio, measure, test_groups};
 
-/// In the order of the documentation. A new operator is one line here.
-pub const CATALOGUE: &[Entry] = &[
-    Entry::of::<test_groups::TestGroups>(),
-    Entry::of::<log_ratio::LogRatio>(),
-    Entry::of::<findings::Findings>(),
-    Entry::of::<ladder::Ladder>(),
-    Entry::of::<budget::Budget>(),
-    Entry::of::<measure::Measure>(),
-];
+/// One line per operator: its file and its struct, in the order of the documentation.
+macro_rules! catalogue {
+    ($($file:ident :: $operator:ident,)*) => {
+        $(mod $file;)*
+
+        /// Every operator.
+        pub const CATALOGUE: &[Entry] = &[$(Entry::of::<$file::$operator>(),)*];
+    };
+}
+
+catalogue! {
+    test_groups::TestGroups,
+    log_ratio::LogRatio,
+    findings::Findings,
+    ladder::Ladder,
+    budget::Budget,
+    measure::Measure,
+}
 
 /// The operator of a name.
 pub fn find(name: &str) -> Option<&'static Entry> {

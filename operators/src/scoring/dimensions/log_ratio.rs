@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::explain::{Explain, percent};
-use super::operator::{DimensionOperator, FULL_BP};
 use crate::boards::facts::Outcome;
+use crate::scoring::explain::{Explain, percent};
+use crate::scoring::operator::{DimensionOperator, FULL_BP};
 
 /// `ln(bad / x) / ln(bad / reference)`, within 0 and 1. Absolute anchors: nobody else's submission moves a score.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
