@@ -10,7 +10,9 @@ mod http {
     mod openapi;
     mod operations;
     mod problems;
+    mod queries;
     mod records;
+    mod scoring;
     mod server;
     mod state;
     mod submissions;

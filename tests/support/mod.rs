@@ -24,6 +24,8 @@ pub struct Server {
     pub port: u16,
     child: Child,
     env: Vec<(String, String)>,
+    /// Another binary than the one under test.
+    binary: Option<PathBuf>,
 }
 
 /// A port that was free a moment ago.
@@ -47,8 +49,21 @@ impl Server {
         gravity_ingest::client::install_tls_provider();
         let port = free_port();
         let env: Vec<_> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let child = spawn(dir, port, &env);
-        let mut server = Server { dir: dir.to_owned(), url: format!("http://127.0.0.1:{port}"), port, child, env };
+        let child = spawn(dir, port, &env, None);
+        let (dir, url) = (dir.to_owned(), format!("http://127.0.0.1:{port}"));
+        let mut server = Server { dir, url, port, child, env, binary: None };
+        server.wait_ready().await;
+        server
+    }
+
+    /// The same with a binary that was built elsewhere.
+    #[allow(dead_code)] // not every test that takes this file in uses it
+    pub async fn start_binary(binary: &Path, dir: &Path) -> Server {
+        gravity_ingest::client::install_tls_provider();
+        let port = free_port();
+        let child = spawn(dir, port, &[], Some(binary));
+        let (dir, url) = (dir.to_owned(), format!("http://127.0.0.1:{port}"));
+        let mut server = Server { dir, url, port, child, env: Vec::new(), binary: Some(binary.to_owned()) };
         server.wait_ready().await;
         server
     }
@@ -57,7 +72,7 @@ impl Server {
     pub fn spawn_again(&mut self, more: &[(&str, &str)]) {
         let mut env = self.env.clone();
         env.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        self.child = spawn(&self.dir, self.port, &env);
+        self.child = spawn(&self.dir, self.port, &env, self.binary.as_deref());
     }
 
     /// Waits until it is ready; false when it ended first.
@@ -174,9 +189,16 @@ impl Drop for Server {
     }
 }
 
-fn spawn(dir: &Path, port: u16, env: &[(String, String)]) -> Child {
+fn spawn(dir: &Path, port: u16, env: &[(String, String)], binary: Option<&Path>) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log")).expect("a log file");
-    let mut command = gravity(dir, "");
+    let mut command = match binary {
+        Some(binary) => {
+            let mut command = Command::new(binary);
+            command.env("GRAVITY_DATA_DIR", dir).stdin(Stdio::null());
+            command
+        }
+        None => gravity(dir, ""),
+    };
     command.envs(env.iter().cloned()).args(["up", "--listen", &format!("127.0.0.1:{port}")]);
     command.stdout(log.try_clone().expect("a second handle")).stderr(log).spawn().expect("the binary starts")
 }

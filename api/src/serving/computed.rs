@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant as Moment};
 
 use gravity_events::Id;
+use gravity_events::board::{OVERALL, View};
 use gravity_events::query::{BoardQueries, Instant, QueryError, Supposition};
 use gravity_events::time::parse_rfc3339_ms;
 use parking_lot::Mutex;
@@ -13,9 +14,9 @@ use tokio::sync::Semaphore;
 use super::error::ServeError;
 use super::{Boards, BoardsOptions};
 
-/// Computed boards of instants that are kept for those who ask for the same, and for the next page.
+/// Computed boards of instants that are kept: for those who ask for the same while nothing moves, and for the next page.
 const KEPT: usize = 16;
-/// How long they are kept: what is computed now is of today's facts.
+/// How long they are kept.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Computations at a time: they share the machine with the pipelines.
 const AT_ONCE: usize = 1;
@@ -34,8 +35,13 @@ struct Recent {
     event: Id,
     instant: Instant,
     computed_at: Moment,
+    /// Versions of the boards of today when it was computed.
+    versions: Versions,
     boards: Arc<Boards>,
 }
+
+/// Of the overall boards, public and jury; none where there is no such board.
+type Versions = [Option<u64>; 2];
 
 impl Default for Computed {
     fn default() -> Self {
@@ -84,23 +90,35 @@ impl Boards {
 
     /// The boards of an event as they were at an instant, recomputed from today's facts.
     pub async fn at_instant(&self, event: &Id, instant: Instant) -> Result<Arc<Boards>, ServeError> {
-        let known = || {
-            let mut recent = self.computed.recent.lock();
-            recent.retain(|r| r.computed_at.elapsed() < KEPT_FOR);
-            let found = recent.iter().find(|r| (&r.event, r.instant) == (event, instant));
-            found.map(|r| r.boards.clone())
-        };
-        if let Some(boards) = known() {
-            return Ok(boards);
+        let versions = self.versions_of(event);
+        let same = |r: &&Recent| (&r.event, r.instant, r.versions) == (event, instant, versions);
+        if let Some(recent) = self.computed.recent.lock().iter().find(same) {
+            return Ok(recent.boards.clone());
         }
         let suppose = Supposition { until: Some(instant), ..Supposition::default() };
         let boards = self.supposed(event, suppose).await?;
         let mut recent = self.computed.recent.lock();
-        recent.push_back(Recent { event: event.clone(), instant, computed_at: Moment::now(), boards: boards.clone() });
-        if recent.len() > KEPT {
-            recent.pop_front();
-        }
+        recent.retain(|r| r.computed_at.elapsed() < KEPT_FOR);
+        recent.push_front(Recent {
+            event: event.clone(),
+            instant,
+            computed_at: Moment::now(),
+            versions,
+            boards: boards.clone(),
+        });
+        recent.truncate(KEPT);
         Ok(boards)
+    }
+
+    /// Boards of an instant that were computed lately, the newest first: one of them has the version that a cursor names.
+    pub(super) fn lately_at(&self, event: &Id, instant: Instant) -> Vec<Arc<Boards>> {
+        let recent = self.computed.recent.lock();
+        let of_instant = |r: &&Recent| (&r.event, r.instant) == (event, instant);
+        recent.iter().filter(of_instant).map(|r| r.boards.clone()).collect()
+    }
+
+    fn versions_of(&self, event: &Id) -> Versions {
+        [View::Public, View::Jury].map(|view| Some(self.shown(event, view, OVERALL).ok()?.newest().version))
     }
 }
 

@@ -86,11 +86,21 @@ async fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<
     };
     let limit = asked.limit(limit_default)?;
     let query = PageQuery { event: asked.path.as_str().into(), view, division, at, window, limit };
-    let boards = match instant {
-        Some(instant) => asked.boards.at_instant(&query.event, instant).await?,
-        None => asked.boards.clone(),
+    let (boards, located) = match instant {
+        None => (asked.boards.clone(), asked.boards.locate(&query, part)?),
+        Some(instant) => {
+            let lately = asked.boards.lately_at(&query.event, instant);
+            let of_cursor = lately.into_iter().filter(|_| matches!(query.window, Window::Cursor(_)));
+            match of_cursor.filter_map(|b| Some((b.clone(), b.locate(&query, part).ok()?))).next() {
+                Some(found) => found,
+                None => {
+                    let boards = asked.boards.at_instant(&query.event, instant).await?;
+                    let located = boards.locate(&query, part)?;
+                    (boards, located)
+                }
+            }
+        }
     };
-    let located = boards.locate(&query, part)?;
     let etag = located.etag.clone();
     Ok(conditional(&asked.headers, &etag, cache_control(view), || json(boards.encode_page(located).body)))
 }

@@ -15,6 +15,7 @@ use gravity_api::{AppState, router};
 use gravity_events::board::{
     BoardHeader, BoardKey, BoardProblem, BoardRow, BoardValue, Cell, Division, FirstSolve, View,
 };
+use gravity_events::body::BoardNoted;
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch, BoardsSink, Refused};
 use gravity_events::{Id, Position};
 use http_body_util::BodyExt;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::log::MemoryLog;
+use super::queries::FixedQueries;
 
 pub const TOKEN: &str = "t0ken";
 pub const START_MS: i64 = 1_773_475_200_000;
@@ -89,6 +91,7 @@ pub struct Fixture {
     pub boards: Arc<Boards>,
     pub visibility: Arc<Visibility>,
     pub operations: Arc<FakeOperations>,
+    pub queries: Arc<FixedQueries>,
     pub now_ms: Arc<AtomicI64>,
     pub state: AppState,
     pub router: Router,
@@ -138,7 +141,10 @@ impl Fixture {
         let state = AppState::new(log.clone(), boards.clone(), visibility.clone(), operations.clone(), TOKEN, &[9; 32])
             .with_clock(Arc::new(move || clock.load(Ordering::SeqCst)));
         let router = router(state.clone());
-        let fixture = Fixture { log, boards, visibility, operations, now_ms, state, router, epoch: AtomicI64::new(0) };
+        let queries = Arc::new(FixedQueries::default());
+        boards.answer_with(queries.clone());
+        let epoch = AtomicI64::new(0);
+        let fixture = Fixture { log, boards, visibility, operations, queries, now_ms, state, router, epoch };
         fixture.show(header(), 1);
         fixture
     }
@@ -169,12 +175,14 @@ impl Fixture {
                 version,
             })
             .collect();
-        self.boards.publish(Arc::new(BoardsEpoch {
-            epoch: self.next_epoch(),
-            changes,
-            versions,
-            ..BoardsEpoch::default()
-        }));
+        let epoch = BoardsEpoch { epoch: self.next_epoch(), changes, versions, ..BoardsEpoch::default() };
+        self.queries.boards.lock().clone_from(&epoch);
+        self.boards.publish(Arc::new(epoch));
+    }
+
+    /// An epoch in which nothing moves but the change log.
+    pub fn publish_notes(&self, notes: Vec<(Id, BoardNoted)>) {
+        self.boards.publish(Arc::new(BoardsEpoch { epoch: self.next_epoch(), notes, ..BoardsEpoch::default() }));
     }
 
     fn next_epoch(&self) -> u64 {

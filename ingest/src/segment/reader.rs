@@ -182,7 +182,12 @@ impl SegmentsReader {
         // Taken, not copied: a place in a file that was dropped must not be tried twice.
         let last = self.last.lock().take();
         match last {
-            Some(place) if place.seq == seq && seq >= self.first_seq() => Cursor::resume(&self.shared, place, ahead),
+            Some(place) if place.seq == seq => {
+                let first = place.file.header.first;
+                let resumed = Cursor::resume(&self.shared, place, ahead);
+                // A place at the end of a file is in that file, also when what follows is read next: it may be gone.
+                if first < self.first_seq() { Cursor::seek(&self.shared, seq, ahead) } else { resumed }
+            }
             _ => Cursor::seek(&self.shared, seq, ahead),
         }
     }

@@ -195,3 +195,19 @@ fn reading_on_while_writing_sees_each_frame_once() {
     s.sync().unwrap();
     follower.join().unwrap();
 }
+
+#[test]
+fn a_reader_at_the_end_of_a_file_that_is_dropped_goes_on_in_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = open(dir.path());
+    for n in 0..3 {
+        s.append(n, 1, &[n as u8; 200]).unwrap();
+    }
+    s.sync().unwrap();
+    let reader = s.reader();
+    let one = Limit { records: 1, bytes: usize::MAX };
+    assert_eq!(reader.read_from(0, one).unwrap().len(), 1);
+    s.drop_before(1).unwrap();
+    assert_eq!(reader.first_seq(), 1, "the file that it stands in is gone");
+    assert_eq!(reader.read_from(1, one).unwrap()[0].first, 1);
+}

@@ -13,7 +13,7 @@ use crate::http::{Problem, Viewer};
 use crate::serving::name_key;
 
 /// The steps that reveal the frozen board from the bottom, one cell each. For judges; for everybody once it is thawed.
-#[utoipa::path(get, path = "/api/v1/events/{event}/board/resolver", tag = "events",
+#[utoipa::path(get, path = "/api/v1/events/{event}/board/resolver", tag = "events", security(("token" = [])),
     params(("event" = String, Path, description = "The event")),
     responses((status = 200, description = "`start` (teams of the frozen board), `steps`, `end` (teams of the jury's board)", body = serde_json::Value),
         (status = 401, body = Problem), (status = 404, body = Problem),
