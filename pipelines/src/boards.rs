@@ -1,6 +1,7 @@
 //! The boards pipeline: reference data, submissions and judgements become public and jury boards.
 
 mod facts;
+mod objects;
 mod output;
 mod queries;
 mod store;

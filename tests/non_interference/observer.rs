@@ -122,9 +122,23 @@ impl Observer {
             paths.push(format!("{contest}/teams/t{team}"));
         }
         paths.push(contest.clone());
-        for part in
-            ["state", "teams", "problems", "scoreboard", "awards", "groups", "submissions", "judgements", "event-feed"]
-        {
+        for part in [
+            "state",
+            "teams",
+            "problems",
+            "scoreboard",
+            "awards",
+            "groups",
+            "organizations",
+            "languages",
+            "judgement-types",
+            "submissions",
+            "judgements",
+            "submissions/s75",
+            "judgements/j75",
+            "judgements/s75",
+            "event-feed",
+        ] {
             paths.push(format!("{contest}/{part}"));
         }
         paths.push(format!("{contest}/scoreboard?division=even"));

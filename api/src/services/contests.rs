@@ -1,5 +1,6 @@
 //! The read side of the CLICS Contest API (2023-06), so that ICPC tools work as clients. See <https://ccs-specs.icpc.io>.
 
+pub mod objects;
 mod question;
 mod shapes;
 
@@ -7,15 +8,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use gravity_events::board::View;
-use gravity_events::natural_cmp;
 
 use crate::app::AppState;
 use crate::http::Problem;
 
 pub use question::{ContestQuery, Question, ViewName};
-pub use shapes::{
-    Award, Contest, ContestProblem, ContestState, Score, Scoreboard, ScoreboardProblem, ScoreboardRow, Team,
-};
+pub use shapes::{Award, Contest, ContestState, Score, Scoreboard, ScoreboardProblem, ScoreboardRow};
 
 /// The contests.
 #[utoipa::path(get, path = "/api/contests", tag = "contests", responses((status = 200, body = Vec<Contest>), (status = 304)))]
@@ -43,26 +41,6 @@ pub async fn contest(question: Question) -> Result<Response, Problem> {
 pub async fn state(question: Question) -> Result<Response, Problem> {
     let head = question.header()?;
     Ok(question.answer(&ContestState::of(&head.header)))
-}
-
-/// The teams on the boards, by id.
-#[utoipa::path(get, path = "/api/contests/{event}/teams", tag = "contests", params(("event" = String, Path, description = "Contest"), ContestQuery),
-    responses((status = 200, body = Vec<Team>), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub async fn teams(question: Question) -> Result<Response, Problem> {
-    question.of_board("teams", |_, rows| {
-        let mut teams: Vec<Team> = rows.iter().map(|r| Team::of(&r.row)).collect();
-        teams.sort_by(|a, b| natural_cmp(&a.id, &b.id));
-        teams
-    })
-}
-
-/// The problems, in the board's order.
-#[utoipa::path(get, path = "/api/contests/{event}/problems", tag = "contests", params(("event" = String, Path, description = "Contest"), ContestQuery),
-    responses((status = 200, body = Vec<ContestProblem>), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub async fn problems(question: Question) -> Result<Response, Problem> {
-    let head = question.header()?;
-    let problems: Vec<ContestProblem> = head.header.problems.iter().enumerate().map(ContestProblem::of).collect();
-    Ok(question.answer(&problems))
 }
 
 /// The board as a CLICS scoreboard: every problem in each row, hidden teams left out.

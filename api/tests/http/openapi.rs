@@ -36,6 +36,9 @@ async fn every_documented_route_is_there_and_documents_its_refusals() {
             let concrete = path
                 .replace("{event}", "spring")
                 .replace("{team}", "1")
+                .replace("{collection}/{id}", "teams/1")
+                .replace("{collection}", "teams")
+                .replace("{submission}", "s1")
                 .replace("{id}", "d1")
                 .replace("{path}", "board.js");
             let request = |token: bool| {

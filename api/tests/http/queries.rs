@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use gravity_events::body::Body;
+use gravity_events::body::{
+    Body, JudgementRecorded, LanguagePublished, ProblemPublished, SubmissionReceived, TeamRegistered,
+};
 use gravity_events::publish::BoardsEpoch;
 use gravity_events::query::{BoardQueries, Object, QueryError, Resolution, ScoreExplained, Supposition};
-use gravity_events::{Id, board::BoardValue};
+use gravity_events::{Id, Position, Topic, board::BoardValue};
 use parking_lot::Mutex;
 
 /// Shows the last snapshot it was given; a supposed record takes a point from every row.
@@ -51,7 +53,55 @@ impl BoardQueries for FixedQueries {
         }
     }
 
-    fn objects(&self, _: &Id) -> Result<Vec<Object>, QueryError> {
-        Ok(Vec::new())
+    fn objects(&self, _: &Id, public: bool) -> Result<Vec<Object>, QueryError> {
+        let team = |id: &str, name: &str, hidden: bool| {
+            Body::TeamRegistered(TeamRegistered {
+                team: id.into(),
+                name: name.into(),
+                organization: Some("u".into()),
+                groups: vec!["g1".into()],
+                hidden,
+                ..TeamRegistered::default()
+            })
+        };
+        let problem = |id: &str, label: &str| {
+            let name = format!("Problem {label}");
+            Body::ProblemPublished(ProblemPublished {
+                problem: id.into(),
+                label: label.into(),
+                name,
+                ..Default::default()
+            })
+        };
+        let mut bodies = vec![
+            team("1", "First", false),
+            team("10", "Tenth", false),
+            team("3", "Third", false),
+            problem("p1", "A"),
+            problem("p2", "B"),
+            Body::LanguagePublished(LanguagePublished {
+                language: "rust".into(),
+                name: "Rust".into(),
+                ..Default::default()
+            }),
+            Body::SubmissionReceived(SubmissionReceived {
+                submission: "s1".into(),
+                team: "1".into(),
+                problem: "p1".into(),
+                contest_time_ms: Some(600_000),
+                ..Default::default()
+            }),
+            Body::JudgementRecorded(JudgementRecorded {
+                judgement: "j1".into(),
+                submission: "s1".into(),
+                start_contest_time_ms: Some(600_500),
+                ..Default::default()
+            }),
+        ];
+        if !public {
+            bodies.push(team("2", "Secret Team", true));
+        }
+        let position = Position { topic: Topic::Reference, partition: 0, offset: 0 };
+        Ok(bodies.into_iter().map(|body| Object { body, time_ms: None, position }).collect())
     }
 }

@@ -172,6 +172,6 @@ pub trait BoardQueries: Send + Sync {
     /// Whether a record could be as it is, beyond what the codec checks: rubrics must be sound.
     fn check(&self, body: &Body) -> Result<(), QueryError>;
 
-    /// All objects of an event, in an order of their own: by kind, then id.
-    fn objects(&self, event: &Id) -> Result<Vec<Object>, QueryError>;
+    /// The objects of an event, by kind, then id; with `public` only what everybody may know.
+    fn objects(&self, event: &Id, public: bool) -> Result<Vec<Object>, QueryError>;
 }

@@ -9,7 +9,7 @@ use gravity_operators::boards::explain::explain;
 use gravity_operators::boards::resolver::resolve;
 
 use super::store::FactStore;
-use super::{facts, suppose};
+use super::{objects, suppose};
 
 /// The boards pipeline's answers.
 pub struct Queries {
@@ -35,15 +35,8 @@ impl BoardQueries for Queries {
         explain(&rows.event, &facts, submission, public)
     }
 
-    fn objects(&self, event: &Id) -> Result<Vec<Object>, QueryError> {
-        let rows = self.store.event(event)?;
-        let mut rows = rows.rows;
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let object = |((fold, key), (value, position)): &((u8, Arc<[u8]>), (Arc<[u8]>, _))| {
-            let (body, time_ms) = facts::object_of(*fold, key, value)?;
-            Some(Object { body, time_ms, position: *position })
-        };
-        Ok(rows.iter().filter_map(object).collect())
+    fn objects(&self, event: &Id, public: bool) -> Result<Vec<Object>, QueryError> {
+        Ok(objects::objects(&self.store.event(event)?, public))
     }
 
     fn resolve(&self, event: &Id, name_key: &dyn Fn(&str) -> Arc<[u8]>) -> Result<Resolution, QueryError> {

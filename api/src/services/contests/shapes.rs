@@ -1,12 +1,14 @@
 //! CLICS objects made of a board. Times are absolute or whole minutes; no wall clock is in any of them.
 
 use gravity_events::board::{BoardHeader, BoardProblem, View};
+use gravity_events::body::Scoring;
 use gravity_events::time::format_rfc3339_ms;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::services::events::duration::format_reltime;
-use crate::serving::{HeaderState, RankedRow, TeamRow};
+use crate::services::events::preview::medal as medal_of;
+use crate::serving::{HeaderState, RankedRow};
 
 /// A contest.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -26,7 +28,7 @@ pub struct Contest {
     /// How long before the end the scoreboard freezes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scoreboard_freeze_duration: Option<String>,
-    /// Always `pass-fail`.
+    /// `pass-fail`, or `score` on boards of points.
     pub scoreboard_type: &'static str,
     /// Penalty minutes per rejected submission.
     pub penalty_time: i64,
@@ -43,7 +45,7 @@ impl Contest {
             start_time: h.started_at_ms.or(h.start_at_ms).map(format_rfc3339_ms),
             duration: h.duration_ms.map(format_reltime),
             scoreboard_freeze_duration: freeze.map(format_reltime),
-            scoreboard_type: "pass-fail",
+            scoreboard_type: if h.scoring == Scoring::Icpc { "pass-fail" } else { "score" },
             penalty_time: h.penalty_min,
         }
     }
@@ -86,66 +88,6 @@ impl ContestState {
     }
 }
 
-/// A team.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Team {
-    /// Id.
-    pub id: String,
-    /// Name.
-    pub name: String,
-    /// Name to show.
-    pub display_name: String,
-    /// Its organization's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub affiliation: Option<String>,
-    /// Its groups that are divisions.
-    pub group_ids: Vec<String>,
-    /// Jury only: not on public boards.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub hidden: bool,
-}
-
-impl Team {
-    pub(super) fn of(row: &TeamRow) -> Team {
-        Team {
-            id: row.team.to_string(),
-            name: row.row.name.clone(),
-            display_name: row.row.name.clone(),
-            affiliation: row.row.organization.clone(),
-            group_ids: row.row.divisions.iter().map(ToString::to_string).collect(),
-            hidden: row.row.hidden,
-        }
-    }
-}
-
-/// A problem.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ContestProblem {
-    /// Id.
-    pub id: String,
-    /// Label.
-    pub label: String,
-    /// Name.
-    pub name: String,
-    /// Its place, from 0.
-    pub ordinal: usize,
-    /// Colour as `#rrggbb`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rgb: Option<String>,
-}
-
-impl ContestProblem {
-    pub(super) fn of((ordinal, p): (usize, &BoardProblem)) -> ContestProblem {
-        ContestProblem {
-            id: p.problem.to_string(),
-            label: p.label.clone(),
-            name: p.name.clone(),
-            ordinal,
-            rgb: p.rgb.clone(),
-        }
-    }
-}
-
 /// A scoreboard.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Scoreboard {
@@ -173,6 +115,9 @@ pub struct ScoreboardRow {
 pub struct Score {
     /// Problems solved.
     pub num_solved: u32,
+    /// On boards of points: the points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
     /// Penalty minutes.
     pub total_time: i64,
     /// Minute of the last accepted submission; absent without one.
@@ -194,6 +139,9 @@ pub struct ScoreboardProblem {
     /// Minute of the accepted submission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<i64>,
+    /// On boards of points: its points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
 }
 
 impl Scoreboard {
@@ -209,6 +157,7 @@ impl Scoreboard {
                     num_pending: cell.map_or(0, |c| c.pending),
                     solved: time.is_some(),
                     time,
+                    score: cell.and_then(|c| c.score),
                 }
             };
             Some(ScoreboardRow {
@@ -216,6 +165,7 @@ impl Scoreboard {
                 team_id: r.row.team.to_string(),
                 score: Score {
                     num_solved: b.solved,
+                    score: b.points.as_ref().map(|p| p.score),
                     total_time: b.penalty,
                     time: (b.solved > 0).then_some(b.last_solved_min),
                 },
@@ -229,7 +179,7 @@ impl Scoreboard {
 /// An award.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Award {
-    /// `winner` or `first-to-solve-<problem>`.
+    /// `winner`, `gold-medal`, `silver-medal`, `bronze-medal`, `group-winner-<group>` or `first-to-solve-<problem>`.
     pub id: String,
     /// For people.
     pub citation: String,
@@ -247,11 +197,30 @@ pub(super) fn awards(head: &HeaderState, rows: &[RankedRow]) -> Vec<Award> {
         let winners: Vec<String> = rows
             .iter()
             .take_while(|r| r.rank == Some(1))
-            .filter(|r| r.row.row.solved > 0)
+            .filter(|r| r.row.row.score() > 0)
             .map(|r| r.row.team.to_string())
             .collect();
         if !winners.is_empty() {
             awards.push(Award { id: "winner".into(), citation: "Contest winner".into(), team_ids: winners });
+        }
+        for (medal, name) in [("gold", "Gold"), ("silver", "Silver"), ("bronze", "Bronze")] {
+            let has = |r: &&RankedRow| r.rank.and_then(medal_of) == Some(medal) && r.row.row.score() > 0;
+            let team_ids: Vec<String> = rows.iter().filter(has).map(|r| r.row.team.to_string()).collect();
+            if !team_ids.is_empty() {
+                awards.push(Award { id: format!("{medal}-medal"), citation: format!("{name} medal winner"), team_ids });
+            }
+        }
+        for division in &h.divisions {
+            let mut of_division =
+                rows.iter().filter(|r| r.rank.is_some() && r.row.row.divisions.contains(&division.division));
+            let Some(best) = of_division.clone().next().filter(|r| r.row.row.score() > 0) else { continue };
+            let team_ids = of_division
+                .by_ref()
+                .take_while(|r| r.row.score_cmp(&best.row).is_eq())
+                .map(|r| r.row.team.to_string())
+                .collect();
+            let citation = format!("Winner of {}", division.name);
+            awards.push(Award { id: format!("group-winner-{}", division.division), citation, team_ids });
         }
     }
     for problem in &h.problems {
