@@ -6,7 +6,7 @@ use gravity_events::body::{
     Body, JudgementRecorded, LanguagePublished, ProblemPublished, SubmissionReceived, TeamRegistered,
 };
 use gravity_events::publish::BoardsEpoch;
-use gravity_events::query::{BoardQueries, Object, QueryError, Resolution, ScoreExplained, Supposition};
+use gravity_events::query::{BoardQueries, Object, Objects, QueryError, Resolution, ScoreExplained, Supposition};
 use gravity_events::{Id, Position, Topic, board::BoardValue};
 use parking_lot::Mutex;
 
@@ -53,7 +53,7 @@ impl BoardQueries for FixedQueries {
         }
     }
 
-    fn objects(&self, _: &Id, public: bool) -> Result<Vec<Object>, QueryError> {
+    fn objects(&self, _: &Id, public: bool) -> Result<Objects, QueryError> {
         let team = |id: &str, name: &str, hidden: bool| {
             Body::TeamRegistered(TeamRegistered {
                 team: id.into(),
@@ -102,6 +102,7 @@ impl BoardQueries for FixedQueries {
             bodies.push(team("2", "Secret Team", true));
         }
         let position = Position { topic: Topic::Reference, partition: 0, offset: 0 };
-        Ok(bodies.into_iter().map(|body| Object { body, time_ms: None, position }).collect())
+        let objects = bodies.into_iter().map(|body| Object { body, time_ms: None, position }).collect();
+        Ok(Objects { objects, ..Objects::default() })
     }
 }

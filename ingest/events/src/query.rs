@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::board::Cell;
 use crate::body::Body;
 use crate::publish::BoardsEpoch;
-use crate::{Id, Position};
+use crate::{Id, Position, Topic};
 
 /// A point of an event's time, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,20 @@ pub struct Object {
     pub time_ms: Option<i64>,
     /// The record that said so last.
     pub position: Position,
+}
+
+/// The objects of an event at one epoch, and what tells one state of them from another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// Those that the caller may know, by kind, then id.
+    pub objects: Vec<Object>,
+    /// Objects that are gone: collection of the Contest API, id, and the record that said so. Without judgements for the
+    /// public, which may not know of all.
+    pub gone: Vec<(&'static str, Id, Position)>,
+    /// First offset of each input partition that is not in it.
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// The last record that may have changed what is visible: of the event's state, its teams, groups and rejudgings.
+    pub visibility: Vec<Position>,
 }
 
 /// How a submission came to its score.
@@ -173,5 +187,5 @@ pub trait BoardQueries: Send + Sync {
     fn check(&self, body: &Body) -> Result<(), QueryError>;
 
     /// The objects of an event, by kind, then id; with `public` only what everybody may know.
-    fn objects(&self, event: &Id, public: bool) -> Result<Vec<Object>, QueryError>;
+    fn objects(&self, event: &Id, public: bool) -> Result<Objects, QueryError>;
 }

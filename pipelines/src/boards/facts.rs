@@ -298,6 +298,41 @@ pub fn fact_of(fold: u8, key: &[u8], value: &[u8]) -> Option<Fact> {
     })
 }
 
+/// The Contest API's collection and the id of the object that a fold key is of.
+pub fn collection_of(fold: u8, key: &[u8]) -> Option<(&'static str, Id)> {
+    let of_fold = |name| Some((name, postcard::from_bytes::<(EventKey, Id)>(key).ok()?.1));
+    match fold {
+        SUBMISSIONS => of_fold("submissions"),
+        JUDGEMENTS => of_fold("judgements"),
+        REFERENCE => Some(match postcard::from_bytes(key).ok()? {
+            RefKey::Team(_, id) => ("teams", id),
+            RefKey::Group(_, id) => ("groups", id),
+            RefKey::Organization(_, id) => ("organizations", id),
+            RefKey::Problem(_, id) => ("problems", id),
+            RefKey::JudgementType(_, id) => ("judgement-types", id),
+            RefKey::Language(_, id) => ("languages", id),
+            _ => return None,
+        }),
+        _ => None,
+    }
+}
+
+/// Whether a change of this row may show or hide other objects.
+pub fn decides_visibility(fold: u8, key: &[u8]) -> bool {
+    let decides = |key: RefKey| {
+        matches!(
+            key,
+            RefKey::Config(_)
+                | RefKey::Extension(_)
+                | RefKey::Moment(..)
+                | RefKey::Team(..)
+                | RefKey::Group(..)
+                | RefKey::Rejudging(..)
+        )
+    };
+    fold == REFERENCE && postcard::from_bytes(key).is_ok_and(decides)
+}
+
 /// The object that a fold row is the state of, as a record's body; none for what is not one of the Contest API's.
 pub fn object_of(fold: u8, key: &[u8], value: &[u8]) -> Option<(Body, Option<i64>)> {
     fn json<T: DeserializeOwned>(value: &[u8]) -> Option<T> {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gravity_events::query::Object;
+use gravity_events::query::{Object, Objects};
 use gravity_events::{Body, Id};
 use gravity_operators::boards::attempts::When;
 use gravity_operators::boards::fact::Fact;
@@ -13,21 +13,35 @@ use gravity_operators::boards::score::is_hidden;
 use gravity_operators::boards::visible::Sight;
 
 use super::facts;
-use super::store::EventRows;
+use super::store::{EventRows, RowKey, RowValue};
 
-/// The objects of an event, by kind and id; with `public` only what everybody may know.
-pub fn objects(rows: &EventRows, public: bool) -> Vec<Object> {
-    let mut sorted: Vec<_> = rows.rows.iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    let all = sorted.iter().filter_map(|((fold, key), (value, position))| {
+/// The objects of an event; with `public` only what everybody may know.
+pub fn objects(rows: &EventRows, public: bool) -> Objects {
+    let gone = rows.rows.iter().filter(|(_, (value, _))| value.is_none()).filter_map(|((fold, key), (_, position))| {
+        let (collection, id) = facts::collection_of(*fold, key)?;
+        (!public || collection != "judgements").then_some((collection, id, *position))
+    });
+    let decides =
+        |((fold, key), (_, position)): &(RowKey, RowValue)| facts::decides_visibility(*fold, key).then_some(*position);
+    Objects {
+        objects: visible(rows, public),
+        gone: gone.collect(),
+        bound: rows.bound.iter().map(|b| (b.topic, b.partition, b.offset)).collect(),
+        visibility: rows.rows.iter().filter_map(decides).collect(),
+    }
+}
+
+fn visible(rows: &EventRows, public: bool) -> Vec<Object> {
+    let mut sorted: Vec<_> = rows.live().collect();
+    sorted.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    let all = sorted.iter().filter_map(|(fold, key, value, position)| {
         let (body, time_ms) = facts::object_of(*fold, key, value)?;
         Some(Object { body, time_ms, position: *position })
     });
     if !public {
         return all.collect();
     }
-    let known: Vec<Fact> =
-        rows.rows.iter().filter_map(|((fold, key), (value, _))| facts::fact_of(*fold, key, value)).collect();
+    let known: Vec<Fact> = rows.live().filter_map(|(fold, key, value, _)| facts::fact_of(fold, key, value)).collect();
     let Some(rules) = Rules::of(&known) else { return Vec::new() };
     let shown = Shown::of(&rules, &known);
     all.filter_map(|object| shown.take(object)).collect()

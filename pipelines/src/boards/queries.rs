@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gravity_events::publish::BoardsEpoch;
-use gravity_events::query::{BoardQueries, Object, QueryError, Resolution, ScoreExplained, Supposition};
+use gravity_events::query::{BoardQueries, Objects, QueryError, Resolution, ScoreExplained, Supposition};
 use gravity_events::{Body, Id};
 use gravity_operators::boards::explain::explain;
 use gravity_operators::boards::resolver::resolve;
@@ -35,7 +35,7 @@ impl BoardQueries for Queries {
         explain(&rows.event, &facts, submission, public)
     }
 
-    fn objects(&self, event: &Id, public: bool) -> Result<Vec<Object>, QueryError> {
+    fn objects(&self, event: &Id, public: bool) -> Result<Objects, QueryError> {
         Ok(objects::objects(&self.store.event(event)?, public))
     }
 

@@ -1,7 +1,7 @@
 //! The facts of every event at the last committed epoch, for questions that are answered by computing.
 //!
 //! A thread of its own follows the committer and keeps the latest fold rows by event, encoded: some 200 bytes for each
-//! object. Epochs never wait for it.
+//! object, those that are gone included. Epochs never wait for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use foldhash::fast::RandomState;
 use gravity_events::query::QueryError;
 use gravity_events::{Id, Position};
+use gravity_ingest::log::Bound;
 use gravity_operators::boards::facts::EventKey;
 
 use super::{Boards, Scope, facts};
@@ -19,8 +20,8 @@ use crate::runtime::row::{Stored, Unpack};
 /// A fold row: fold and key.
 pub type RowKey = (u8, Arc<[u8]>);
 
-/// The value of a fold row, and the record that said so.
-pub type RowValue = (Arc<[u8]>, Position);
+/// The value of a fold row (none: gone), and the record that said so.
+pub type RowValue = (Option<Arc<[u8]>>, Position);
 
 /// Everything known of one event at one epoch.
 #[derive(Clone, Debug)]
@@ -31,10 +32,19 @@ pub struct EventRows {
     pub epoch: u64,
     /// Its clock.
     pub now_ms: i64,
+    /// First offsets of the input partitions that are not in it.
+    pub bound: Vec<Bound>,
     /// Versions of its boards.
     pub versions: Vec<(Scope, u64)>,
     /// Its fold rows, in no certain order.
     pub rows: Vec<(RowKey, RowValue)>,
+}
+
+impl EventRows {
+    /// The rows that are not gone: fold, key, value, and the record that said so.
+    pub fn live(&self) -> impl Iterator<Item = (u8, &Arc<[u8]>, &[u8], Position)> {
+        self.rows.iter().filter_map(|((fold, key), (value, at))| Some((*fold, key, &**value.as_ref()?, *at)))
+    }
 }
 
 enum Message {
@@ -76,6 +86,7 @@ impl FactStore {
 struct Kept {
     epoch: u64,
     now_ms: i64,
+    bound: Vec<Bound>,
     events: BTreeMap<EventKey, HashMap<RowKey, RowValue, RandomState>>,
     versions: BTreeMap<Scope, u64>,
 }
@@ -99,6 +110,7 @@ impl Kept {
             *self = Kept::default();
         }
         (self.epoch, self.now_ms) = (epoch.epoch, epoch.now_ms);
+        self.bound.clone_from(&epoch.bound);
         self.versions.extend(epoch.versions.iter().cloned());
         for block in &epoch.blocks {
             for row in Unpack::new(&block.rows) {
@@ -108,11 +120,8 @@ impl Kept {
                 };
                 let Some(event) = facts::event_of(block.fold, key) else { continue };
                 let rows = self.events.entry(event).or_default();
-                match stored {
-                    Stored::Upsert { value: Some(value), position, .. } => {
-                        rows.insert((block.fold, key.into()), (value.into(), position));
-                    }
-                    _ => drop(rows.remove(&(block.fold, key.into()))),
+                if let Stored::Upsert { value, position, .. } = stored {
+                    rows.insert((block.fold, key.into()), (value.map(Into::into), position));
                 }
             }
         }
@@ -127,6 +136,7 @@ impl Kept {
             event: key.clone(),
             epoch: self.epoch,
             now_ms: self.now_ms,
+            bound: self.bound.clone(),
             versions: self.versions.iter().filter(|(scope, _)| of_event(scope)).map(|(s, v)| (s.clone(), *v)).collect(),
             rows: rows.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         })

@@ -51,9 +51,9 @@ pub fn suppose(rows: &EventRows, suppose: &Supposition) -> Result<Vec<Fact>, Que
         }
     }
     let mut all: Vec<Fact> = Vec::with_capacity(rows.rows.len());
-    for ((fold, key), (value, _)) in &rows.rows {
-        if supposed.is_empty() || !supposed.contains_key(&(*fold, key.to_vec())) {
-            all.extend(facts::fact_of(*fold, key, value));
+    for (fold, key, value, _) in rows.live() {
+        if supposed.is_empty() || !supposed.contains_key(&(fold, key.to_vec())) {
+            all.extend(facts::fact_of(fold, key, value));
         }
     }
     for ((fold, key), value) in &supposed {

@@ -120,6 +120,7 @@ async fn all(
     let event = head.event.clone();
     let objects = state.boards.ask(move |queries| queries.objects(&event, view == View::Public)).await?;
     let mut of_collection: Vec<(Id, Value)> = objects
+        .objects
         .iter()
         .filter_map(|o| object(o, &head))
         .filter(|(of, ..)| *of == collection)
