@@ -47,6 +47,10 @@ pub struct Shared {
     pub tokens: Tokens,
     /// Signs receipts.
     pub receipt_key: Arc<[u8; 32]>,
+    /// Seals tokens of event feeds.
+    pub feed_key: Arc<[u8; 32]>,
+    /// Event feeds of contests.
+    pub feeds: Arc<contests::feed::Hubs>,
     /// Keys of creates.
     pub idempotency: Arc<Idempotency>,
     /// The wall clock.
@@ -74,6 +78,8 @@ impl AppState {
             operations,
             tokens: Tokens::admin(admin_token),
             receipt_key: Arc::new(blake3::derive_key("gravity 2026 receipts of submissions", key)),
+            feed_key: Arc::new(blake3::derive_key("gravity 2026 tokens of event feeds", key)),
+            feeds: Arc::default(),
             idempotency: Arc::default(),
             clock: Arc::new(wall_clock_ms),
             shutdown: CancellationToken::new(),
@@ -147,6 +153,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/contests/{event}/state", get(contests::state)),
         (Method::GET, "/api/contests/{event}/scoreboard", get(contests::scoreboard)),
         (Method::GET, "/api/contests/{event}/awards", get(contests::awards)),
+        (Method::GET, "/api/contests/{event}/event-feed", get(contests::feed::get)),
         (Method::GET, "/api/contests/{event}/{collection}", get(contests::objects::list)),
         (Method::GET, "/api/contests/{event}/{collection}/{id}", get(contests::objects::one)),
         (Method::GET, "/api/v1/ops/status", get(ops::status)),

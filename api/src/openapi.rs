@@ -26,7 +26,7 @@ use crate::services::{contests, events, ops, records};
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore,
         boards::board, boards::names, boards::team, boards::changes, boards::stream,
-        contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::objects::list, contests::objects::one,
+        contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::feed::get, contests::objects::list, contests::objects::one,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,
     )
 )]

@@ -77,6 +77,8 @@ pub struct Object {
 /// The objects of an event at one epoch, and what tells one state of them from another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
+    /// The epoch.
+    pub epoch: u64,
     /// Those that the caller may know, by kind, then id.
     pub objects: Vec<Object>,
     /// Objects that are gone: collection of the Contest API, id, and the record that said so. Without judgements for the

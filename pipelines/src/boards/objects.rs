@@ -24,6 +24,7 @@ pub fn objects(rows: &EventRows, public: bool) -> Objects {
     let decides =
         |((fold, key), (_, position)): &(RowKey, RowValue)| facts::decides_visibility(*fold, key).then_some(*position);
     Objects {
+        epoch: rows.epoch,
         objects: visible(rows, public),
         gone: gone.collect(),
         bound: rows.bound.iter().map(|b| (b.topic, b.partition, b.offset)).collect(),
