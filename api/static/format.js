@@ -37,9 +37,18 @@ export function safeColour(rgb) {
   return typeof rgb === 'string' && /^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i.test(rgb) ? rgb : null;
 }
 
+/** How a board counts: by solved problems and time, or in points, of which `unit` make one that people read. */
+export const BY_TIME = { byTime: true, unit: 1 };
+
+/** A score as people read it: 25000 -> "25,000"; with a unit, 87650000 -> "87.65". */
+export function points(score, { unit }) {
+  return unit > 1 ? (Number(score) / unit).toFixed(2) : count(score);
+}
+
 /** `solved`, `pending`, `tried` or `empty`. */
-export function cellKind(cell) {
+export function cellKind(cell, scale = BY_TIME) {
   if (!cell) return 'empty';
+  if (!scale.byTime && Number.isFinite(cell.score)) return cell.score > 0 ? 'solved' : 'tried';
   if (cell.solved) return 'solved';
   if (cell.pending > 0) return 'pending';
   if (cell.attempts > 0) return 'tried';
@@ -47,9 +56,12 @@ export function cellKind(cell) {
 }
 
 /** What a cell shows: a main figure and a small line below it (may be empty). */
-export function cellText(cell) {
+export function cellText(cell, scale = BY_TIME) {
   const attempts = cell?.attempts ?? 0;
-  switch (cellKind(cell)) {
+  if (!scale.byTime && Number.isFinite(cell?.score)) {
+    return { main: points(cell.score, scale), sub: cell.pending > 0 ? `?${cell.pending}` : '' };
+  }
+  switch (cellKind(cell, scale)) {
     case 'solved':
       return { main: String(cell.time ?? cell.score ?? '✓'), sub: attempts > 1 ? `${attempts} tries` : '' };
     case 'pending':
@@ -62,9 +74,13 @@ export function cellText(cell) {
 }
 
 /** The same in words, for screen readers and tooltips. */
-export function cellLabel(cell, label) {
+export function cellLabel(cell, label, scale = BY_TIME) {
   const attempts = cell?.attempts ?? 0;
-  switch (cellKind(cell)) {
+  if (!scale.byTime && Number.isFinite(cell?.score)) {
+    const more = cell.pending > 0 ? `, ${plural(cell.pending, 'submission', 'submissions')} pending` : '';
+    return `${label}: ${points(cell.score, scale)} points${cell.first ? ', first to solve' : ''}${more}`;
+  }
+  switch (cellKind(cell, scale)) {
     case 'solved': {
       const when = Number.isFinite(cell.time) ? ` at ${plural(cell.time, 'minute', 'minutes')}` : '';
       const worth = !when && Number.isFinite(cell.score) ? ` for ${plural(cell.score, 'point', 'points')}` : '';
@@ -151,9 +167,10 @@ export function freezeText(board) {
 }
 
 /** What keeps `row` from the row above it: "1 solved and 40 penalty", "12 penalty". */
-export function gap(row, above, scoreWord) {
+export function gap(row, above, scoreWord, scale = BY_TIME) {
   const score = (above.score ?? 0) - (row.score ?? 0);
-  if (score !== 0) return `${count(Math.abs(score))} ${scoreWord}`;
+  if (score !== 0) return `${points(Math.abs(score), scale)} ${scoreWord}`;
+  if (!scale.byTime) return 'level';
   const penalty = (row.penalty ?? 0) - (above.penalty ?? 0);
   return penalty === 0 ? 'level' : `${count(Math.abs(penalty))} penalty`;
 }

@@ -86,9 +86,9 @@ export function standing(answer, columns) {
   const parts = [];
   parts.push(Number.isFinite(row.rank) ? ordinal(row.rank) : 'Not ranked');
   const next = above.at(-1);
-  if (next) parts.push(distance(gap(row, next, word), 'behind', row, next));
+  if (next) parts.push(distance(gap(row, next, word, columns), 'behind', row, next));
   const chaser = below[0];
-  if (chaser) parts.push(distance(gap(chaser, row, word), 'ahead of', row, chaser));
+  if (chaser) parts.push(distance(gap(chaser, row, word, columns), 'ahead of', row, chaser));
   return parts.join(' · ');
 }
 

@@ -1,17 +1,25 @@
 // One row of a board: builds its element, and fills it from a row of the API. Used by the table and by "your team".
 import { bookmark, make, setAttribute, setText } from './dom.js';
-import { cellKind, cellLabel, cellText, count, safeColour } from './format.js';
+import { cellKind, cellLabel, cellText, count, points, safeColour } from './format.js';
 
 /** What the columns are, from a board: a new object only when they change, so that rows can compare with `===`. */
 export function columnsOf(board, known) {
   const problems = board.problems ?? [];
-  const byTime = Number.isFinite(board.penalty_min);
-  const key = JSON.stringify([byTime, problems.map((p) => [p.problem, p.label, p.name, p.rgb])]);
+  const scoring = board.scoring ?? 'icpc';
+  const byTime = scoring === 'icpc' && Number.isFinite(board.penalty_min);
+  // Rubric boards count basis points times weights in basis points.
+  const unit = scoring === 'rubric' ? 1_000_000 : 1;
+  const dimensions = (board.rubric?.dimensions ?? []).map((d) => d.dimension);
+  const key = JSON.stringify([byTime, unit, dimensions, problems.map((p) => [p.problem, p.label, p.name, p.rgb])]);
   if (known?.key === key) return known;
   return {
     key,
     byTime,
-    problems: problems.map((p) => ({ id: p.problem, label: p.label ?? p.problem, name: p.name ?? '', rgb: safeColour(p.rgb) })),
+    unit,
+    problems: [
+      ...dimensions.map((d) => ({ id: d, dimension: true, label: d, name: '', rgb: null })),
+      ...problems.map((p) => ({ id: p.problem, label: p.label ?? p.problem, name: p.name ?? '', rgb: safeColour(p.rgb) })),
+    ],
   };
 }
 
@@ -87,8 +95,8 @@ function fill(element, row, before, flash, columns) {
   setText(parts.name, name);
   setText(parts.organization, organization);
   parts.name.title = organization ? `${name} (${organization})` : name;
-  setText(parts.score, count(row.score ?? 0));
-  setText(parts.penalty, Number.isFinite(row.penalty) ? count(row.penalty) : '');
+  setText(parts.score, points(row.score ?? 0, columns));
+  setText(parts.penalty, columns.byTime && Number.isFinite(row.penalty) ? count(row.penalty) : '');
   parts.pin.hidden = false;
   setAttribute(parts.pin, 'aria-label', `My team: ${name}`);
   parts.pin.title = 'My team';
@@ -102,22 +110,33 @@ function fill(element, row, before, flash, columns) {
   }
   const cells = new Map(row.problems.map((cell) => [cell.problem, cell]));
   columns.problems.forEach((problem, i) => {
-    const changed = fillCell(parts.cells[i], cells.get(problem.id), problem);
+    const value = problem.dimension ? dimensionCell(row, problem.id) : cells.get(problem.id);
+    const scale = problem.dimension ? DIMENSION : columns;
+    const changed = fillCell(parts.cells[i], value, problem, scale);
     if (changed && before && flash) restart(parts.cells[i].cell, 'fresh');
     else if (!before) parts.cells[i].cell.classList.remove('fresh');
   });
 }
 
-function fillCell({ cell, spoken, main, sub }, value, problem) {
-  const text = cellText(value);
-  const kind = cellKind(value);
+/** Dimensions are in basis points, shown as points of 100. */
+const DIMENSION = { byTime: false, unit: 100 };
+
+/** A dimension of a row as a cell; undefined while nothing is known of it. */
+function dimensionCell(row, dimension) {
+  const score = row.dimensions?.[dimension];
+  return Number.isFinite(score) ? { score, attempts: 1, pending: 0 } : undefined;
+}
+
+function fillCell({ cell, spoken, main, sub }, value, problem, scale) {
+  const text = cellText(value, scale);
+  const kind = cellKind(value, scale);
   const first = kind === 'solved' && value.first === true;
   const changed = main.textContent !== text.main || sub.textContent !== text.sub || cell.dataset.kind !== kind;
   setText(main, text.main);
   setText(sub, text.sub);
   cell.dataset.kind = kind;
   cell.classList.toggle('first', first);
-  const label = problem ? cellLabel(value, problem.label) : '';
+  const label = problem ? cellLabel(value, problem.label, scale) : '';
   setText(spoken, label);
   setAttribute(cell, 'title', kind === 'empty' ? null : label);
   return changed;
@@ -162,13 +181,20 @@ export function makeHead(columns) {
 
 /** Puts the counts of solved and tried into a head row. */
 export function fillHead(head, problems) {
-  head.counts.forEach(({ cell, spoken, solved, tried, problem }, i) => {
-    const of = problems[i] ?? {};
+  const byId = new Map(problems.map((p) => [p.problem, p]));
+  head.counts.forEach(({ cell, spoken, solved, tried, problem }) => {
+    if (problem.dimension) {
+      setText(spoken, `Dimension ${problem.label}`);
+      setAttribute(cell, 'title', problem.label);
+      return;
+    }
+    const of = byId.get(problem.id) ?? {};
     const known = Number.isFinite(of.solved) && Number.isFinite(of.tried);
     setText(solved, known ? short(of.solved) : '');
     setText(tried, known ? `/${short(of.tried)}` : '');
     const name = problem.name && problem.name !== problem.label ? `, ${problem.name}` : '';
-    const counts = known ? `: solved by ${count(of.solved)} of ${count(of.tried)} that tried` : '';
+    const worth = Number.isFinite(of.value) ? `, worth ${count(of.value)}` : '';
+    const counts = known ? `${worth}: solved by ${count(of.solved)} of ${count(of.tried)} that tried` : worth;
     setText(spoken, `Problem ${problem.label}${name}${counts}`);
     setAttribute(cell, 'title', `${problem.label}${name}${counts}`);
   });

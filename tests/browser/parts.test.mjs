@@ -6,6 +6,7 @@ import { ServerClock } from '../../api/static/clock.js';
 import * as format from '../../api/static/format.js';
 import { Names } from '../../api/static/names.js';
 import { changeText, standing } from '../../api/static/pinned.js';
+import { columnsOf } from '../../api/static/rows.js';
 import { fold, SearchIndex } from '../../api/static/search-index.js';
 import { BoardStream } from '../../api/static/stream.js';
 import { Windows } from '../../api/static/windows.js';
@@ -63,6 +64,29 @@ test('cells say in words what they show', () => {
   assert.equal(label({ score: 40, attempts: 1 , solved: true }), 'A: solved for 40 points after 1 try');
   assert.deepEqual(format.cellText({ solved: true, time: 0, attempts: 1 }), { main: '0', sub: '' });
   assert.deepEqual(format.cellText({ solved: false, attempts: 2, pending: 1 }), { main: '?1', sub: 'after 2' });
+});
+
+test('boards of points show points, dimensions and what a challenge is worth', () => {
+  const rubric = { byTime: false, unit: 1_000_000 };
+  assert.equal(format.points(87_650_000, rubric), '87.65');
+  assert.deepEqual(format.cellText({ score: 45_030_000, attempts: 3, pending: 1 }, rubric), { main: '45.03', sub: '?1' });
+  assert.equal(format.cellKind({ score: 0, attempts: 1, pending: 0 }, rubric), 'tried');
+  assert.equal(format.cellKind({ attempts: 0, pending: 2 }, rubric), 'pending');
+  const ctf = { byTime: false, unit: 1 };
+  assert.deepEqual(format.cellText({ score: 363, solved: true, time: 90, attempts: 1, pending: 0 }, ctf), { main: '363', sub: '' });
+  assert.equal(format.cellLabel({ score: 363, solved: true, first: true, pending: 0 }, 'A', ctf), 'A: 363 points, first to solve');
+  assert.equal(format.gap({ score: 90_000_000 }, { score: 91_500_000 }, 'points', rubric), '1.50 points');
+  assert.equal(format.gap({ score: 5, penalty: 9 }, { score: 5, penalty: 1 }, 'points', ctf), 'level');
+
+  const rubricBoard = {
+    scoring: 'rubric', penalty_min: 20, problems: [{ problem: 'p', label: 'A' }],
+    rubric: { dimensions: [{ dimension: 'correctness' }, { dimension: 'security' }] },
+  };
+  const columns = columnsOf(rubricBoard);
+  assert.deepEqual(columns.problems.map((c) => c.label), ['correctness', 'security', 'A']);
+  assert.equal(columnsOf({ ...rubricBoard }, columns), columns);
+  assert.equal(columns.byTime, false);
+  assert.equal(columnsOf({ problems: [], penalty_min: 20 }).byTime, true);
 });
 
 test('only colours get into a style', () => {

@@ -108,7 +108,8 @@ mod tests {
         }
         let mut changed = sealed.into_bytes();
         for n in 0..changed.len() {
-            let was = std::mem::replace(&mut changed[n], if changed[n] == b'A' { b'B' } else { b'A' });
+            let other = if changed[n] == b'A' { b'B' } else { b'A' };
+            let was = std::mem::replace(&mut changed[n], other);
             assert!(Token::open(std::str::from_utf8(&changed).unwrap(), &[1; 32], b"public/e").is_err(), "byte {n}");
             changed[n] = was;
         }
