@@ -23,6 +23,12 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
 }
 
+/// The files that a page shows with their names.
+fn files(text: &str) -> Vec<(String, String)> {
+    let named = text.split("```toml ").skip(1).filter_map(|rest| rest.split_once('\n'));
+    named.filter_map(|(name, rest)| Some((name.to_owned(), rest.split("```").next()?.to_owned()))).collect()
+}
+
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("the page is there")
 }
@@ -47,8 +53,16 @@ async fn every_command_shown_works_as_shown() {
     let mut records = reference("other", 2, 2);
     records.extend(attempt("other", 1, 2, 2));
     std::fs::write(dir.path().join("records.ndjson"), records.join(&b'\n')).expect("written");
+    let trail = dir.path().join("audit-trail");
+    std::fs::create_dir(&trail).expect("made");
+    let log = r#"[{"challengeId":"a2s","flag":"f","moment":1622219823713,"teamId":"t1"}]"#;
+    std::fs::write(trail.join("log.json"), log).expect("written");
+    std::fs::write(trail.join("teams.json"), r#"[{"id":"t1","name":"Otters"}]"#).expect("written");
+    for (name, text) in files(&page("docs/scoring.md")) {
+        std::fs::write(dir.path().join(name), text).expect("written");
+    }
     let mut shown = 0;
-    for name in ["README.md", "docs/operating.md", "docs/feeds.md"] {
+    for name in ["README.md", "docs/operating.md", "docs/feeds.md", "docs/scoring.md"] {
         for command in commands(&page(name)) {
             // The event that the pages call E or cup is the one that event.toml sets up.
             let command = command.replace(" E", " cup").replace("show ID", "list").replace("retry ID", "list");
@@ -64,7 +78,7 @@ async fn every_command_shown_works_as_shown() {
             shown += 1;
         }
     }
-    assert!(shown >= 15, "only {shown} commands were found in the pages");
+    assert!(shown >= 30, "only {shown} commands were found in the pages");
     let board = server.ok(&["board", "euc", "--format", "json"]);
     assert!(board.contains("\"Otters\""), "{board}");
     let clics: serde_json::Value =
