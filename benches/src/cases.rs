@@ -1,8 +1,10 @@
 //! The cases, in the order in which they run.
 
 pub mod burst;
+pub mod dynamic;
 pub mod freshness;
 pub mod idle;
+pub mod rescore;
 pub mod restart;
 pub mod throughput;
 
@@ -19,4 +21,6 @@ pub const ALL: &[(&str, Case)] = &[
     ("freshness", freshness::run),
     ("idle", idle::run),
     ("restart", restart::run),
+    ("rescore", rescore::run),
+    ("dynamic", dynamic::run),
 ];

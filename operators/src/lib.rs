@@ -9,3 +9,4 @@ pub mod harness;
 pub mod plain;
 pub mod primitives;
 pub mod scoring;
+pub mod similarity;

@@ -2,7 +2,7 @@
 //! any detector was.
 //!
 //! Solutions of one problem are independent, but share its boilerplate (reading the input, a main function), as solutions
-//! of real problems do. Copies come in levels, each with what the levels before it do.
+//! of real problems do, and the idioms that its solution asks for, which everybody writes in much the same way. Copies come in levels, each with what the levels before it do.
 
 use std::fmt::Write;
 
@@ -140,15 +140,32 @@ pub fn solution(dice: &mut Dice, problem: u64) -> Program {
     let mut writer = Writer { dice, names: 0, functions: Vec::new() };
     let mut functions = Vec::new();
     for _ in 0..3 + writer.dice.below(4) {
-        let parameters: Vec<Name> = (0..1 + writer.dice.below(3)).map(|_| writer.name()).collect();
-        let name = writer.name();
-        let mut vars = parameters.clone();
-        let mut body = writer.block(&mut vars, 2);
-        body.push(Stmt::Return(writer.expr(&parameters, 1)));
-        writer.functions.push((name, parameters.len()));
-        functions.push(Function { name, parameters, body });
+        if writer.dice.chance(35) {
+            // An idiom of the problem: the same shape whoever writes it.
+            let mut idiom = Dice::new(1_000 + problem * 8 + writer.dice.below(6));
+            let mut by_book = Writer { dice: &mut idiom, names: writer.names, functions: Vec::new() };
+            let function = by_book.function();
+            writer.names = by_book.names;
+            writer.functions.push((function.name, function.parameters.len()));
+            functions.push(function);
+            continue;
+        }
+        let function = writer.function();
+        writer.functions.push((function.name, function.parameters.len()));
+        functions.push(function);
     }
     Program { problem, functions, names: writer.names }
+}
+
+impl Writer<'_> {
+    fn function(&mut self) -> Function {
+        let parameters: Vec<Name> = (0..1 + self.dice.below(3)).map(|_| self.name()).collect();
+        let name = self.name();
+        let mut vars = parameters.clone();
+        let mut body = self.block(&mut vars, 2);
+        body.push(Stmt::Return(self.expr(&parameters, 1)));
+        Function { name, parameters, body }
+    }
 }
 
 /// A copy of a program's shape, disguised.
@@ -376,7 +393,10 @@ pub fn pairs(seed: u64, of_each: u64) -> Vec<Pair> {
                 Some(Level::Layout) => relaid(&left, &mut dice),
                 Some(level) => {
                     let copy = disguised(&mut dice, &original, level);
-                    text(&mut dice, &copy)
+                    // Nobody who hides a copy leaves the names as they are.
+                    let first = |text: &str| text.split("long long ").nth(1).map(str::to_owned);
+                    let renamed = |text: &String| first(text) != first(&left);
+                    std::iter::repeat_with(|| text(&mut dice, &copy)).find(renamed).unwrap_or_default()
                 }
             };
             pairs.push(Pair { problem, left, right, copied });
@@ -398,4 +418,10 @@ fn relaid(text: &str, dice: &mut Dice) -> String {
         }
     }
     out
+}
+
+/// What every solution of a problem has in common: given to all.
+pub fn template(problem: u64) -> String {
+    let program = Program { problem, functions: Vec::new(), names: 0 };
+    text(&mut Dice::new(problem), &program)
 }
