@@ -260,8 +260,11 @@ pub fn text(dice: &mut Dice, program: &Program) -> String {
         let word = WORDS[(n * 7 + offset) % WORDS.len()];
         if short { format!("{}{n}", &word[..1]) } else { format!("{word}{n}") }
     };
-    let habits =
-        Habits { indent: dice.pick(&["  ", "    ", "\t"]), brace_below: dice.chance(30), comments: dice.below(40) };
+    let habits = Habits {
+        indent: dice.pick::<&str>(&["  ", "    ", "\t"]),
+        brace_below: dice.chance(30),
+        comments: dice.below(40),
+    };
     let mut out = String::from("#include <bits/stdc++.h>\nusing namespace std;\n");
     let _ = writeln!(out, "// problem {}", program.problem);
     let mut pen = Pen { out, dice, habits, name: &name };
