@@ -120,16 +120,17 @@ fn view() -> impl Strategy<Value = View> {
     prop_oneof![Just(View::Public), Just(View::Jury)]
 }
 
-fn board_key() -> impl Strategy<Value = BoardKey> {
+fn board_key() -> BoxedStrategy<BoardKey> {
     prop_oneof![
         (id(), id()).prop_map(|(tenant, event)| BoardKey::Header { tenant, event }),
         (id(), id(), id()).prop_map(|(tenant, event, team)| BoardKey::Row { tenant, event, team }),
         (id(), id(), id()).prop_map(|(tenant, event, problem)| BoardKey::First { tenant, event, problem }),
         (id(), id(), id()).prop_map(|(tenant, event, problem)| BoardKey::Worth { tenant, event, problem }),
     ]
+    .boxed()
 }
 
-fn board_header() -> impl Strategy<Value = BoardHeader> {
+fn board_header() -> BoxedStrategy<BoardHeader> {
     let problem = (id(), text(), text(), of(text())).prop_map(|(problem, label, name, rgb)| BoardProblem {
         problem,
         label,
@@ -141,34 +142,36 @@ fn board_header() -> impl Strategy<Value = BoardHeader> {
     let rest = (of(duration()), of(contest_time()), amount(), vec(problem, 0..4), vec(division, 0..4));
     let dimension = (id(), 0..=10_000_u32).prop_map(|(dimension, weight_bp)| BoardDimension { dimension, weight_bp });
     let rubric = (scoring(), of((id(), count())), vec(dimension, 0..3));
-    (text(), of(text()), times, rest, rubric).prop_map(|(name, formal_name, times, rest, rubric)| BoardHeader {
-        name,
-        formal_name,
-        scoring: rubric.0,
-        rubric: rubric.1,
-        dimensions: rubric.2,
-        start_at_ms: times.0,
-        started_at_ms: times.1,
-        frozen_at_ms: times.2,
-        ended_at_ms: times.3,
-        thawed_at_ms: times.4,
-        finalized_at_ms: times.5,
-        duration_ms: rest.0,
-        freeze_ms: rest.1,
-        penalty_min: rest.2,
-        problems: rest.3,
-        divisions: rest.4,
-    })
+    (text(), of(text()), times, rest, rubric)
+        .prop_map(|(name, formal_name, times, rest, rubric)| BoardHeader {
+            name,
+            formal_name,
+            scoring: rubric.0,
+            rubric: rubric.1,
+            dimensions: rubric.2,
+            start_at_ms: times.0,
+            started_at_ms: times.1,
+            frozen_at_ms: times.2,
+            ended_at_ms: times.3,
+            thawed_at_ms: times.4,
+            finalized_at_ms: times.5,
+            duration_ms: rest.0,
+            freeze_ms: rest.1,
+            penalty_min: rest.2,
+            problems: rest.3,
+            divisions: rest.4,
+        })
+        .boxed()
 }
 
-fn board_row() -> impl Strategy<Value = BoardRow> {
+fn board_row() -> BoxedStrategy<BoardRow> {
     let cell = (id(), any::<u32>(), any::<u32>(), of(amount()), of(amount()))
         .prop_map(|(problem, judged, pending, solved_min, score)| Cell { problem, judged, pending, solved_min, score });
     let numbers = (any::<u32>(), amount(), amount(), amount());
     let points = (amount(), vec(amount(), 0..4), of(id()), vec((id(), of(amount())), 0..3))
         .prop_map(|(score, rank_key, tie, dimensions)| Box::new(Points { score, rank_key, tie, dimensions }));
-    (text(), of(text()), vec(id(), 0..3), (flag(), flag()), numbers, vec(cell, 0..4), of(points)).prop_map(
-        |(name, organization, divisions, (hidden, out_of_competition), numbers, cells, points)| BoardRow {
+    (text(), of(text()), vec(id(), 0..3), (flag(), flag()), numbers, vec(cell, 0..4), of(points))
+        .prop_map(|(name, organization, divisions, (hidden, out_of_competition), numbers, cells, points)| BoardRow {
             name,
             organization,
             divisions,
@@ -180,11 +183,11 @@ fn board_row() -> impl Strategy<Value = BoardRow> {
             last_solved_min: numbers.2,
             last_scored_at_ms: numbers.3,
             cells,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn board_value() -> impl Strategy<Value = BoardValue> {
+fn board_value() -> BoxedStrategy<BoardValue> {
     let first = (id(), id(), contest_time()).prop_map(|(team, submission, contest_time_ms)| FirstSolve {
         team,
         submission,
@@ -196,6 +199,7 @@ fn board_value() -> impl Strategy<Value = BoardValue> {
         first.prop_map(|first| BoardValue::First(first.into())),
         (amount(), any::<u32>()).prop_map(|(points, solves)| BoardValue::Worth(Worth { points, solves }.into())),
     ]
+    .boxed()
 }
 
 fn scoring() -> impl Strategy<Value = Scoring> {
@@ -208,7 +212,7 @@ fn scoring() -> impl Strategy<Value = Scoring> {
     ]
 }
 
-fn value_function() -> impl Strategy<Value = ValueFunction> {
+fn value_function() -> BoxedStrategy<ValueFunction> {
     let falling = || (size(), size(), 1..=MAX_INTEGER);
     prop_oneof![
         size().prop_map(|points| ValueFunction::Static { points }),
@@ -220,15 +224,16 @@ fn value_function() -> impl Strategy<Value = ValueFunction> {
         Just(ValueFunction::Nizkctf),
         Just(ValueFunction::Defcon),
     ]
+    .boxed()
 }
 
-fn board_rules() -> impl Strategy<Value = BoardRules> {
+fn board_rules() -> BoxedStrategy<BoardRules> {
     let selection = prop_oneof![Just(Selection::Best), Just(Selection::Last), Just(Selection::Chosen)];
     let subtasks = prop_oneof![Just(Subtasks::Each), Just(Subtasks::Whole)];
     let interval = (contest_time(), contest_time()).prop_map(|(from_ms, to_ms)| Interval { from_ms, to_ms });
     let flags = (flag(), flag(), flag());
-    (of(id()), selection, subtasks, of(value_function()), of(any::<u32>()), flags, vec(interval, 0..3)).prop_map(
-        |(rubric, selection, subtasks, value, selected_max, flags, removed_intervals)| BoardRules {
+    (of(id()), selection, subtasks, of(value_function()), of(any::<u32>()), flags, vec(interval, 0..3))
+        .prop_map(|(rubric, selection, subtasks, value, selected_max, flags, removed_intervals)| BoardRules {
             rubric,
             selection,
             subtasks,
@@ -238,8 +243,8 @@ fn board_rules() -> impl Strategy<Value = BoardRules> {
             strict: flags.1,
             list_all: flags.2,
             removed_intervals,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// A body of one type. Panics on a type that has no strategy yet: add one.
