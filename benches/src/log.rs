@@ -35,10 +35,14 @@ pub fn open(dir: &Path) -> anyhow::Result<EmbeddedLog> {
 
 /// Fills a log. Returns how many records it got.
 pub fn fill(task: &Fill) -> anyhow::Result<u64> {
-    let log = open(&task.dir)?;
     let reference = task.reference.then(|| task.contest.reference()).into_iter().flatten();
-    let all = reference.chain(task.contest.played(task.records, task.rejudges));
-    let filled = append_all(&log, all);
+    fill_with(&task.dir, reference.chain(task.contest.played(task.records, task.rejudges)))
+}
+
+/// Fills a log with these. Not for a thread of a runtime: it waits for the log.
+pub fn fill_with(dir: &Path, records: impl Iterator<Item = Record>) -> anyhow::Result<u64> {
+    let log = open(dir)?;
+    let filled = append_all(&log, records);
     log.close();
     filled
 }

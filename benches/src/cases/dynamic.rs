@@ -1,5 +1,6 @@
 //! One more solve of a challenge that 5,000 of 10,000 teams have solved: every one of their scores falls, in one step.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -16,7 +17,10 @@ const CHALLENGES: u64 = 100;
 
 /// The case.
 pub fn run(run: &Run) -> anyhow::Result<Vec<Row>> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(run))
+    let teams = run.scaled(10_000);
+    let dir = run.dir.join("data");
+    let records = crate::log::fill_with(&dir.join("log"), event(teams))?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(run, &dir, teams, records))
 }
 
 /// Whether a team has solved a challenge: the first challenge half of them, the others a tenth.
@@ -76,14 +80,8 @@ fn event(teams: u64) -> impl Iterator<Item = Record> {
         .chain((0..teams).flat_map(|t| (0..CHALLENGES).filter(move |c| solved(t, *c)).flat_map(move |c| solve(t, c))))
 }
 
-async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
-    let teams = run.scaled(10_000);
-    let dir = run.dir.join("data");
-    let log = crate::log::open(&dir.join("log"))?;
-    let records = crate::log::append_all(&log, event(teams))?;
-    gravity_ingest::log::Log::close(&log);
-    drop(log);
-    let mut server = Server::spawn(&run.bin, &dir)?;
+async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Result<Vec<Row>> {
+    let mut server = Server::spawn(&run.bin, dir)?;
     server.ready().await?;
     let mut client = server.client().await?;
     server::drained(&mut client, Duration::from_secs(600)).await?;

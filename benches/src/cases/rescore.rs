@@ -1,6 +1,7 @@
 //! A rubric changes in the middle of an event of 25,000 teams and 20 problems: how long until every row is another, beside
 //! a hand-written recomputation; and what others feel of it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -22,7 +23,14 @@ const PROBLEMS: u64 = 20;
 
 /// The case.
 pub fn run(run: &Run) -> anyhow::Result<Vec<Row>> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(measure(run))
+    let teams = run.scaled(25_000);
+    let dir = run.dir.join("data");
+    let records = crate::log::fill_with(&dir.join("log"), event(teams))?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(measure(run, &dir, teams, records))
 }
 
 pub(super) fn record(event: &str, id: String, body: Body) -> Record {
@@ -174,14 +182,8 @@ pub(super) async fn visible(client: &mut Client, server: &Server, record: &Recor
     Ok(began.elapsed())
 }
 
-async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
-    let teams = run.scaled(25_000);
-    let dir = run.dir.join("data");
-    let log = crate::log::open(&dir.join("log"))?;
-    let records = crate::log::append_all(&log, event(teams))?;
-    gravity_ingest::log::Log::close(&log);
-    drop(log);
-    let mut server = Server::spawn(&run.bin, &dir)?;
+async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Result<Vec<Row>> {
+    let mut server = Server::spawn(&run.bin, dir)?;
     server.ready().await?;
     let mut client = server.client().await?;
     server::drained(&mut client, Duration::from_secs(600)).await?;
