@@ -5,10 +5,10 @@ SHARED ?= ../shared
 DATA ?= gravity-data
 N ?= 60
 
-.PHONY: help setup demo up build test acceptance bench crash lint fmt
+.PHONY: help setup demo up build test acceptance bench bench-anomaly crash lint fmt
 
 help: ## Lists these targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: ## Installs what building and testing need (idempotent)
 	@scripts/setup test
@@ -36,6 +36,10 @@ acceptance: build ## Compares the built binary with independent oracles on real 
 bench: ## Measures; writes docs/benchmarks.md
 	@scripts/setup build
 	@scripts/bench
+
+bench-anomaly: ## Scores the detectors on the Numenta Anomaly Benchmark
+	@scripts/setup build
+	@scripts/cargo run --release --quiet --package gravity-bench-anomaly -- --data $(SHARED)/data/nab
 
 crash: ## Kills the server N times under load, and compares with the oracle each time
 	@scripts/setup build
