@@ -13,6 +13,7 @@
 pub mod alert;
 pub mod entropy;
 pub mod gaussian;
+pub mod lab;
 pub mod level;
 pub mod observer;
 pub mod season;

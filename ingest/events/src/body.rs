@@ -9,6 +9,7 @@ mod lab;
 mod objects;
 mod out;
 mod reference;
+mod source;
 mod submission;
 mod usage;
 
@@ -16,6 +17,7 @@ pub use event::*;
 pub use lab::*;
 pub use out::*;
 pub use reference::*;
+pub use source::*;
 pub use submission::*;
 pub use usage::*;
 
@@ -164,4 +166,7 @@ bodies! {
     BudgetAlert = "budget.alert", Alerts, Tenant;
     RecordRefused = "record.refused", DeadLetter, Tenant;
     BoardNoted = "board.noted", Changes, Event;
+    SourcePublished = "source.published", Sources, Event;
+    TemplatePublished = "template.published", Sources, Event;
+    SimilarityChanged = "similarity.changed", Similarities, Event;
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::board::{BoardKey, BoardValue, View};
-use crate::body::BoardNoted;
+use serde::{Deserialize, Serialize};
+
+use crate::body::{BoardNoted, SimilarityChanged};
 use crate::{Id, Position, Topic};
 
 /// One committed epoch of the boards pipeline. Nothing in it was visible to anyone before its frame was fsynced.
@@ -70,4 +72,88 @@ pub struct Refused {
 pub trait BoardsSink: Send + Sync {
     /// Applies one epoch.
     fn publish(&self, epoch: Arc<BoardsEpoch>);
+}
+
+/// One committed epoch of the labs pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct LabsEpoch {
+    /// The epoch.
+    pub epoch: u64,
+    /// Labs of which something is known, that changed; None: released.
+    pub labs: Vec<(LabKey, Option<LabSeen>)>,
+    /// Alerts that were raised or changed; None: cleared.
+    pub alerts: Vec<(LabAlertKey, Option<LabAlert>)>,
+    /// As in [`BoardsEpoch`].
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// As in [`BoardsEpoch`].
+    pub refused: Vec<Refused>,
+    /// As in [`BoardsEpoch`].
+    pub snapshot: bool,
+}
+
+/// A lab.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LabKey {
+    /// Whose.
+    pub tenant: Id,
+    /// Which.
+    pub lab: Id,
+}
+
+/// What is known of a lab's telemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LabSeen {
+    /// The minute of the newest point.
+    pub seen_at_ms: i64,
+    /// Points that came after a later one of their metric, or without a time: not judged.
+    pub late: u64,
+    /// Points of metrics beyond the number that is watched per lab.
+    pub unwatched: u64,
+}
+
+/// An alert of a lab: the metric that was raised first speaks for all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LabAlertKey {
+    /// Which lab.
+    pub lab: LabKey,
+    /// The time of the point that raised it.
+    pub since_ms: i64,
+    /// The metric.
+    pub metric: Id,
+}
+
+/// What is told of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LabAlert {
+    /// The greatest evidence since, in whole nats: e to that power to one, roughly.
+    pub evidence_nats: u32,
+    /// The lab's other metrics that are raised.
+    pub others: Vec<Id>,
+}
+
+/// Takes committed epochs of labs, as [`BoardsSink`] those of boards.
+pub trait LabsSink: Send + Sync {
+    /// Applies one epoch.
+    fn publish_labs(&self, epoch: Arc<LabsEpoch>);
+}
+
+/// One committed epoch of the similarity pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct SimilarityEpoch {
+    /// The epoch.
+    pub epoch: u64,
+    /// Pairs that came, changed or went (share 0), by tenant and event.
+    pub pairs: Vec<(Id, Id, SimilarityChanged)>,
+    /// As in [`BoardsEpoch`].
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// As in [`BoardsEpoch`].
+    pub refused: Vec<Refused>,
+    /// As in [`BoardsEpoch`].
+    pub snapshot: bool,
+}
+
+/// Takes committed epochs of similarity, as [`BoardsSink`] those of boards.
+pub trait SimilaritySink: Send + Sync {
+    /// Applies one epoch.
+    fn publish_similarity(&self, epoch: Arc<SimilarityEpoch>);
 }

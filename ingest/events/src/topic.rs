@@ -20,11 +20,13 @@ pub enum Topic {
     Epochs,
     DeadLetter,
     Changes,
+    Sources,
+    Similarities,
 }
 
 impl Topic {
     /// Every topic, in order.
-    pub const ALL: [Topic; 14] = [
+    pub const ALL: [Topic; 16] = [
         Topic::Reference,
         Topic::Submissions,
         Topic::Judgements,
@@ -39,6 +41,8 @@ impl Topic {
         Topic::Epochs,
         Topic::DeadLetter,
         Topic::Changes,
+        Topic::Sources,
+        Topic::Similarities,
     ];
 
     /// The Kafka name, without a configured prefix.
@@ -58,6 +62,8 @@ impl Topic {
             Topic::Epochs => "gravity.epochs.v1",
             Topic::DeadLetter => "gravity.deadletter.v1",
             Topic::Changes => "gravity.changes.v1",
+            Topic::Sources => "gravity.sources.v1",
+            Topic::Similarities => "gravity.similarities.v1",
         }
     }
 
@@ -68,7 +74,7 @@ impl Topic {
 
     /// Whether users and feeds write to it (the others are written by pipelines only).
     pub fn is_input(self) -> bool {
-        self <= Topic::Labs
+        self <= Topic::Labs || self == Topic::Sources
     }
 
     /// A small number that stands for the topic in files; never reused.

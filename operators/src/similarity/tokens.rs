@@ -17,6 +17,14 @@ impl Family {
         let word = name.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
         if HASH.contains(&word) { Family::Hash } else { Family::Slashes }
     }
+
+    /// For people: languages of one family are compared with each other.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Slashes => "c-like",
+            Family::Hash => "script-like",
+        }
+    }
 }
 
 /// A token's code. The same in every build: fingerprints are stored.

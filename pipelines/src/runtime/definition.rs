@@ -113,7 +113,7 @@ impl Facts {
     pub fn upserts(&self) -> impl Iterator<Item = (u8, &[u8], Option<&[u8]>)> {
         self.rows.iter().filter_map(|(fold, row)| match &row.op {
             FoldOp::Upsert { value, .. } => Some((*fold, &*row.key, value.as_deref())),
-            FoldOp::Sum(_) => None,
+            FoldOp::Sum(_) | FoldOp::Scan(_) => None,
         })
     }
 
@@ -122,6 +122,14 @@ impl Facts {
     pub fn upsert(&mut self, fold: u8, key: Vec<u8>, revision: u64, value: Option<Vec<u8>>) {
         let position = self.position.expect("a position is set before facts are collected");
         let op = FoldOp::Upsert { revision, position, value: value.map(Into::into) };
+        self.rows.push((fold, FoldRow { shard: shard_of(&key), key: key.into(), op }));
+    }
+
+    /// The state at `key` of a scan fold takes `input`. Inputs of a key are taken in the order of their places in the log, so
+    /// all of them must come from one partition.
+    pub fn scan(&mut self, fold: u8, key: Vec<u8>, input: Vec<u8>) {
+        let position = self.position.expect("a position is set before facts are collected");
+        let op = FoldOp::Scan(smallvec::smallvec![(position, input.into())]);
         self.rows.push((fold, FoldRow { shard: shard_of(&key), key: key.into(), op }));
     }
 

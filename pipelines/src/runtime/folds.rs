@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
+use gravity_events::Position;
 use gravity_operators::primitives::held::Held;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -14,6 +15,9 @@ use super::row::{FoldOp, FoldRow, Stored, Unpack, pack};
 use super::worker::ToCommitter;
 
 type Map = HashMap<Box<[u8]>, Stored, foldhash::fast::RandomState>;
+
+/// What a scan fold does with an input: key, the state before (None: there is none yet), and the input become the new state.
+pub type Step = dyn Fn(&[u8], Option<&[u8]>, &[u8]) -> Vec<u8>;
 
 /// The packed rows of one (fold, shard), sorted by key.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,7 +50,25 @@ impl<'s> Folds<'s> {
         fold: u8,
         decode: impl Fn(&[u8], &[u8]) -> Option<T> + 'static,
     ) -> VecCollection<'s, u64, T, i64> {
-        self.fold(fold, move |key, stored| match stored {
+        self.fold(fold, None, move |key, stored| match stored {
+            Stored::Upsert { value: Some(value), .. } => decode(key, value),
+            _ => None,
+        })
+    }
+
+    /// What `decode` says of the current states of a scan fold, which `step` makes of one input after the other. A state
+    /// that changes without `decode` saying anything else is no change for the views. States are written whole into the
+    /// journal when they change: keep them small.
+    ///
+    /// # Panics
+    /// As [`Folds::upsert`].
+    pub fn scan<T: ExchangeData>(
+        &mut self,
+        fold: u8,
+        step: impl Fn(&[u8], Option<&[u8]>, &[u8]) -> Vec<u8> + 'static,
+        decode: impl Fn(&[u8], &[u8]) -> Option<T> + 'static,
+    ) -> VecCollection<'s, u64, T, i64> {
+        self.fold(fold, Some(Box::new(step)), move |key, stored| match stored {
             Stored::Upsert { value: Some(value), .. } => decode(key, value),
             _ => None,
         })
@@ -61,7 +83,7 @@ impl<'s> Folds<'s> {
         fold: u8,
         decode: impl Fn(&[u8], &[i64]) -> Option<T> + 'static,
     ) -> VecCollection<'s, u64, T, i64> {
-        self.fold(fold, move |key, stored| match stored {
+        self.fold(fold, None, move |key, stored| match stored {
             Stored::Sum(numbers) => decode(key, numbers),
             Stored::Upsert { .. } => None,
         })
@@ -70,6 +92,7 @@ impl<'s> Folds<'s> {
     fn fold<T: ExchangeData>(
         &mut self,
         fold: u8,
+        step: Option<Box<Step>>,
         decode: impl Fn(&[u8], &Stored) -> Option<T> + 'static,
     ) -> VecCollection<'s, u64, T, i64> {
         let stream = self.streams[usize::from(fold)].take().expect("a fold has one taker");
@@ -112,9 +135,12 @@ impl<'s> Folds<'s> {
                         }
                         let (epoch, (cap, rows)) = entry.remove_entry();
                         let mut session = output.session(&cap);
-                        let blocks = apply(&mut state, fold, rows, |key, stored, diff| {
-                            if let Some(row) = decode(key, stored) {
-                                session.give((row, epoch, diff));
+                        let blocks = apply(&mut state, fold, rows, step.as_deref(), |key, old, new| {
+                            // Of a scan much changes that is not told.
+                            let (old, new) = (old.and_then(|old| decode(key, old)), decode(key, new));
+                            if old != new {
+                                old.into_iter().for_each(|row| session.give((row, epoch, -1)));
+                                new.into_iter().for_each(|row| session.give((row, epoch, 1)));
                             }
                         });
                         out.rows(epoch, blocks);
@@ -126,8 +152,14 @@ impl<'s> Folds<'s> {
     }
 }
 
-/// Applies the rows of one epoch; tells `emit` what went (-1) and came (+1); returns the changed rows, packed.
-fn apply(state: &mut Map, fold: u8, mut rows: Vec<FoldRow>, mut emit: impl FnMut(&[u8], &Stored, i64)) -> Vec<Block> {
+/// Applies the rows of one epoch; tells `emit` what was and what is; returns the changed rows, packed.
+fn apply(
+    state: &mut Map,
+    fold: u8,
+    mut rows: Vec<FoldRow>,
+    step: Option<&Step>,
+    mut emit: impl FnMut(&[u8], Option<&Stored>, &Stored),
+) -> Vec<Block> {
     rows.sort_unstable_by(|a, b| {
         (a.shard, &a.key).cmp(&(b.shard, &b.key)).then_with(|| order(&a.op).cmp(&order(&b.op)))
     });
@@ -144,16 +176,15 @@ fn apply(state: &mut Map, fold: u8, mut rows: Vec<FoldRow>, mut emit: impl FnMut
         let packed = &mut blocks.last_mut().expect("one was pushed").1;
         match state.entry(row.key) {
             Entry::Vacant(v) => {
-                let stored = first(row.op);
-                emit(v.key(), &stored, 1);
+                let stored = first(v.key(), row.op, step);
+                emit(v.key(), None, &stored);
                 pack(packed, v.key(), &stored);
                 v.insert(stored);
             }
             Entry::Occupied(mut o) => {
-                if let Some(stored) = next(o.get(), row.op) {
+                if let Some(stored) = next(o.key(), o.get(), row.op, step) {
                     if !same_content(o.get(), &stored) {
-                        emit(o.key(), o.get(), -1);
-                        emit(o.key(), &stored, 1);
+                        emit(o.key(), Some(o.get()), &stored);
                     }
                     pack(packed, o.key(), &stored);
                     o.insert(stored);
@@ -173,12 +204,17 @@ fn order(op: &FoldOp) -> Option<(u64, gravity_events::Position)> {
     match op {
         FoldOp::Upsert { revision, position, .. } => Some((*revision, *position)),
         FoldOp::Sum(_) => None,
+        FoldOp::Scan(inputs) => inputs.first().map(|(position, _)| (0, *position)),
     }
 }
 
 fn join(a: FoldOp, b: FoldOp) -> FoldOp {
     match (a, b) {
         (FoldOp::Sum(a), FoldOp::Sum(b)) => FoldOp::Sum(added(&a, &b)),
+        (FoldOp::Scan(mut a), FoldOp::Scan(b)) => {
+            a.extend(b);
+            FoldOp::Scan(a)
+        }
         // Sorted by (revision, position), so the later one wins.
         (_, b) => b,
     }
@@ -189,25 +225,37 @@ fn added(a: &[i64], b: &[i64]) -> Box<[i64]> {
     (0..a.len().max(b.len())).map(|i| at(a, i).saturating_add(at(b, i))).collect()
 }
 
-fn first(op: FoldOp) -> Stored {
+fn first(key: &[u8], op: FoldOp, step: Option<&Step>) -> Stored {
     match op {
         FoldOp::Upsert { revision, position, value } => Stored::Upsert { revision, position, value },
         FoldOp::Sum(n) => Stored::Sum(n),
+        FoldOp::Scan(inputs) => scanned(key, None, &inputs, step),
     }
 }
 
 /// The new state of a key, or None when the change is older than what is there.
-pub(super) fn next(old: &Stored, op: FoldOp) -> Option<Stored> {
+fn next(key: &[u8], old: &Stored, op: FoldOp, step: Option<&Step>) -> Option<Stored> {
     match (old, op) {
         (Stored::Upsert { revision: r, position: p, .. }, FoldOp::Upsert { revision, position, value }) => {
             ((revision, position) > (*r, *p)).then_some(Stored::Upsert { revision, position, value })
         }
+        (Stored::Upsert { value, .. }, FoldOp::Scan(inputs)) => Some(scanned(key, value.as_deref(), &inputs, step)),
         (Stored::Sum(a), FoldOp::Sum(b)) => Some(Stored::Sum(added(a, &b))),
         (_, op) => {
             debug_assert!(false, "a fold does not change its kind");
-            Some(first(op))
+            Some(first(key, op, step))
         }
     }
+}
+
+fn scanned(key: &[u8], old: Option<&[u8]>, inputs: &[(Position, Box<[u8]>)], step: Option<&Step>) -> Stored {
+    let step = step.expect("only a scan fold is given inputs to scan");
+    let mut state = None;
+    for (_, input) in inputs {
+        state = Some(step(key, state.as_deref().or(old), input));
+    }
+    let position = inputs.last().expect("a scan has an input").0;
+    Stored::Upsert { revision: 0, position, value: state.map(Into::into) }
 }
 
 fn same_content(a: &Stored, b: &Stored) -> bool {
@@ -231,10 +279,12 @@ mod tests {
 
     fn run(state: &mut Map, rows: Vec<FoldRow>) -> Vec<(String, Option<String>, i64)> {
         let mut seen = Vec::new();
-        apply(state, 0, rows, |k, s, d| {
-            let Stored::Upsert { value, .. } = s else { panic!() };
+        apply(state, 0, rows, None, |k, old, new| {
             let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
-            seen.push((text(k), value.as_deref().map(text), d));
+            for (stored, diff) in old.map(|old| (old, -1)).into_iter().chain([(new, 1)]) {
+                let Stored::Upsert { value, .. } = stored else { panic!() };
+                seen.push((text(k), value.as_deref().map(text), diff));
+            }
         });
         seen
     }
@@ -270,9 +320,31 @@ mod tests {
         let sum = |n: &[i64]| FoldRow { key: b"k"[..].into(), shard: shard_of(b"k"), op: FoldOp::Sum(n.into()) };
         let mut last = Vec::new();
         for rows in [vec![sum(&[1, 2]), sum(&[3])], vec![sum(&[-4, 0, 7])]] {
-            apply(&mut s, 0, rows, |_, stored, d| last.push((stored.clone(), d)));
+            apply(&mut s, 0, rows, None, |_, old, new| {
+                last.extend(old.map(|old| (old.clone(), -1)));
+                last.push((new.clone(), 1));
+            });
         }
         let of = |n: &[i64]| Stored::Sum(n.into());
         assert_eq!(last, [(of(&[4, 2]), 1), (of(&[4, 2]), -1), (of(&[0, 2, 7]), 1)]);
+    }
+
+    #[test]
+    fn scans_take_inputs_in_the_order_of_the_log_however_they_arrive() {
+        let input = |offset: u64, text: &str| {
+            let position = Position { topic: Topic::Telemetry, offset, partition: 0 };
+            let op = FoldOp::Scan(smallvec::smallvec![(position, text.as_bytes().into())]);
+            FoldRow { key: b"k"[..].into(), shard: shard_of(b"k"), op }
+        };
+        let step = |_: &[u8], state: Option<&[u8]>, input: &[u8]| [state.unwrap_or_default(), input].concat();
+        let (mut s, mut last) = (Map::default(), Vec::new());
+        for rows in [vec![input(2, "c"), input(0, "a"), input(1, "b")], vec![input(4, "e"), input(3, "d")]] {
+            apply(&mut s, 0, rows, Some(&step), |_, old, new| last.push((old.cloned(), new.clone())));
+        }
+        let of = |offset: u64, value: &str| {
+            let position = Position { topic: Topic::Telemetry, offset, partition: 0 };
+            Stored::Upsert { revision: 0, position, value: Some(value.as_bytes().into()) }
+        };
+        assert_eq!(last, [(None, of(2, "abc")), (Some(of(2, "abc")), of(4, "abcde"))]);
     }
 }

@@ -2,6 +2,7 @@
 
 use gravity_events::{Position, Topic};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Number of shards of every fold. Fixed for ever: it is in the journal. Workers own shards by `shard % workers`, so a
 /// restart may change their number.
@@ -37,12 +38,15 @@ pub enum FoldOp {
     },
     /// These numbers are added.
     Sum(Box<[i64]>),
+    /// The state takes these inputs, in the order of their places.
+    Scan(SmallVec<[(Position, Box<[u8]>); 1]>),
 }
 
 /// The stored state of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// Of an upsert fold. A tombstone keeps its revision and position.
+    /// Of an upsert fold; a tombstone keeps its revision and position. Also the state of a scan fold, at revision 0 and the
+    /// place of its newest input.
     Upsert {
         /// Highest revision seen.
         revision: u64,

@@ -6,6 +6,7 @@ mod claims;
 mod epochs;
 mod expiry;
 mod failures;
+mod flags;
 mod formats;
 mod identities;
 mod journals;

@@ -98,6 +98,10 @@ checks! {
         meter: id, window_start: time, records: amount, input_tokens: amount, output_tokens: amount,
         cached_tokens: amount, cost_micro: amount,
     }
+    SourcePublished { submission: id, team: id, problem: id, language: id, text: source }
+    TemplatePublished { template: id, problem: id, language: id, text: source }
+    Alike { team: id, submission: id }
+    SimilarityChanged { problem: id, language: id, left: nested, right: nested, shared: any, share_bp: share }
     Alert { alert: id, rule: id, summary: text }
     BudgetAlert { budget: id, mark_bp: mark, spent_micro: amount }
     // The bytes may be as long as a record can hold; the record's own limit bounds them.

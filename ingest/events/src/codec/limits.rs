@@ -12,6 +12,8 @@ pub const MAX_BATCH_BYTES: usize = 16 << 20;
 pub const MAX_BATCH_RECORDS: usize = 10_000;
 /// Longest name or other text, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 16 << 10;
+/// Longest source text, in bytes.
+pub const MAX_SOURCE_BYTES: usize = 256 << 10;
 /// Most items in a list.
 pub const MAX_ITEMS: usize = 1_000;
 /// Most attributes of a record, extensions included.
@@ -89,6 +91,13 @@ pub(crate) fn id_option(value: &Option<Id>) -> Checked {
 pub(crate) fn text(text: &str) -> Checked {
     if text.len() > MAX_TEXT_BYTES {
         return Err(Fault::new(format!("has {} bytes; at most {MAX_TEXT_BYTES} are accepted", text.len())));
+    }
+    Ok(())
+}
+
+pub(crate) fn source(text: &str) -> Checked {
+    if text.len() > MAX_SOURCE_BYTES {
+        return Err(Fault::new(format!("has {} bytes; at most {MAX_SOURCE_BYTES} are accepted", text.len())));
     }
     Ok(())
 }

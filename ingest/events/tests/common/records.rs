@@ -495,6 +495,25 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "lab.ready" => lab_state().prop_map(Body::LabReady).boxed(),
         "lab.failed" => lab_state().prop_map(Body::LabFailed).boxed(),
         "lab.released" => lab_state().prop_map(Body::LabReleased).boxed(),
+        "source.published" => (id(), id(), id(), id(), text())
+            .prop_map(|(submission, team, problem, language, text)| {
+                Body::SourcePublished(SourcePublished { submission, team, problem, language, text })
+            })
+            .boxed(),
+        "template.published" => (id(), id(), id(), text())
+            .prop_map(|(template, problem, language, text)| {
+                Body::TemplatePublished(TemplatePublished { template, problem, language, text })
+            })
+            .boxed(),
+        "similarity.changed" => {
+            let alike = || (id(), id()).prop_map(|(team, submission)| Alike { team, submission });
+            (id(), id(), alike(), alike(), any::<u32>(), 0..=10_000_u32)
+                .prop_map(|(problem, language, left, right, shared, share_bp)| {
+                    let changed = SimilarityChanged { problem, language, left, right, shared, share_bp };
+                    Body::SimilarityChanged(changed)
+                })
+                .boxed()
+        }
         "score.ready" => (id(), id(), amount())
             .prop_map(|(submission, team, score)| Body::ScoreReady(ScoreReady { submission, team, score }))
             .boxed(),
