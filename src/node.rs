@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gravity_api::app::{AppState, router};
+use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
-use gravity_events::publish::{BoardsEpoch, BoardsSink};
+use gravity_events::publish::{BoardsEpoch, BoardsSink, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink};
 use gravity_ingest::log::Log;
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
 use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
@@ -30,18 +31,24 @@ use crate::operations::{NodeOperations, observe_lag};
 pub enum Role {
     /// The boards pipeline
     Boards,
+    /// The labs pipeline: telemetry to alerts
+    Labs,
+    /// The similarity pipeline: sources to pairs that are alike
+    Similarity,
     /// HTTP: ingest, boards, streams, operations
     Api,
 }
 
 impl Role {
     /// Every role, in the order in which they start.
-    pub const ALL: [Role; 2] = [Role::Boards, Role::Api];
+    pub const ALL: [Role; 4] = [Role::Boards, Role::Labs, Role::Similarity, Role::Api];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Role::Boards => "boards",
+            Role::Labs => "labs",
+            Role::Similarity => "similarity",
             Role::Api => "api",
         }
     }
@@ -50,6 +57,7 @@ impl Role {
 /// Serving first, then those who wait for visibility: whoever hears that a record is visible finds it so.
 struct Sinks {
     boards: Arc<Boards>,
+    flags: Arc<Flags>,
     visibility: Arc<Visibility>,
 }
 
@@ -57,6 +65,20 @@ impl BoardsSink for Sinks {
     fn publish(&self, epoch: Arc<BoardsEpoch>) {
         self.boards.publish(epoch.clone());
         self.visibility.publish(epoch);
+    }
+}
+
+impl LabsSink for Sinks {
+    fn publish_labs(&self, epoch: Arc<LabsEpoch>) {
+        self.flags.publish_labs(epoch.clone());
+        self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
+    }
+}
+
+impl SimilaritySink for Sinks {
+    fn publish_similarity(&self, epoch: Arc<SimilarityEpoch>) {
+        self.flags.publish_similarity(epoch.clone());
+        self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
     }
 }
 
@@ -76,7 +98,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 impl Node {
     /// Starts the log, then pipelines, then HTTP.
     pub async fn start(config: &Config, roles: &[Role], dir: &Path, in_memory: bool) -> anyhow::Result<Node> {
-        if !Role::ALL.iter().all(|r| roles.contains(r)) {
+        if ![Role::Boards, Role::Api].iter().all(|r| roles.contains(r)) {
             bail!("in this build the roles `boards` and `api` run in one process: say --role boards,api");
         }
         fs::create_dir_all(dir).with_context(|| format!("cannot create the data folder {}", dir.display()))?;
@@ -88,21 +110,46 @@ impl Node {
         let (log_config, log_dir) = (config.clone(), dir.to_owned());
         let log = tokio::task::spawn_blocking(move || open_log(&log_config, &log_dir, sync)).await??;
         let boards = Boards::new(BoardsOptions::new(key));
-        let visibility = Visibility::new([Topic::Reference, Topic::Submissions, Topic::Judgements]);
-        let sinks = Arc::new(Sinks { boards: boards.clone(), visibility: visibility.clone() });
-        let mut options = Options::new(dir.join("pipelines").join(gravity_pipelines::boards::NAME), config.workers);
-        (options.sync, options.row_cap) = (sync, config.row_cap);
-        options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
-        let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks)?;
+        let mut topics = Visibility::boards_topics().to_vec();
+        if roles.contains(&Role::Labs) {
+            topics.extend([Topic::Telemetry, Topic::Labs]);
+        }
+        if roles.contains(&Role::Similarity) {
+            topics.push(Topic::Sources);
+        }
+        let visibility = Visibility::new(topics);
+        let flags = Arc::<Flags>::default();
+        let sinks = Arc::new(Sinks { boards: boards.clone(), flags: flags.clone(), visibility: visibility.clone() });
+        let options = |name: &str, workers: usize| {
+            let mut options = Options::new(dir.join("pipelines").join(name), workers);
+            (options.sync, options.row_cap) = (sync, config.row_cap);
+            options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
+            options
+        };
+        let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks.clone())?;
         boards.answer_with(Arc::new(queries));
         let (notes, notes_log) = (boards.clone(), log.clone());
         tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
             .await?
             .context("cannot read the change log of boards")?;
         let definition = Arc::new(definition);
-        let pipeline = Runtime::start(definition, log.clone(), options).context("cannot start the boards pipeline")?;
-        let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipeline, roles));
-        let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key);
+        let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
+        let mut pipelines =
+            vec![Runtime::start(definition, log.clone(), boards_options).context("cannot start the boards pipeline")?];
+        // The flags have a worker each: they are for people, who look later.
+        if roles.contains(&Role::Labs) {
+            let labs = Arc::new(gravity_pipelines::labs::Labs::new(sinks.clone()));
+            let options = options(gravity_pipelines::labs::NAME, 1);
+            pipelines.push(Runtime::start(labs, log.clone(), options).context("cannot start the labs pipeline")?);
+        }
+        if roles.contains(&Role::Similarity) {
+            let similarity = Arc::new(gravity_pipelines::similarity::Similarity::new(sinks));
+            let options = options(gravity_pipelines::similarity::NAME, 1);
+            let pipeline = Runtime::start(similarity, log.clone(), options);
+            pipelines.push(pipeline.context("cannot start the similarity pipeline")?);
+        }
+        let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipelines, roles));
+        let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
         let shutdown = state.shutdown.clone();
         tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
         let listener = tokio::net::TcpListener::bind(&config.http_listen)

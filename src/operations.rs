@@ -23,7 +23,8 @@ use crate::node::Role;
 pub struct NodeOperations {
     log: Arc<dyn Log>,
     boards: Arc<Boards>,
-    pipeline: Mutex<Option<Runtime>>,
+    /// Boards first; empty once they are stopped.
+    pipelines: Mutex<Vec<Runtime>>,
     roles: Vec<Role>,
     started: Instant,
     stopping: AtomicBool,
@@ -31,11 +32,11 @@ pub struct NodeOperations {
 
 impl NodeOperations {
     /// For a process with these parts.
-    pub fn new(log: Arc<dyn Log>, boards: Arc<Boards>, pipeline: Runtime, roles: &[Role]) -> NodeOperations {
+    pub fn new(log: Arc<dyn Log>, boards: Arc<Boards>, pipelines: Vec<Runtime>, roles: &[Role]) -> NodeOperations {
         NodeOperations {
             log,
             boards,
-            pipeline: Mutex::new(Some(pipeline)),
+            pipelines: Mutex::new(pipelines),
             roles: roles.to_vec(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -49,15 +50,16 @@ impl NodeOperations {
 
     /// Stops the pipelines and waits for their last commit.
     pub fn stop_pipelines(&self) {
-        let pipeline = self.pipeline.lock().take();
-        if let Some(pipeline) = pipeline {
-            pipeline.stop();
-        }
+        let pipelines = std::mem::take(&mut *self.pipelines.lock());
+        pipelines.into_iter().for_each(Runtime::stop);
     }
 
-    fn pipeline_status(&self) -> Option<PipelineStatus> {
-        let status = self.pipeline.lock().as_ref()?.status();
-        Some(told(&*self.log, status))
+    fn statuses(&self) -> Vec<gravity_pipelines::runtime::PipelineStatus> {
+        self.pipelines.lock().iter().map(Runtime::status).collect()
+    }
+
+    fn told(&self) -> Vec<PipelineStatus> {
+        self.statuses().into_iter().map(|status| told(&*self.log, status)).collect()
     }
 }
 
@@ -111,8 +113,8 @@ pub async fn observe_lag(operations: Arc<NodeOperations>, stop: tokio_util::sync
         }
         // On Kafka this asks the broker.
         let operations = operations.clone();
-        let status = tokio::task::spawn_blocking(move || operations.pipeline_status()).await;
-        if let Some(pipeline) = status.ok().flatten() {
+        let told = tokio::task::spawn_blocking(move || operations.told()).await;
+        for pipeline in told.unwrap_or_default() {
             let mut by_topic: BTreeMap<&str, u64> = BTreeMap::new();
             for l in &pipeline.lag {
                 LAG.with_label_values(&[&l.topic, &l.partition.to_string()]).set(l.lag as i64);
@@ -161,14 +163,11 @@ impl Operations for NodeOperations {
             roles: self.roles.iter().map(|r| r.name().to_owned()).collect(),
             pipelines: Vec::new(),
         };
-        let (log, pipeline) = (self.log.clone(), self.pipeline.lock().as_ref().map(Runtime::status));
+        let (log, pipelines) = (self.log.clone(), self.statuses());
         Box::pin(async move {
             // On Kafka this asks the broker, which may be gone without our knowing yet.
-            if let Some(pipeline) = pipeline
-                && let Ok(told) = tokio::task::spawn_blocking(move || told(&*log, pipeline)).await
-            {
-                status.pipelines.push(told);
-            }
+            let all = move || pipelines.into_iter().map(|pipeline| told(&*log, pipeline)).collect();
+            status.pipelines = tokio::task::spawn_blocking(all).await.unwrap_or_default();
             status
         })
     }
@@ -177,8 +176,12 @@ impl Operations for NodeOperations {
         if self.stopping.load(Ordering::Acquire) {
             return Err("the process is stopping".to_owned());
         }
-        let status = self.pipeline.lock().as_ref().map(Runtime::status);
-        match status.map(|s| s.state) {
+        let statuses = self.statuses();
+        // Flags may come later: what restarts among them keeps nobody from their board.
+        if let Some(begins) = statuses.iter().skip(1).find(|s| matches!(s.state, PipelineState::Starting)) {
+            return Err(format!("the {} pipeline reads its journal", begins.name));
+        }
+        match statuses.into_iter().next().map(|s| s.state) {
             Some(PipelineState::Running) => Ok(()),
             Some(PipelineState::Failed(why)) => Err(format!("the boards pipeline restarts: {why}")),
             Some(PipelineState::Starting) => Err("the boards pipeline reads its journal".to_owned()),

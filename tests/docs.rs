@@ -62,7 +62,7 @@ async fn every_command_shown_works_as_shown() {
         std::fs::write(dir.path().join(name), text).expect("written");
     }
     let mut shown = 0;
-    for name in ["README.md", "docs/operating.md", "docs/feeds.md", "docs/scoring.md"] {
+    for name in ["README.md", "docs/operating.md", "docs/feeds.md", "docs/scoring.md", "docs/flags.md"] {
         for command in commands(&page(name)) {
             // The event that the pages call E or cup is the one that event.toml sets up.
             let command = command.replace(" E", " cup").replace("show ID", "list").replace("retry ID", "list");
@@ -78,7 +78,7 @@ async fn every_command_shown_works_as_shown() {
             shown += 1;
         }
     }
-    assert!(shown >= 30, "only {shown} commands were found in the pages");
+    assert!(shown >= 34, "only {shown} commands were found in the pages");
     let board = server.ok(&["board", "euc", "--format", "json"]);
     assert!(board.contains("\"Otters\""), "{board}");
     let clics: serde_json::Value =

@@ -20,7 +20,8 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::http::idempotency::Idempotency;
 use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
-use crate::services::{contests, events, ops, records};
+use crate::services::{contests, events, labs, ops, records};
+use crate::serving::flags::Flags;
 use crate::serving::{Boards, handlers};
 use crate::visibility::Visibility;
 use crate::{append, metrics, openapi};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub log: Arc<dyn Log>,
     /// The serving index.
     pub boards: Arc<Boards>,
+    /// What is flagged for a person.
+    pub flags: Arc<Flags>,
     /// What the pipelines have committed.
     pub visibility: Arc<Visibility>,
     /// The process that hosts this.
@@ -74,6 +77,7 @@ impl AppState {
         AppState(Arc::new(Shared {
             log,
             boards,
+            flags: Arc::default(),
             visibility,
             operations,
             tokens: Tokens::admin(admin_token),
@@ -85,6 +89,11 @@ impl AppState {
             shutdown: CancellationToken::new(),
             was_ready: Arc::default(),
         }))
+    }
+
+    /// The same, with what the pipelines of labs and similarity publish to.
+    pub fn with_flags(self, flags: Arc<Flags>) -> AppState {
+        AppState(Arc::new(Shared { flags, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same with another clock.
@@ -140,6 +149,8 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::POST, "/api/v1/events/{event}/state", post(events::state::post)),
         (Method::POST, "/api/v1/events/{event}/submissions", post(events::submissions::post)),
         (Method::GET, "/api/v1/events/{event}/submissions/{submission}", get(events::score::get)),
+        (Method::GET, "/api/v1/events/{event}/similarity", get(events::similarity::get)),
+        (Method::GET, "/api/v1/labs", get(labs::list)),
         (Method::POST, "/api/v1/events/{event}/preview", post(events::preview::post)),
         (Method::POST, "/api/v1/events/{event}/rescore", post(events::preview::rescore)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),

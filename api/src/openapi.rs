@@ -11,20 +11,20 @@ use utoipa::{Modify, OpenApi};
 use crate::http::etag::{conditional, content_tag};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::{Problem, health, pages};
-use crate::services::{contests, events, ops, records};
+use crate::services::{contests, events, labs, ops, records};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Gravity", description = "Live contest boards: records in, boards out.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags((name = "records", description = "CloudEvents in"), (name = "events", description = "Events and their boards"),
-        (name = "contests", description = "CLICS Contest API, read side"), (name = "operations", description = "Probes and the operator's work"),
+        (name = "contests", description = "CLICS Contest API, read side"), (name = "labs", description = "Labs and their alerts"), (name = "operations", description = "Probes and the operator's work"),
         (name = "pages", description = "For browsers")),
     modifiers(&Shared),
     paths(
         pages::index, pages::board, pages::asset,
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
-        boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore,
+        boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore, events::similarity::get, labs::list,
         boards::board, boards::names, boards::team, boards::changes, boards::stream,
         contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::feed::get, contests::objects::list, contests::objects::one,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,

@@ -2,5 +2,6 @@
 
 pub mod contests;
 pub mod events;
+pub mod labs;
 pub mod ops;
 pub mod records;

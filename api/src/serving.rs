@@ -15,6 +15,7 @@ pub mod computed;
 mod cursor;
 mod delta;
 mod error;
+pub mod flags;
 pub mod handlers;
 mod json;
 mod options;

@@ -5,6 +5,7 @@
 mod http {
     mod contests;
     mod fixture;
+    mod flags;
     mod hostile;
     mod log;
     mod openapi;

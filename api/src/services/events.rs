@@ -7,6 +7,7 @@ mod own;
 pub mod preview;
 pub mod resolver;
 pub mod score;
+pub mod similarity;
 pub mod state;
 pub mod submissions;
 

@@ -226,7 +226,9 @@ fn source(n: u64, team: u64, problem: u64, at_ms: i64, text: String) -> Record {
 
 /// Every pair of newest sources, compared directly.
 fn plain_pairs(records: &[Record]) -> BTreeMap<(Id, Id, Id), (u32, Id, Id)> {
-    let mut newest: BTreeMap<(Id, Id), (i64, usize, Id, Vec<u64>)> = BTreeMap::new();
+    /// Its time, its place, the submission, its fingerprints.
+    type Newest = (i64, usize, Id, Vec<u64>);
+    let mut newest: BTreeMap<(Id, Id), Newest> = BTreeMap::new();
     let mut templates: BTreeMap<Id, Vec<u64>> = BTreeMap::new();
     for (n, record) in records.iter().enumerate() {
         match &record.body {

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gravity_events::board::{OVERALL, View};
-use gravity_events::body::SubmissionReceived;
+use gravity_events::body::{SourcePublished, SubmissionReceived};
+use gravity_events::codec::MAX_SOURCE_BYTES;
 use gravity_events::record::stable_hash128;
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Body, Id, Position, Record};
@@ -42,6 +43,9 @@ pub struct SubmissionRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub submission: Option<Id>,
+    /// Its text, all files one after the other, for the comparison with those of others.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 /// That it was handed in.
@@ -119,7 +123,17 @@ pub async fn post(
             return Err(problem);
         }
     };
+    let source = match source(&head, &request, ticket.stamp()) {
+        Ok(source) => source,
+        Err(problem) => {
+            ticket.forget();
+            return Err(problem);
+        }
+    };
     let position = own.append(&state).await?;
+    if let Some(source) = source {
+        source.append(&state).await?;
+    }
     let receipt = receipt(&state, &event, &own.record, ticket.stamp(), position);
     let answer = serde_json::to_value(receipt).expect("a receipt is plain data");
     ticket.done(answer.clone());
@@ -205,6 +219,26 @@ fn own(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Result
         revision: 0,
     };
     Own::new(head, format!("{hash:032x}"), SOURCE, stamp.time_ms, Body::SubmissionReceived(body))
+}
+
+/// The record of the text. Its identity is the submission's, too.
+fn source(head: &HeaderState, request: &SubmissionRequest, stamp: &Stamp) -> Result<Option<Own>, Problem> {
+    let Some(text) = &request.source else { return Ok(None) };
+    if text.len() > MAX_SOURCE_BYTES {
+        return Err(Problem::invalid(
+            "source",
+            format!("has {} bytes; at most {MAX_SOURCE_BYTES} are taken", text.len()),
+        ));
+    }
+    let hash = stable_hash128(&[b"source", head.event.as_bytes(), stamp.id.as_bytes()]);
+    let body = SourcePublished {
+        submission: stamp.id.as_str().into(),
+        team: request.team.clone(),
+        problem: request.problem.clone(),
+        language: request.language.clone().unwrap_or_else(|| "unknown".into()),
+        text: text.clone(),
+    };
+    Own::new(head, format!("{hash:032x}"), SOURCE, stamp.time_ms, Body::SourcePublished(body)).map(Some)
 }
 
 fn receipt(state: &AppState, event: &str, record: &Record, stamp: &Stamp, position: Position) -> Receipt {

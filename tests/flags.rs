@@ -1,0 +1,198 @@
+//! Alerts of labs and sources that are alike, through the real server, which is killed at random instants and at every
+//! failpoint: what is shown is what the records say.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use gravity_events::body::{LabTelemetry, SourcePublished};
+use gravity_events::time::format_rfc3339_ms;
+use gravity_events::{Body, Id, Record};
+use gravity_operators::anomaly::alert::Levels;
+use gravity_operators::anomaly::lab::{Lab, Told};
+use gravity_operators::harness::dice::Dice;
+use gravity_operators::similarity::fingerprint::{Fineness, containment_bp, fingerprint};
+use gravity_operators::similarity::pairs::Limits;
+use gravity_pipelines::runtime::failpoint;
+use serde_json::{Value, json};
+use support::Server;
+use support::contest::reference;
+use support::environment::{number, seed};
+
+const MINUTE_MS: i64 = 60_000;
+const EVENT: &str = "flags";
+
+fn record(id: String, event: Option<&str>, time_ms: i64, body: Body) -> Vec<u8> {
+    let record = Record {
+        id: id.into(),
+        source: "flags".into(),
+        tenant: "uni".into(),
+        event: event.map(Into::into),
+        subject: None,
+        time_ms: Some(time_ms),
+        backfill: true,
+        body,
+    };
+    gravity_events::codec::encode(&record)
+}
+
+/// Everything that was sent, and what follows from it.
+#[derive(Default)]
+struct Sent {
+    minute: i64,
+    labs: BTreeMap<Id, Lab>,
+    /// The newest source of each team: time, submission, text.
+    sources: BTreeMap<Id, (i64, Id, String)>,
+    alerts: BTreeSet<(Id, i64, Id)>,
+}
+
+impl Sent {
+    /// Ten minutes of four labs, and the sources of four teams.
+    fn more(&mut self, random: &mut Dice) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        for _ in 0..10 {
+            self.minute += 1;
+            for n in 0..4 {
+                // Once there is something usual; and each higher than the one before: what was seen is no anomaly.
+                let lab = Id::from(format!("lab-{n}"));
+                let burst = self.minute > 400 && (self.minute + 97 * n) % 397 > 393;
+                let value = if burst {
+                    (self.minute * self.minute) as f64 / 1_000.0
+                } else {
+                    20.0 + random.below(100) as f64 / 20.0
+                };
+                let at_ms = self.minute * MINUTE_MS;
+                let told = Told::Point { metric: "cpu".into(), at_ms: Some(at_ms), value };
+                let state = self.labs.entry(lab.clone()).or_default();
+                state.take(told, &Levels::default());
+                self.alerts.extend(state.alert().map(|(since_ms, metric, _)| (lab.clone(), since_ms, metric)));
+                let body = LabTelemetry { lab: lab.clone(), metric: "cpu".into(), value };
+                records.push(record(format!("{lab}/{}", self.minute), None, at_ms, Body::LabTelemetry(body)));
+            }
+        }
+        for team in 0..4 {
+            let (at_ms, submission) = (self.minute * MINUTE_MS, Id::from(format!("s{}/{team}", self.minute)));
+            let text = program(random.below(3), self.minute as u64);
+            let team = Id::from(team.to_string());
+            self.sources.insert(team.clone(), (at_ms, submission.clone(), text.clone()));
+            let (problem, language) = ("p0".into(), "rust".into());
+            let body = SourcePublished { submission: submission.clone(), team, problem, language, text };
+            records.push(record(format!("source/{submission}"), Some(EVENT), at_ms, Body::SourcePublished(body)));
+        }
+        records
+    }
+
+    fn shown_labs(&self) -> Value {
+        let lab = |(lab, state): (&Id, &Lab)| {
+            let alert = state.alert().map(|(since_ms, metric, alert)| {
+                json!({"metric": metric, "since": format_rfc3339_ms(since_ms), "evidence_nats": alert.evidence_nats, "others": alert.others})
+            });
+            let seen = state.seen().expect("it reported");
+            json!({"tenant": "uni", "lab": lab, "seen_at": format_rfc3339_ms(seen.seen_at_ms), "silent": true,
+                "late": seen.late, "unwatched": seen.unwatched, "alert": alert})
+        };
+        json!({ "labs": self.labs.iter().map(lab).collect::<Vec<_>>() })
+    }
+
+    fn pairs(&self) -> BTreeSet<(String, String, u64)> {
+        let prints = |text: &str| fingerprint("rust", text, Fineness::default());
+        let mut pairs = BTreeSet::new();
+        for (_, left, one) in self.sources.values() {
+            for (_, right, other) in self.sources.values() {
+                let share_bp = containment_bp(&prints(one), &prints(other), &[]);
+                if left < right && share_bp >= Limits::default().containment_bp {
+                    pairs.insert((left.to_string(), right.to_string(), u64::from(share_bp)));
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// A program; those of a family differ in names and comments.
+fn program(family: u64, variant: u64) -> String {
+    let mut dice = Dice::new(family);
+    let mut text = format!("fn main() {{ // variant {variant}\n");
+    for _ in 0..50 {
+        let (a, b) = (dice.below(9), dice.below(9));
+        text.push_str(&match dice.below(4) {
+            0 => format!("for i in {a}..n{variant} {{ total += i * {b}; }}\n"),
+            1 => format!("if total % {a} == {b} {{ total += v{variant}; }} else {{ total -= {a}; }}\n"),
+            2 => format!("while v{variant} > {a} && x[{b}] != total {{ v{variant} /= 2; }}\n"),
+            _ => format!("x[{a}] = f(total, x[{b}]) + g(x[v{variant}]);\n"),
+        });
+    }
+    text + "}\n"
+}
+
+fn shown_pairs(answer: &Value) -> BTreeSet<(String, String, u64)> {
+    let text = |side: &Value| side["submission"].as_str().expect("a submission").to_owned();
+    let pair = |p: &Value| {
+        let (left, right) = (text(&p["left"]), text(&p["right"]));
+        let (left, right) = if left < right { (left, right) } else { (right, left) };
+        (left, right, p["share_bp"].as_u64().expect("a share"))
+    };
+    answer["pairs"].as_array().expect("pairs").iter().map(pair).collect()
+}
+
+/// Sends records until the server has taken all of them, starting it again when it was killed.
+async fn deliver(server: &mut Server, records: &[Vec<u8>]) {
+    loop {
+        if server.ended() {
+            server.spawn_again(&[]);
+        }
+        if server.ready_or_ended().await
+            && support::post(&server.url, &server.token(), records, true)
+                .await
+                .is_some_and(|told| told.iter().all(|t| t == "counted" || t == "duplicate"))
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_are_what_the_records_say_whenever_the_server_is_killed() {
+    let crashes = number("GRAVITY_CRASHES").unwrap_or(24);
+    let mut random = Dice::new(seed());
+    let dir = tempfile::tempdir().expect("a folder");
+    let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "20000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
+    let mut server = Server::start(dir.path(), &env).await;
+    server.send(&reference(EVENT, 4, 1), true).await;
+    let mut sent = Sent::default();
+    for crash in 0..crashes {
+        let point = failpoint::ALL[crash as usize % failpoint::ALL.len()];
+        let armed = format!("{point}:{}:kill", 1 + random.below(3));
+        server.terminate();
+        server.spawn_again(&[("GRAVITY_FAILPOINT", &armed)]);
+        let until = std::time::Instant::now() + Duration::from_millis(200 + random.below(1_200));
+        while std::time::Instant::now() < until && !server.ended() {
+            deliver(&mut server, &sent.more(&mut random)).await;
+        }
+        server.kill();
+        server.spawn_again(&[]);
+        server.wait_ready().await;
+        let labs: Value = serde_json::from_str(&server.ok(&["labs", "--format", "json"])).expect("JSON");
+        assert_eq!(labs, sent.shown_labs(), "crash {crash} ({armed})");
+        let similar: Value =
+            serde_json::from_str(&server.ok(&["similarity", EVENT, "--format", "json"])).expect("JSON");
+        assert_eq!(shown_pairs(&similar), sent.pairs(), "crash {crash} ({armed})");
+        let minutes = sent.minute;
+        eprintln!("crash {crash:3} {armed:30} {minutes} minutes, {} alerts so far", sent.alerts.len());
+    }
+    assert!(!sent.alerts.is_empty(), "there were alerts");
+    let text = server.ok(&["labs"]);
+    assert!(text.starts_with("TENANT") && text.contains("lab-3"), "{text}");
+    assert!(server.ok(&["similarity", EVENT]).starts_with("  SHARE"));
+    let alerts = server.ok(&["labs", "--alerts", "--tenant", "uni", "--format", "json"]);
+    let open = serde_json::from_str::<Value>(&alerts).expect("JSON")["labs"].as_array().map_or(0, Vec::len);
+    assert_eq!(open, sent.labs.values().filter(|lab| lab.alert().is_some()).count());
+    let (status, problem) = server.get("/api/v1/labs?after=nothing").await;
+    assert!(status == 422 && problem.contains("`after`"), "{status} {problem}");
+    for path in ["labs", "events/flags/similarity"] {
+        let answer = reqwest::get(format!("{}/api/v1/{path}", server.url)).await.expect("an answer");
+        assert_eq!(answer.status(), 401, "{path} is not public");
+    }
+}
