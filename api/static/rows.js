@@ -1,6 +1,6 @@
 // One row of a board: builds its element, and fills it from a row of the API. Used by the table and by "your team".
 import { bookmark, make, setAttribute, setText } from './dom.js';
-import { cellKind, cellLabel, cellText, count, points, safeColour } from './format.js';
+import { cellKind, cellLabel, cellText, contestTime, count, points, safeColour } from './format.js';
 
 /** What the columns are, from a board: a new object only when they change, so that rows can compare with `===`. */
 export function columnsOf(board, known) {
@@ -93,7 +93,9 @@ function fill(element, row, before, flash, columns) {
   setAttribute(element, 'aria-busy', null);
   setText(parts.rank, Number.isFinite(row.rank) ? count(row.rank) : '–');
   setText(parts.name, name);
-  setText(parts.organization, organization);
+  const stale = Number.isFinite(row.stale_since_ms) ? `stale since ${contestTime(row.stale_since_ms)}: later work could not be scored` : '';
+  element.classList.toggle('stale', stale !== '');
+  setText(parts.organization, [organization, stale].filter(Boolean).join(' · '));
   parts.name.title = organization ? `${name} (${organization})` : name;
   setText(parts.score, points(row.score ?? 0, columns));
   setText(parts.penalty, columns.byTime && Number.isFinite(row.penalty) ? count(row.penalty) : '');

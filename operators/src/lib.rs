@@ -6,6 +6,7 @@
 
 pub mod anomaly;
 pub mod boards;
+pub mod guard;
 pub mod harness;
 pub mod plain;
 pub mod primitives;

@@ -7,7 +7,7 @@ mod queries;
 mod store;
 mod suppose;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use differential_dataflow::VecCollection;
@@ -17,7 +17,7 @@ use gravity_events::{Id, Record, Topic};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::EventKey;
 use parking_lot::Mutex;
-use prometheus::{IntGaugeVec, register_int_gauge_vec};
+use prometheus::{IntGauge, IntGaugeVec, register_int_gauge, register_int_gauge_vec};
 use serde::{Deserialize, Serialize};
 
 pub use queries::Queries;
@@ -33,11 +33,21 @@ static ORPHANS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         .expect("metrics are registered once")
 });
 
+static STALE: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!(
+        "gravity_board_errors",
+        "Teams whose work an operator failed at, and rubrics that are not sound."
+    )
+    .expect("metrics are registered once")
+});
+
 /// The definition of the boards pipeline.
 pub struct Boards {
     sink: Arc<dyn BoardsSink>,
     facts: Option<FactStore>,
     orphans: Mutex<BTreeMap<EventKey, i64>>,
+    /// Teams and rubrics that something is wrong with.
+    errors: Mutex<BTreeSet<(EventKey, Id)>>,
 }
 
 /// Key of an output row.
@@ -95,7 +105,7 @@ pub struct Scope {
 impl Boards {
     /// The pipeline whose epochs go to `sink`.
     pub fn new(sink: Arc<dyn BoardsSink>) -> Boards {
-        Boards { sink, facts: None, orphans: Mutex::default() }
+        Boards { sink, facts: None, orphans: Mutex::default(), errors: Mutex::default() }
     }
 
     /// The same, whose facts answer questions.
@@ -171,6 +181,20 @@ impl Definition for Boards {
             }
             orphans.retain(|_, n| *n != 0);
             ORPHANS.with_label_values(&[Topic::Judgements.name()]).set(orphans.values().sum());
+        }
+        {
+            let mut errors = self.errors.lock();
+            if epoch.snapshot {
+                errors.clear();
+            }
+            for change in &epoch.changes {
+                match (&change.key, &change.value) {
+                    (Key::Error(event, of), Some(_)) => drop(errors.insert((event.clone(), of.clone()))),
+                    (Key::Error(event, of), None) => drop(errors.remove(&(event.clone(), of.clone()))),
+                    _ => {}
+                }
+            }
+            STALE.set(errors.len() as i64);
         }
         self.sink.publish(Arc::new(boards));
     }

@@ -184,9 +184,18 @@ fn text(board: &Value) -> String {
             };
             out.push_str(&format!(" {text:^7}"));
         }
+        if let Some(since_ms) = row["stale_since_ms"].as_i64() {
+            out.push_str(&format!("  stale since {}", contest_time(since_ms)));
+        }
         out.push('\n');
     }
     out
+}
+
+/// `H:MM:SS` of the event's own time.
+fn contest_time(ms: i64) -> String {
+    let s = ms.div_euclid(1_000);
+    format!("{}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
 }
 
 fn pending(c: &Value) -> String {
@@ -258,6 +267,8 @@ mod tests {
         of_points["rubric"] = json!({"dimensions": [{"dimension": "correctness"}, {"dimension": "security"}]});
         of_points["rows"][0]["score"] = json!(87_650_000);
         of_points["rows"][0]["dimensions"] = json!({"correctness": 9_000, "security": null});
+        of_points["rows"][0]["stale_since_ms"] = json!(4_983_000);
+        assert!(text(&of_points).contains("stale since 1:23:03"), "{}", text(&of_points));
         of_points["rows"][0]["problems"][0]["score"] = json!(87_650_000);
         let shown = text(&of_points);
         for part in ["87.65 ", "90.00", "pending", "87.65*", "?2"] {

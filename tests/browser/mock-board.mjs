@@ -89,6 +89,7 @@ export class MockBoard {
     const penalty = solved.reduce((sum, cell) => sum + cell.time + 20 * (cell.attempts - 1), 0);
     team.last = solved.reduce((last, cell) => Math.max(last, cell.time), 0);
     team.row = { team: team.team, name: team.name, organization: team.organization, divisions: team.divisions, score: solved.length, penalty, last_scored_at_ms: team.last * 60_000, problems: cells };
+    if (team.stale_since_ms !== undefined) team.row.stale_since_ms = team.stale_since_ms;
     return team.row;
   }
 

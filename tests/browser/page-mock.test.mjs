@@ -312,6 +312,18 @@ describe('the event', () => {
     await until('it is said', async () => (await opened.page.textContent('#notice-text')) === 'No teams on this board yet.');
   });
 
+  test('a row that could not be scored says since when', async () => {
+    await start({ teams: 50 });
+    const stale = mock.board.teams.find((team) => team.row.score > 0);
+    const page = await open();
+    const told = () => page.evaluate(() => [...document.querySelectorAll('#grid .stale')].map((row) => row.textContent).join());
+    assert.equal(await told(), '');
+    Object.assign(stale, { row: undefined, stale_since_ms: 4_920_000 });
+    mock.board.publish();
+    mock.tell();
+    await until('it is told', async () => /stale since 1:22:00/.test(await told()));
+  });
+
   test('names are text, whatever is in them', async () => {
     await start({ teams: 50 });
     const page = await open();

@@ -107,6 +107,9 @@ pub(super) struct RowJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dimensions: Option<BTreeMap<&'a Id, Option<i64>>>,
     last_scored_at_ms: i64,
+    /// Contest time of the first submission that could not be scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_since_ms: Option<i64>,
     problems: Vec<CellJson<'a>>,
 }
 
@@ -308,6 +311,7 @@ impl<'a> RowJson<'a> {
                 .map(|p| p.dimensions.iter().map(|(dimension, score)| (dimension, *score)).collect()),
             penalty: row.penalty,
             last_scored_at_ms: row.last_scored_at_ms,
+            stale_since_ms: row.points.as_ref().and_then(|p| p.stale_since_ms),
             problems: row.cells.iter().map(cell).collect(),
         }
     }

@@ -212,6 +212,8 @@ pub struct Points {
     pub tie: Option<Id>,
     /// Scores by dimension, in basis points times the problem's weight; none while nothing is known of one.
     pub dimensions: Vec<(Id, Option<i64>)>,
+    /// Contest time of the first submission that an operator failed at: the row is what the others give.
+    pub stale_since_ms: Option<i64>,
 }
 
 impl BoardRow {

@@ -58,6 +58,23 @@ pub struct ViewScore {
     pub solves: Vec<Solve>,
     /// The row still lacks what the solved problems are worth, which other teams decide, too.
     pub lacks_worth: bool,
+    /// Submissions that an operator failed at.
+    pub faults: Vec<Fault>,
+}
+
+/// That an operator panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Contest time of the submission.
+    pub at_ms: i64,
+    /// The submission.
+    pub submission: Id,
+    /// The operator.
+    pub operator: Id,
+    /// Its message.
+    pub message: String,
+    /// What it was given, as JSON.
+    pub input: String,
 }
 
 /// What a team contributes to its event's boards.
@@ -70,6 +87,18 @@ pub struct TeamScore {
 }
 
 impl TeamScore {
+    /// What operators failed at, with the input of the first: for whoever mends them.
+    pub fn fault_text(&self) -> Option<String> {
+        let faults = &self.jury.as_ref().or(self.public.as_ref())?.faults;
+        let first = faults.iter().min_by_key(|fault| fault.at_ms)?;
+        let others = match faults.len() {
+            1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        let Fault { submission, operator, message, input, .. } = first;
+        Some(format!("`{operator}` failed at submission `{submission}`{others}: {message}; it was given {input}"))
+    }
+
     /// Whether both views are known to be the same without looking into them.
     pub fn views_agree(&self) -> bool {
         match (&self.public, &self.jury) {

@@ -1,6 +1,6 @@
 //! Attempts meet their team and its event's rules: one group per team gives its rows, solves and errors.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::facts::{Change, Correction, EventKey, Rows};
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
 use super::worth::{ProblemKey, Unvalued};
+use crate::guard::guarded;
 use crate::primitives::complete_times::Out;
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
@@ -163,9 +164,9 @@ where
     };
     let team = Team { registered, organization, selected: &selected, corrections: &corrections };
     let member = Member { event: event.clone(), team: registered.team.clone() };
-    match catch_unwind(AssertUnwindSafe(|| score(rules, team, &attempts))) {
+    match guarded(|| score(rules, team, &attempts)) {
         Ok(score) => State::Scored(member, score),
-        Err(panic) => State::Failed(member, message_of(&*panic)),
+        Err(message) => State::Failed(member, message),
     }
 }
 
@@ -177,10 +178,12 @@ impl State {
         }
     }
 
-    fn message(&self) -> Option<&String> {
+    /// What went wrong: a team has one error at most.
+    fn message(&self) -> Option<Cow<'_, str>> {
         match self {
-            State::Failed(_, message) => Some(message),
-            _ => None,
+            State::Nothing => None,
+            State::Failed(_, message) => Some(Cow::Borrowed(message)),
+            State::Scored(_, score) => score.fault_text().map(Cow::Owned),
         }
     }
 
@@ -199,7 +202,7 @@ fn differ(old: State, new: &State, out: TeamOut<'_>) {
     };
     if old.message() != new.message() {
         for (state, diff) in [(&old, -1), (new, 1)] {
-            let error = |m: &String| Side::Error(member.event.clone(), member.team.clone(), m.clone());
+            let error = |m: Cow<'_, str>| Side::Error(member.event.clone(), member.team.clone(), m.into_owned());
             state.message().into_iter().for_each(|m| (out.side)(error(m), diff));
         }
     }
@@ -294,9 +297,4 @@ fn differ_in_worth(
             }
         }
     }
-}
-
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the scoring function panicked without a message").to_owned()
 }

@@ -50,7 +50,11 @@ pub(super) fn of(
         let counts: Counts<'_> = match table.config.scoring {
             Scoring::Ioi => ioi(table.config.rules.subtasks, &judged),
             Scoring::Kaggle => kaggle(table, team, &judged),
-            _ => rubric(table, team, &judged),
+            _ => {
+                let since = stale_since(table, team, &judged);
+                points.stale_since_ms = [points.stale_since_ms, since].into_iter().flatten().min();
+                rubric(table, team, &judged)
+            }
         };
         match counts {
             None => missing += 1,
@@ -169,7 +173,23 @@ fn kaggle<'a>(table: &Table<'_>, team: &TeamRegistered, judged: &[&'a Try<'a>]) 
 
 fn scores(table: &Table<'_>, t: &Try<'_>) -> Vec<Option<i64>> {
     let rubric = table.rubric.map_or(&[][..], |r| &r.dimensions);
-    rubric.iter().map(|d| d.scorer.score(t.outcome?, &mut Explain::nothing())).collect()
+    // What an operator fails at is pending.
+    rubric.iter().map(|d| d.score(t.outcome?, &mut Explain::nothing()).unwrap_or(None)).collect()
+}
+
+/// When the first of the submissions that may count came that an operator fails at.
+fn stale_since(table: &Table<'_>, team: &TeamRegistered, judged: &[&Try<'_>]) -> Option<i64> {
+    let chosen = |t: &&&Try<'_>| table.event.selected.contains(&(team.team.clone(), t.id.clone()));
+    let looked_at: Vec<&Try<'_>> = match table.config.rules.selection {
+        Selection::Best => judged.to_vec(),
+        Selection::Last => judged.last().copied().into_iter().collect(),
+        Selection::Chosen => judged.iter().rfind(chosen).copied().into_iter().collect(),
+    };
+    let fails = |t: &&Try<'_>| {
+        let dimensions = &table.rubric?.dimensions;
+        t.outcome.filter(|o| dimensions.iter().any(|d| d.score(o, &mut Explain::nothing()).is_err())).map(|_| t.ms)
+    };
+    looked_at.iter().filter_map(fails).min()
 }
 
 fn rubric<'a>(table: &Table<'_>, team: &TeamRegistered, judged: &[&'a Try<'a>]) -> Counts<'a> {

@@ -10,8 +10,10 @@ use gravity_events::canonical::canonical;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::dimensions::{CATALOGUE, find};
+use super::explain::Explain;
 use super::operator::{FULL_BP, Scorer};
-use crate::boards::facts::RubricText;
+use crate::boards::facts::{Outcome, RubricText};
+use crate::guard::guarded;
 
 /// A rubric that is known to be sound. Two are equal when their texts are.
 #[derive(Clone, Debug)]
@@ -55,7 +57,22 @@ impl std::fmt::Display for RubricFault {
 
 impl std::error::Error for RubricFault {}
 
+impl Dimension {
+    /// The score of one outcome, behind a guard: the operator's panic is an error with its message.
+    pub fn score(&self, outcome: &Outcome, explain: &mut Explain) -> Result<Option<i64>, String> {
+        guarded(|| self.scorer.score(outcome, explain))
+    }
+}
+
 impl Rubric {
+    /// The same with another operator for a dimension: one that is in no catalogue, in tests.
+    pub fn with_scorer(mut self, dimension: &str, scorer: Arc<dyn Scorer>) -> Rubric {
+        for d in self.dimensions.iter_mut().filter(|d| d.dimension == dimension) {
+            d.scorer = scorer.clone();
+        }
+        self
+    }
+
     /// Checks a rubric: unknown operators, parameters that do not fit, weights that do not add up to 10,000.
     pub fn new(published: &RubricPublished) -> Result<Rubric, RubricFault> {
         let fault = |field: String, problem: String| RubricFault { field, problem };

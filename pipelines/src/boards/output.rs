@@ -131,7 +131,7 @@ pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
                 orphans.push((e.tenant.clone(), e.event.clone(), n));
             }
             (Key::Error(e, team), Some(Value::Text(text))) => {
-                tracing::error!(event = %e.event, %team, error = %text, "a row could not be computed; the last good one stays");
+                tracing::error!(event = %e.event, %team, error = %text, "an operator failed; the row is what the other submissions give");
             }
             (key, value) => {
                 if let Some((view, key)) = to_board_key(key) {

@@ -121,7 +121,7 @@ checks! {
         name: text, organization: text_option, divisions: ids, hidden: any, out_of_competition: any, solved: any, penalty: amount,
         last_solved_min: amount, last_scored_at_ms: amount, cells: each, points: points_option,
     }
-    Points { score: amount, rank_key: amounts, tie: id_option, dimensions: dimension_scores }
+    Points { score: amount, rank_key: amounts, tie: id_option, dimensions: dimension_scores, stale_since_ms: contest_time_option }
     Cell { problem: id, judged: any, pending: any, solved_min: amount_option, score: amount_option }
     Worth { points: amount, solves: any }
     FirstSolve { team: id, submission: id, contest_time_ms: contest_time }

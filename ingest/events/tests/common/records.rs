@@ -168,8 +168,10 @@ fn board_row() -> BoxedStrategy<BoardRow> {
     let cell = (id(), any::<u32>(), any::<u32>(), of(amount()), of(amount()))
         .prop_map(|(problem, judged, pending, solved_min, score)| Cell { problem, judged, pending, solved_min, score });
     let numbers = (any::<u32>(), amount(), amount(), amount());
-    let points = (amount(), vec(amount(), 0..4), of(id()), vec((id(), of(amount())), 0..3))
-        .prop_map(|(score, rank_key, tie, dimensions)| Box::new(Points { score, rank_key, tie, dimensions }));
+    let points = (amount(), vec(amount(), 0..4), of(id()), vec((id(), of(amount())), 0..3), of(contest_time()))
+        .prop_map(|(score, rank_key, tie, dimensions, stale_since_ms)| {
+            Box::new(Points { score, rank_key, tie, dimensions, stale_since_ms })
+        });
     (text(), of(text()), vec(id(), 0..3), (flag(), flag()), numbers, vec(cell, 0..4), of(points))
         .prop_map(|(name, organization, divisions, (hidden, out_of_competition), numbers, cells, points)| BoardRow {
             name,

@@ -17,7 +17,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, mut row: BoardRow, counted
     }
     tally.fill(&mut row);
     row.points = Some(Box::new(Points { score: corrections(sight, team), ..Points::default() }));
-    Some(ViewScore { row: Arc::new(row), solves: tally.solves, lacks_worth: true })
+    Some(ViewScore { row: Arc::new(row), solves: tally.solves, lacks_worth: true, faults: Vec::new() })
 }
 
 /// The row with what its solved problems are worth. Order: score descending, then who got there first.

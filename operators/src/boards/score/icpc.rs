@@ -12,7 +12,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, mut row: BoardRow, counted
     tally.fill(&mut row);
     let by_judges = team.corrections.iter().filter(|c| sight.corrects(c)).map(|c| c.penalty_min);
     row.penalty = by_judges.fold(tally.penalty_min(), i64::saturating_add);
-    ViewScore { row: Arc::new(row), solves: tally.solves, lacks_worth: false }
+    ViewScore { row: Arc::new(row), solves: tally.solves, lacks_worth: false, faults: Vec::new() }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
         sum.cell(place, tries, scored);
     }
     let row = sum.row(|points| points.rank_key = vec![points.score.saturating_neg()]);
-    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false }
+    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false, faults: Vec::new() }
 }
 
 /// Points of a subtask: as the evaluator says, or one for each test that passed.

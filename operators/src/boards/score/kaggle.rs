@@ -35,7 +35,7 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
     let score = sum.score();
     let score = if board.lower_is_better { score } else { score.saturating_neg() };
     let row = sum.row(|points| points.rank_key = vec![missing, score, last_ms.unwrap_or(0)]);
-    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false }
+    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false, faults: Vec::new() }
 }
 
 fn measured(j: &Judged<'_>, split: &str) -> Option<i64> {

@@ -8,13 +8,13 @@ use gravity_events::body::Selection;
 use smallvec::SmallVec;
 
 use super::points::{Judged, Sum, by_problem};
-use super::{Counted, Sight, Team, ViewScore};
+use super::{Counted, Fault, Sight, Team, ViewScore};
 use crate::boards::attempts::Attempt;
 use crate::boards::facts::Outcome;
 use crate::boards::rules::Rules;
 use crate::primitives::natural::NaturalId;
 use crate::scoring::explain::Explain;
-use crate::scoring::rubric::Rubric;
+use crate::scoring::rubric::{Dimension, Rubric};
 
 /// Dimensions that decide between equal totals, in this order.
 const TIES: [&str; 3] = ["correctness", "performance", "security"];
@@ -36,9 +36,12 @@ pub struct Explained {
 
 /// Scores one outcome by a rubric, with every step.
 pub fn explain(rubric: &Rubric, outcome: &Outcome) -> Vec<Explained> {
-    let one = |d: &crate::scoring::rubric::Dimension| {
+    let one = |d: &Dimension| {
         let mut explain = Explain::steps();
-        let score_bp = d.scorer.score(outcome, &mut explain);
+        let score_bp = d.score(outcome, &mut explain).unwrap_or_else(|message| {
+            explain.step(|| format!("`{}` failed: {message}; the dimension is pending", d.operator));
+            None
+        });
         let (dimension, operator) = (d.dimension.clone(), d.operator.clone());
         Explained { dimension, weight_bp: d.weight_bp, operator, score_bp, steps: explain.into_steps() }
     };
@@ -61,9 +64,17 @@ pub struct Choice<'a> {
     pub total: i64,
 }
 
-fn scored<'a>(rubric: &Rubric, j: &Judged<'a>) -> Choice<'a> {
-    let score = |outcome| rubric.dimensions.iter().map(|d| d.scorer.score(outcome, &mut Explain::nothing())).collect();
-    let scores: Scores = j.outcome.map_or_else(|| rubric.dimensions.iter().map(|_| None).collect(), score);
+fn scored<'a>(rubric: &Rubric, j: &Judged<'a>, faults: &mut Vec<Fault>) -> Choice<'a> {
+    let mut score = |d: &Dimension| {
+        let outcome = j.outcome?;
+        d.score(outcome, &mut Explain::nothing()).unwrap_or_else(|message| {
+            let (submission, operator) = (j.attempt.submission.0.clone(), d.operator.clone());
+            let input = serde_json::to_string(outcome).unwrap_or_default();
+            faults.push(Fault { at_ms: j.at_ms, submission, operator, message, input });
+            None
+        })
+    };
+    let scores: Scores = rubric.dimensions.iter().map(&mut score).collect();
     let weighted = rubric.dimensions.iter().zip(&scores).map(|(d, s)| i64::from(d.weight_bp) * s.unwrap_or(0));
     let total = weighted.sum();
     Choice { at_ms: j.at_ms, attempt: j.attempt, scores, total }
@@ -75,15 +86,16 @@ fn choose<'a>(
     selection: Selection,
     selected: &[&NaturalId],
     judged: &[Judged<'a>],
+    faults: &mut Vec<Fault>,
 ) -> Option<Choice<'a>> {
     match selection {
         Selection::Best => {
-            let all = judged.iter().map(|j| scored(rubric, j));
+            let all = judged.iter().map(|j| scored(rubric, j, faults));
             all.reduce(|best, next| if next.total > best.total { next } else { best })
         }
-        Selection::Last => judged.last().map(|j| scored(rubric, j)),
+        Selection::Last => judged.last().map(|j| scored(rubric, j, faults)),
         Selection::Chosen => {
-            judged.iter().rfind(|j| selected.contains(&&j.attempt.submission)).map(|j| scored(rubric, j))
+            judged.iter().rfind(|j| selected.contains(&&j.attempt.submission)).map(|j| scored(rubric, j, faults))
         }
     }
 }
@@ -98,7 +110,7 @@ pub fn chosen<'a>(
     let Some(rubric) = &rules.rubric else { return Vec::new() };
     let tries = by_problem(sight, counted);
     let chosen = rules.header.problems.iter().zip(&tries).filter_map(|(p, tries)| {
-        Some((p.problem.clone(), choose(rubric, rules.board.selection, selected, &tries.judged)?))
+        Some((p.problem.clone(), choose(rubric, rules.board.selection, selected, &tries.judged, &mut Vec::new())?))
     });
     chosen.collect()
 }
@@ -109,12 +121,12 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
     let dimensions = rules.rubric.as_ref().map_or(&empty, |r| &r.dimensions);
     let mut sum = Sum::new(sight, team, row);
     let mut sums: Scores = dimensions.iter().map(|_| None).collect();
-    let mut last: Option<(i64, &NaturalId)> = None;
+    let (mut last, mut faults): (Option<(i64, &NaturalId)>, _) = (None, Vec::new());
     for (place, tries) in by_problem(sight, counted).iter().enumerate() {
         let choice = rules
             .rubric
             .as_ref()
-            .and_then(|rubric| choose(rubric, rules.board.selection, team.selected, &tries.judged));
+            .and_then(|rubric| choose(rubric, rules.board.selection, team.selected, &tries.judged, &mut faults));
         if let Some(choice) = &choice {
             for (sum, score) in sums.iter_mut().zip(&choice.scores) {
                 if let Some(score) = score {
@@ -135,7 +147,8 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
         points.rank_key.extend(TIES.map(|name| by_name(name).saturating_neg()));
         // A team that never improved comes after those who got as much by a submission.
         points.rank_key.push(last.map_or(i64::MAX, |(at_ms, _)| at_ms));
+        points.stale_since_ms = faults.iter().map(|fault| fault.at_ms).min();
         points.tie = last.filter(|_| rules.board.strict).map(|(_, submission)| submission.0.clone());
     });
-    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false }
+    ViewScore { row: Arc::new(row), solves: Vec::new(), lacks_worth: false, faults }
 }
