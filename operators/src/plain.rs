@@ -6,6 +6,7 @@
 
 mod points;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gravity_events::Id;
@@ -19,7 +20,7 @@ use gravity_events::body::{
 
 use crate::boards::fact::Fact;
 use crate::boards::facts::{
-    Change, Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission,
+    Change, Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission, Vote,
 };
 use crate::boards::value::value;
 use crate::scoring::rubric::Rubric;
@@ -61,6 +62,7 @@ struct Event {
     rubrics: Vec<(Id, u64, RubricText)>,
     selected: BTreeSet<(Id, Id)>,
     corrections: Vec<Correction>,
+    votes: Vec<Vote>,
 }
 
 /// Everything that follows from the facts of all events.
@@ -96,6 +98,7 @@ pub fn boards(facts: &[Fact]) -> Plain {
             Fact::Rubric(_, name, version, text) => event.rubrics.push((name, version, text)),
             Fact::Selection(_, submission, team) => drop(event.selected.insert((team, submission))),
             Fact::Correction(c) => event.corrections.push(c),
+            Fact::Vote(v) => event.votes.push(v),
         }
     }
     let mut said = Plain::default();
@@ -177,7 +180,7 @@ struct Try<'a> {
     id: &'a Id,
     meaning: Meaning,
     /// None: nothing was measured, or it is hidden.
-    outcome: Option<&'a Outcome>,
+    outcome: Option<Cow<'a, Outcome>>,
 }
 
 /// One view of one event.
@@ -276,12 +279,18 @@ impl<'a> Table<'a> {
     /// Every submission that counts, by (team, problem), in contest order.
     fn tries(&self) -> BTreeMap<(&'a Id, &'a Id), Vec<Try<'a>>> {
         let mut tries: BTreeMap<(&Id, &Id), Vec<Try<'a>>> = BTreeMap::new();
+        let places = self.places();
         for s in self.event.submissions.values() {
             let Some(ms) = self.contest_time(s) else { continue };
             let judgement = self.verdicts.get(&s.submission).filter(|_| !self.censors(ms));
             let verdict = judgement.and_then(|j| j.judgement_type.as_deref());
             let meaning = verdict.map_or(Meaning::Pending, |v| self.meaning(v));
             let outcome = judgement.and_then(|j| j.outcome.as_deref()).filter(|_| meaning != Meaning::Pending);
+            let mut outcome = outcome.map(Cow::Borrowed);
+            if let Some(places) = places.get(&s.team).filter(|_| self.config.scoring == Scoring::Rubric) {
+                let with = outcome.get_or_insert_default().to_mut();
+                with.measures.extend(places.iter().map(|(measure, place)| (measure.clone(), *place)));
+            }
             tries.entry((&s.team, &s.problem)).or_default().push(Try { ms, id: &s.submission, meaning, outcome });
         }
         for of_one in tries.values_mut() {
@@ -296,9 +305,46 @@ impl<'a> Table<'a> {
             if c.visible_now || self.view == View::Jury || self.thawed() || self.freeze().is_none() {
                 return true;
             }
-            let time = c.time_ms.zip(self.begin()).map(|(at, begin)| self.without_removed(at - begin));
-            time.is_some_and(|ms| !self.censors(ms))
+            self.was_seen(c.time_ms)
         })
+    }
+
+    /// Whether what happened at this moment was before the freeze.
+    fn was_seen(&self, time_ms: Option<i64>) -> bool {
+        let time = time_ms.zip(self.begin()).map(|(at, begin)| self.without_removed(at - begin));
+        time.is_some_and(|ms| !self.censors(ms))
+    }
+
+    /// Places in the votes of the panel: by (dimension, team), as measures.
+    fn places(&self) -> BTreeMap<Id, BTreeMap<Id, i64>> {
+        let all = self.view == View::Jury || self.thawed() || self.freeze().is_none();
+        let team = |id: &Id| self.event.teams.get(id).filter(|t| self.on_board(t));
+        let votes = self.event.votes.iter().filter(|v| {
+            v.team != v.over && team(&v.team).is_some() && team(&v.over).is_some() && (all || self.was_seen(v.time_ms))
+        });
+        let mut by_dimension: BTreeMap<&str, Vec<&Vote>> = BTreeMap::new();
+        for vote in votes {
+            by_dimension.entry(vote.dimension.as_deref().unwrap_or("innovation")).or_default().push(vote);
+        }
+        let mut places: BTreeMap<Id, BTreeMap<Id, i64>> = BTreeMap::new();
+        for (dimension, votes) in by_dimension {
+            let teams: BTreeSet<&Id> = votes.iter().flat_map(|v| [&v.team, &v.over]).collect();
+            let count = |one: &Id, other: &Id| votes.iter().filter(|v| v.team == *one && v.over == *other).count();
+            let strength = |one: &Id| {
+                let met: Vec<_> =
+                    teams.iter().map(|o| (count(one, o), count(o, one))).filter(|n| *n != (0, 0)).collect();
+                let won: usize = met.iter().map(|(f, a)| usize::from(f > a) + usize::from(f >= a)).sum();
+                won * 10_000 / (2 * met.len())
+            };
+            let strengths: Vec<usize> = teams.iter().map(|team| strength(team)).collect();
+            for (n, team) in teams.iter().enumerate() {
+                let less = strengths.iter().filter(|s| **s < strengths[n]).count();
+                let level = strengths.iter().filter(|s| **s == strengths[n]).count() - 1;
+                let place = (2 * less + level) * 10_000 / (2 * (teams.len() - 1));
+                places.entry((*team).clone()).or_default().insert(format!("panel.{dimension}").into(), place as i64);
+            }
+        }
+        places
     }
 
     fn say(&self, key: &EventKey, said: &mut Vec<Change>) {

@@ -8,8 +8,9 @@ use gravity_events::query::{DimensionExplained, QueryError, ScoreExplained};
 use super::attempts::{Attempt, attempt};
 use super::fact::Fact;
 use super::facts::{EventKey, GroupResult, Judgement, RejudgingState, Submission};
+use super::panel::{Place, places_of};
 use super::rules::{Effect, Rules};
-use super::score::{Counted, chosen, counted, explain as explain_dimensions, is_hidden};
+use super::score::{Counted, chosen, counted, explain as explain_dimensions, is_hidden, with_places};
 use super::visible::{PRIVATE_SPLIT, Sight};
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
@@ -79,7 +80,11 @@ pub fn explain(event: &EventKey, facts: &[Fact], id: &Id, public: bool) -> Resul
         Scoring::Icpc | Scoring::Ctf => told.solve(&counted, &mut said),
         Scoring::Ioi => told.subtasks(&mut said),
         Scoring::Kaggle => told.splits(&selected, &mut said),
-        Scoring::Rubric => told.dimensions(&selected, &counted, &mut said),
+        Scoring::Rubric => {
+            let all = places_of(&rules, facts);
+            let places: Vec<&Place> = all.iter().filter(|(team, _)| *team == asked.team).map(|(_, p)| p).collect();
+            told.dimensions((&selected, &places), &counted, &mut said);
+        }
     }
     Ok(said)
 }
@@ -183,7 +188,12 @@ impl Told<'_> {
         said.why = why;
     }
 
-    fn dimensions(&self, selected: &[&NaturalId], counted: &[Counted<'_>], said: &mut ScoreExplained) {
+    fn dimensions(
+        &self,
+        (selected, places): (&[&NaturalId], &[&Place]),
+        counted: &[Counted<'_>],
+        said: &mut ScoreExplained,
+    ) {
         let Some(rubric) = &self.rules.rubric else {
             said.why = "the event has no sound rubric".into();
             return;
@@ -192,9 +202,9 @@ impl Told<'_> {
             said.why = "its verdict leaves no trace".into();
             return;
         }
-        let empty = Default::default();
-        let outcome = self.sight.outcome(self.at_ms, self.attempt).unwrap_or(&empty);
-        let explained = explain_dimensions(rubric, outcome);
+        let known: Vec<&Place> = places.iter().copied().filter(|p| p.view == self.sight.places_of()).collect();
+        let outcome = with_places(self.sight.outcome(self.at_ms, self.attempt), &known).unwrap_or_default();
+        let explained = explain_dimensions(rubric, &outcome);
         said.score = Some(explained.iter().map(|e| i64::from(e.weight_bp) * e.score_bp.unwrap_or(0)).sum());
         said.dimensions = explained
             .into_iter()
@@ -206,7 +216,7 @@ impl Told<'_> {
                 steps: e.steps,
             })
             .collect();
-        let choices = chosen(self.rules, self.sight, selected, counted);
+        let choices = chosen(self.rules, self.sight, (selected, places), counted);
         let counts = choices.iter().any(|(_, choice)| choice.attempt.submission == self.attempt.submission);
         let rule = match self.rules.board.selection {
             Selection::Best => "the best submission to a problem counts, of equal ones the earliest",

@@ -8,7 +8,9 @@ use gravity_events::body::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::facts::{BoardFacts, Correction, EventKey, Judgement, MomentKind, RejudgingState, RubricText, Submission};
+use super::facts::{
+    BoardFacts, Correction, EventKey, Judgement, MomentKind, RejudgingState, RubricText, Submission, Vote,
+};
 
 /// A row of any of the collections of [`BoardFacts`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub enum Fact {
     /// (event, submission, team)
     Selection(EventKey, Id, Id),
     Correction(Correction),
+    Vote(Vote),
 }
 
 /// Which object a fact is about: kind, event, id.
@@ -52,6 +55,7 @@ impl Fact {
             Fact::Rubric(e, r, version, _) => (18, e, format!("{r}/{version}").into()),
             Fact::Selection(e, submission, _) => (19, e, submission.clone()),
             Fact::Correction(c) => (20, &c.event, format!("{}/{}", c.team, c.id).into()),
+            Fact::Vote(v) => (21, &v.event, v.vote.clone()),
         };
         (kind, event.clone(), id)
     }
@@ -82,5 +86,6 @@ pub fn board_facts<'s>(rows: VecCollection<'s, u64, Fact, i64>) -> BoardFacts<'s
         rubrics: only!(Fact::Rubric(e, r, version, text) => ((e, r, version), text)),
         selections: only!(Fact::Selection(e, submission, team) => ((e, submission), team)),
         corrections: only!(Fact::Correction(c) => c),
+        votes: only!(Fact::Vote(v) => v),
     }
 }

@@ -132,6 +132,23 @@ impl From<&TestGroup> for GroupResult {
     }
 }
 
+/// That a member of a panel finds one team better than another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Vote {
+    /// In which event.
+    pub event: EventKey,
+    /// Id of the vote.
+    pub vote: Id,
+    /// The team that is better.
+    pub team: Id,
+    /// The other.
+    pub over: Id,
+    /// In which dimension.
+    pub dimension: Option<Id>,
+    /// When: milliseconds since 1970. None counts as in the freeze, where there is one.
+    pub time_ms: Option<i64>,
+}
+
 /// What changes a team's score besides its submissions: a hint that it paid for, or the hand of a judge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Correction {
@@ -203,4 +220,6 @@ pub struct BoardFacts<'s> {
     pub selections: Rows<'s, ((EventKey, Id), Id)>,
     /// Hints and adjustments.
     pub corrections: Rows<'s, Correction>,
+    /// Votes of panels.
+    pub votes: Rows<'s, Vote>,
 }

@@ -16,8 +16,9 @@ use gravity_events::{Id, natural_cmp};
 use super::attempts::{Attempt, attempt};
 use super::fact::Fact;
 use super::facts::{Correction, EventKey, Judgement, RejudgingState, Submission};
+use super::panel::{Place, places_of};
 use super::rules::Rules;
-use super::score::{Team, is_hidden, score_sight};
+use super::score::{Team, differ, is_hidden, score_sight};
 use super::visible::Sight;
 use crate::primitives::natural::NaturalId;
 
@@ -30,6 +31,7 @@ struct Contestant<'a> {
     attempts: Vec<Attempt>,
     selected: Vec<NaturalId>,
     corrections: Vec<Correction>,
+    places: Vec<Place>,
     /// By place: what was hidden has been shown.
     revealed: Vec<bool>,
     corrected: bool,
@@ -42,12 +44,14 @@ impl Contestant<'_> {
         let sight = Sight::public(rules).with_revealed(&self.revealed, self.corrected);
         let selected: Vec<&NaturalId> = self.selected.iter().collect();
         let corrections: Vec<&Correction> = self.corrections.iter().collect();
+        let places: Vec<&Place> = self.places.iter().collect();
         let attempts: Vec<&Attempt> = self.attempts.iter().collect();
         let team = Team {
             registered: self.registered,
             organization: self.organization,
             selected: &selected,
             corrections: &corrections,
+            places: &places,
         };
         score_sight(sight, team, false, &attempts).map(|score| BoardRow::clone(&score.row)).unwrap_or_default()
     }
@@ -64,7 +68,8 @@ impl Contestant<'_> {
 
     fn has_hidden_correction(&self, rules: &Rules) -> bool {
         let sight = Sight::public(rules);
-        !self.corrected && self.corrections.iter().any(|c| !sight.corrects(c))
+        let places: Vec<&Place> = self.places.iter().collect();
+        !self.corrected && (differ(&places) || self.corrections.iter().any(|c| !sight.corrects(c)))
     }
 
     fn order(&self, other: &Self) -> Ordering {
@@ -149,6 +154,10 @@ fn contestants<'a>(rules: &Rules, facts: &'a [Fact], name_key: NameKey<'_>) -> V
             _ => {}
         }
     }
+    let mut places: BTreeMap<Id, Vec<Place>> = BTreeMap::new();
+    for (team, place) in places_of(rules, facts) {
+        places.entry(team).or_default().push(place);
+    }
     let is_applied = |r: &Id| applied.contains(&r);
     let mut all = Vec::new();
     for fact in facts {
@@ -170,6 +179,7 @@ fn contestants<'a>(rules: &Rules, facts: &'a [Fact], name_key: NameKey<'_>) -> V
             attempts,
             selected: selected.remove(&registered.team).unwrap_or_default(),
             corrections: corrections.remove(&registered.team).unwrap_or_default(),
+            places: places.remove(&registered.team).unwrap_or_default(),
             revealed: vec![false; rules.header.problems.len()],
             corrected: false,
             name_key: name_key(shown.unwrap_or(&registered.name)),

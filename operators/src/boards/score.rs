@@ -11,16 +11,17 @@ mod tally;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use gravity_events::board::BoardRow;
+use gravity_events::board::{BoardRow, View};
 use gravity_events::body::{Scoring, TeamRegistered};
 use gravity_events::{Id, natural_cmp};
 use smallvec::SmallVec;
 
 pub use ctf::with_worth;
-pub use rubric::{Choice, Explained, chosen, explain};
+pub use rubric::{Choice, Explained, chosen, explain, with_places};
 
 use super::attempts::Attempt;
 use super::facts::Correction;
+use super::panel::Place;
 use super::rules::Rules;
 use super::visible::Sight;
 use crate::primitives::natural::NaturalId;
@@ -36,6 +37,8 @@ pub struct Team<'a> {
     pub selected: &'a [&'a NaturalId],
     /// Hints and adjustments.
     pub corrections: &'a [&'a Correction],
+    /// Places in the votes of a panel, of both views.
+    pub places: &'a [&'a Place],
 }
 
 /// An accepted submission that counts: the team's first on its problem. Solves sort by contest time.
@@ -126,10 +129,17 @@ pub fn score_team(rules: &Rules, team: Team<'_>, attempts: &[&Attempt]) -> TeamS
     let public = if hidden { None } else { score(public_sight) };
     let censored = counted.last().is_some_and(|(at, _)| public_sight.hides(*at))
         || team.corrections.iter().any(|c| !public_sight.corrects(c))
-        || (rules.header.scoring == Scoring::Kaggle && !public_sight.private());
+        || (rules.header.scoring == Scoring::Kaggle && !public_sight.private())
+        || differ(team.places);
     // Where nothing was taken away the views agree.
     let jury = if hidden || censored { score(jury_sight) } else { public.clone() };
     TeamScore { public, jury }
+}
+
+/// Whether the views know different places.
+pub(super) fn differ(places: &[&Place]) -> bool {
+    let of = |view: View| places.iter().filter(move |p| p.view == view).map(|p| (&p.dimension, p.score_bp));
+    !of(View::Public).eq(of(View::Jury))
 }
 
 /// Whether a team is never on a public board: by itself, or by one of its groups.

@@ -14,6 +14,7 @@ use timely::dataflow::operators::core::OkErr;
 
 use super::attempts::Attempt;
 use super::facts::{Change, Correction, EventKey, Rows};
+use super::panel::Place;
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
 use super::worth::{ProblemKey, Unvalued};
@@ -34,6 +35,7 @@ pub(super) enum Fact {
     Organization(Id),
     Selected(NaturalId),
     Correction(Correction),
+    Place(Place),
     Attempt(Attempt),
 }
 
@@ -148,7 +150,7 @@ where
 {
     let (mut team, mut rules, mut organization) = (None, None, None);
     let mut attempts: SmallVec<[&Attempt; 32]> = SmallVec::new();
-    let (mut selected, mut corrections) = (Vec::new(), Vec::new());
+    let (mut selected, mut corrections, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for fact in group.iter() {
         match fact {
             Fact::Team(t) => team = Some(&**t),
@@ -156,13 +158,14 @@ where
             Fact::Organization(name) => organization = Some(name.as_str()),
             Fact::Selected(submission) => selected.push(submission),
             Fact::Correction(correction) => corrections.push(correction),
+            Fact::Place(place) => places.push(place),
             Fact::Attempt(attempt) => attempts.push(attempt),
         }
     }
     let (Some((event, registered)), Some(rules)) = (team, rules) else {
         return State::Nothing;
     };
-    let team = Team { registered, organization, selected: &selected, corrections: &corrections };
+    let team = Team { registered, organization, selected: &selected, corrections: &corrections, places: &places };
     let member = Member { event: event.clone(), team: registered.team.clone() };
     match guarded(|| score(rules, team, &attempts)) {
         Ok(score) => State::Scored(member, score),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! submissions + judgements --(per submission)--> attempts --+
-//! teams, organizations, selections, hints, adjustments -----+--(per team)--> rows, errors
+//! teams, organizations, selections, hints, adjustments -----+
+//! votes --(per event)--> places ----------------------------+--(per team)--> rows, errors
 //! configuration, moments, problems, ... --(per event)--> rules                 |
 //!                                                                              +--> solves --(least)--> first solves
 //!                                                                              +--> rows and solves --> worth --> rows
@@ -17,7 +18,7 @@ use super::attempts::{self, Attempt};
 use super::facts::{BoardFacts, Change, EventKey, Rows};
 use super::rules::{self, Rules};
 use super::score::{Team, TeamScore, score_team};
-use super::{teams, worth};
+use super::{panel, teams, worth};
 use crate::primitives::natural::NaturalId;
 
 /// What leaves the view. Every (view, key) has at most one row at any time.
@@ -47,7 +48,8 @@ where
         .selections
         .map(|((event, submission), team)| (event.hash_of(&team), teams::Fact::Selected(NaturalId(submission))));
     let corrections = facts.corrections.map(|c| (c.event.hash_of(&c.team), teams::Fact::Correction(c)));
-    let of_teams = attempts.concatenate([selected, corrections]);
+    let places = panel::panel(facts.teams.clone(), rules.rules.clone(), facts.votes);
+    let of_teams = attempts.concatenate([selected, corrections, places]);
     let scored = teams::teams(facts.teams, facts.organizations, rules.rules.clone(), of_teams, score);
     let valued = worth::with_points(scored.unvalued, scored.solves, rules.rules);
     BoardViews {

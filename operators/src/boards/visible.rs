@@ -1,6 +1,8 @@
 //! What each view may know. Scoring sees a team's work only through a [`Sight`], so that no bit of a hidden verdict can
 //! get into the public view.
 
+use gravity_events::board::View;
+
 use super::attempts::{Attempt, When};
 use super::facts::{Correction, Outcome};
 use super::rules::{Effect, Rules};
@@ -74,12 +76,19 @@ impl<'a> Sight<'a> {
         self.private
     }
 
+    /// Whether something of this moment is known. What nobody said the time of counts as in the freeze.
+    pub fn knows(&self, time_ms: Option<i64>) -> bool {
+        let when = time_ms.map_or(When::Unknown, When::Clock);
+        self.hidden_from_ms.is_none() || self.rules.contest_time_ms(when).is_some_and(|at_ms| !self.hides(at_ms))
+    }
+
+    /// Whose places in the votes of a panel are known: what was voted in the freeze is shown together with what was corrected.
+    pub fn places_of(&self) -> View {
+        if self.corrected { View::Jury } else { View::Public }
+    }
+
     /// Whether a correction is known. One whose time nobody said counts as made in the freeze.
     pub fn corrects(&self, correction: &Correction) -> bool {
-        let when = correction.time_ms.map_or(When::Unknown, When::Clock);
-        correction.visible_now
-            || self.corrected
-            || self.hidden_from_ms.is_none()
-            || self.rules.contest_time_ms(when).is_some_and(|at_ms| !self.hides(at_ms))
+        correction.visible_now || self.corrected || self.knows(correction.time_ms)
     }
 }

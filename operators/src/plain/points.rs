@@ -120,7 +120,7 @@ fn ioi<'a>(subtasks: Subtasks, judged: &[&'a Try<'a>]) -> Counts<'a> {
     let mut whole = 0;
     let mut reached = judged.first()?.ms;
     for t in judged {
-        let groups = t.outcome.map_or(&[][..], |o| &o.groups);
+        let groups = t.outcome.as_deref().map_or(&[][..], |o| &o.groups);
         match subtasks {
             Subtasks::Each => {
                 for group in groups {
@@ -149,7 +149,7 @@ fn ioi<'a>(subtasks: Subtasks, judged: &[&'a Try<'a>]) -> Counts<'a> {
 
 fn kaggle<'a>(table: &Table<'_>, team: &TeamRegistered, judged: &[&'a Try<'a>]) -> Counts<'a> {
     let sign = if table.config.rules.lower_is_better { 1 } else { -1 };
-    let measure = |t: &Try<'_>, split: &str| t.outcome.and_then(|o| o.measures.get(split).copied());
+    let measure = |t: &Try<'_>, split: &str| t.outcome.as_deref().and_then(|o| o.measures.get(split).copied());
     let best = |of: &[&Try<'_>], split: &str| {
         let scored = of.iter().filter_map(|t| Some((measure(t, split)?, t.ms)));
         // The least key wins, and of equal ones the first.
@@ -174,7 +174,7 @@ fn kaggle<'a>(table: &Table<'_>, team: &TeamRegistered, judged: &[&'a Try<'a>]) 
 fn scores(table: &Table<'_>, t: &Try<'_>) -> Vec<Option<i64>> {
     let rubric = table.rubric.map_or(&[][..], |r| &r.dimensions);
     // What an operator fails at is pending.
-    rubric.iter().map(|d| d.score(t.outcome?, &mut Explain::nothing()).unwrap_or(None)).collect()
+    rubric.iter().map(|d| d.score(t.outcome.as_deref()?, &mut Explain::nothing()).unwrap_or(None)).collect()
 }
 
 /// When the first of the submissions that may count came that an operator fails at.
@@ -187,7 +187,10 @@ fn stale_since(table: &Table<'_>, team: &TeamRegistered, judged: &[&Try<'_>]) ->
     };
     let fails = |t: &&Try<'_>| {
         let dimensions = &table.rubric?.dimensions;
-        t.outcome.filter(|o| dimensions.iter().any(|d| d.score(o, &mut Explain::nothing()).is_err())).map(|_| t.ms)
+        t.outcome
+            .as_deref()
+            .filter(|o| dimensions.iter().any(|d| d.score(o, &mut Explain::nothing()).is_err()))
+            .map(|_| t.ms)
     };
     looked_at.iter().filter_map(fails).min()
 }

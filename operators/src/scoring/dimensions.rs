@@ -19,6 +19,7 @@ catalogue! {
     ladder::Ladder,
     budget::Budget,
     measure::Measure,
+    panel::Panel,
 }
 
 /// The operator of a name.

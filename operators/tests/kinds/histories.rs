@@ -9,7 +9,7 @@ use gravity_events::body::{
 };
 use gravity_operators::boards::fact::Fact;
 use gravity_operators::boards::facts::{
-    Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission,
+    Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission, Vote,
 };
 use gravity_operators::harness::boards::BoardScript;
 use gravity_operators::harness::dice::Dice;
@@ -83,11 +83,15 @@ pub fn config(dice: &mut Dice, scoring: Scoring) -> EventConfigured {
 /// Sound ones and, now and then, one that is not.
 fn rubric(dice: &mut Dice, name: &str, version: u64) -> RubricText {
     let weight = *dice.pick(&[2_000, 5_000, 7_000]);
-    let performance = r#"{"measure":"latency_us","bad":1000,"reference":10}"#;
     let operator = if dice.chance(15) { "no_such_operator" } else { "test_groups" };
+    let (other, parameters) = *dice.pick(&[
+        ("log_ratio", r#"{"measure":"latency_us","bad":1000,"reference":10}"#),
+        ("panel", r#"{"dimension":"innovation"}"#),
+        ("panel", r#"{"dimension":"design"}"#),
+    ]);
     let rule = *dice.pick(&["sum", "min", "max"]);
     let text = format!(
-        r#"{{"dimensions":[{{"dimension":"correctness","operator":"{operator}","parameters":{{"rule":"{rule}"}},"weight_bp":{weight}}},{{"dimension":"performance","operator":"log_ratio","parameters":{performance},"weight_bp":{}}}],"rubric":"{name}","version":{version}}}"#,
+        r#"{{"dimensions":[{{"dimension":"correctness","operator":"{operator}","parameters":{{"rule":"{rule}"}},"weight_bp":{weight}}},{{"dimension":"performance","operator":"{other}","parameters":{parameters},"weight_bp":{}}}],"rubric":"{name}","version":{version}}}"#,
         10_000 - weight
     );
     RubricText(text.into())
@@ -186,6 +190,18 @@ fn correction(dice: &mut Dice, event: &EventKey) -> Correction {
     }
 }
 
+fn vote(dice: &mut Dice, event: &EventKey) -> Vote {
+    Vote {
+        event: event.clone(),
+        vote: id(dice, "v", 12),
+        // One more than there are: votes may name nobody.
+        team: id(dice, "t", 6),
+        over: id(dice, "t", 6),
+        dimension: maybe(dice, 40, |d| (*d.pick(&["innovation", "design"])).into()),
+        time_ms: maybe(dice, 85, |d| START + contest_time(d)),
+    }
+}
+
 /// A new state of some object: first, changed, late.
 fn fact(dice: &mut Dice, event: &EventKey, scoring: Scoring) -> Fact {
     let event = event.clone();
@@ -234,7 +250,8 @@ fn fact(dice: &mut Dice, event: &EventKey, scoring: Scoring) -> Fact {
             Fact::Selection(event, submission, team)
         }
         42..48 => Fact::Correction(correction(dice, &event)),
-        48..72 => Fact::Submission(submission(dice, &event)),
+        48..56 => Fact::Vote(vote(dice, &event)),
+        56..74 => Fact::Submission(submission(dice, &event)),
         _ => Fact::Judgement(judgement(dice, &event)),
     }
 }

@@ -37,6 +37,11 @@ fn disturb(dice: &mut Dice, fact: &Fact, now: &BoardScript) -> Fact {
             c.points = dice.below(100) as i64;
             c.penalty_min = dice.below(100) as i64;
         }
+        Fact::Vote(v) if v.time_ms.is_none_or(|at| at >= histories::START + frozen_from) => {
+            v.team = (*dice.pick(&["t1", "t2", "t3", "secret"])).into();
+            v.over = (*dice.pick(&["t1", "t4", "t5", "secret"])).into();
+        }
+        Fact::Vote(v) if v.team == "secret" => v.over = (*dice.pick(&["t1", "t2", "t3"])).into(),
         Fact::Submission(s) if s.team == "secret" => s.problem = (*dice.pick(&["p1", "p2", "p3"])).into(),
         _ => {}
     }

@@ -10,6 +10,7 @@ use gravity_events::{Body, Id, Record};
 use gravity_operators::boards::fact::Fact;
 use gravity_operators::boards::facts::{
     BoardFacts, Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, Rows, RubricText, Submission,
+    Vote,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -242,7 +243,10 @@ fn deed_of(key: &[u8], value: &[u8]) -> Option<Fact> {
                 visible_now: by.visible == Visible::Now,
             })
         }
-        DeedKey::Vote(..) => return None,
+        DeedKey::Vote(event, vote) => {
+            let by: VoteRecorded = serde_json::from_str(&body).ok()?;
+            Fact::Vote(Vote { event, vote, team: by.team, over: by.over, dimension: by.dimension, time_ms })
+        }
     })
 }
 
@@ -496,6 +500,10 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
         rubrics,
         selections: deeds.clone().flat_map(|fact| match fact {
             Fact::Selection(event, submission, team) => Some(((event, submission), team)),
+            _ => None,
+        }),
+        votes: deeds.clone().flat_map(|fact| match fact {
+            Fact::Vote(vote) => Some(vote),
             _ => None,
         }),
         corrections: deeds.flat_map(|fact| match fact {

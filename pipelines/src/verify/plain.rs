@@ -8,7 +8,7 @@ use gravity_events::canonical::canonical;
 use gravity_events::{Body, Position};
 use gravity_operators::boards::fact::{Fact, FactKey};
 use gravity_operators::boards::facts::{
-    Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission,
+    Correction, EventKey, Judgement, MomentKind, Outcome, RejudgingState, RubricText, Submission, Vote,
 };
 use gravity_operators::plain;
 
@@ -136,6 +136,11 @@ fn fact_of(counted: &Counted) -> Option<(Fact, u64, bool)> {
                 visible_now: a.visible == Visible::Now,
             };
             Some((Fact::Correction(fact), 0, false))
+        }
+        Body::VoteRecorded(v) => {
+            let (team, over, dimension) = (v.team, v.over, v.dimension);
+            let fact = Vote { event, vote: v.vote, team, over, dimension, time_ms: record.time_ms };
+            Some((Fact::Vote(fact), 0, false))
         }
         _ => None,
     }

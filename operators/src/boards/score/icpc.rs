@@ -62,7 +62,7 @@ mod tests {
 
     fn score(thawed: bool, groups: &[&str], attempts: &[Attempt]) -> TeamScore {
         let (registered, attempts) = (&team(groups), attempts.iter().collect::<Vec<_>>());
-        let team = Team { registered, organization: None, selected: &[], corrections: &[] };
+        let team = Team { registered, organization: None, selected: &[], corrections: &[], places: &[] };
         score_team(&rules(thawed), team, &attempts)
     }
 

@@ -1,5 +1,6 @@
 //! Dimensions weighted by a rubric: per problem the submission that counts, its dimensions, and their weighted sum.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gravity_events::Id;
@@ -11,6 +12,7 @@ use super::points::{Judged, Sum, by_problem};
 use super::{Counted, Fault, Sight, Team, ViewScore};
 use crate::boards::attempts::Attempt;
 use crate::boards::facts::Outcome;
+use crate::boards::panel::{Place, measure};
 use crate::boards::rules::Rules;
 use crate::primitives::natural::NaturalId;
 use crate::scoring::explain::Explain;
@@ -32,6 +34,21 @@ pub struct Explained {
     pub score_bp: Option<i64>,
     /// How, step by step.
     pub steps: Vec<String>,
+}
+
+/// An outcome with the team's places as measures, so that operators find them there.
+pub fn with_places<'a>(outcome: Option<&'a Outcome>, places: &[&Place]) -> Option<Cow<'a, Outcome>> {
+    if places.is_empty() {
+        return outcome.map(Cow::Borrowed);
+    }
+    let mut outcome = outcome.cloned().unwrap_or_default();
+    outcome.measures.extend(places.iter().map(|place| (measure(&place.dimension), place.score_bp)));
+    Some(Cow::Owned(outcome))
+}
+
+/// The places that a view knows.
+fn known<'a>(sight: Sight<'_>, places: &[&'a Place]) -> SmallVec<[&'a Place; 4]> {
+    places.iter().copied().filter(|place| place.view == sight.places_of()).collect()
 }
 
 /// Scores one outcome by a rubric, with every step.
@@ -64,9 +81,10 @@ pub struct Choice<'a> {
     pub total: i64,
 }
 
-fn scored<'a>(rubric: &Rubric, j: &Judged<'a>, faults: &mut Vec<Fault>) -> Choice<'a> {
+fn scored<'a>(rubric: &Rubric, places: &[&Place], j: &Judged<'a>, faults: &mut Vec<Fault>) -> Choice<'a> {
+    let outcome = with_places(j.outcome, places);
     let mut score = |d: &Dimension| {
-        let outcome = j.outcome?;
+        let outcome = outcome.as_deref()?;
         d.score(outcome, &mut Explain::nothing()).unwrap_or_else(|message| {
             let (submission, operator) = (j.attempt.submission.0.clone(), d.operator.clone());
             let input = serde_json::to_string(outcome).unwrap_or_default();
@@ -84,19 +102,20 @@ fn scored<'a>(rubric: &Rubric, j: &Judged<'a>, faults: &mut Vec<Fault>) -> Choic
 fn choose<'a>(
     rubric: &Rubric,
     selection: Selection,
-    selected: &[&NaturalId],
+    (selected, places): (&[&NaturalId], &[&Place]),
     judged: &[Judged<'a>],
     faults: &mut Vec<Fault>,
 ) -> Option<Choice<'a>> {
     match selection {
         Selection::Best => {
-            let all = judged.iter().map(|j| scored(rubric, j, faults));
+            let all = judged.iter().map(|j| scored(rubric, places, j, faults));
             all.reduce(|best, next| if next.total > best.total { next } else { best })
         }
-        Selection::Last => judged.last().map(|j| scored(rubric, j, faults)),
-        Selection::Chosen => {
-            judged.iter().rfind(|j| selected.contains(&&j.attempt.submission)).map(|j| scored(rubric, j, faults))
-        }
+        Selection::Last => judged.last().map(|j| scored(rubric, places, j, faults)),
+        Selection::Chosen => judged
+            .iter()
+            .rfind(|j| selected.contains(&&j.attempt.submission))
+            .map(|j| scored(rubric, places, j, faults)),
     }
 }
 
@@ -104,13 +123,17 @@ fn choose<'a>(
 pub fn chosen<'a>(
     rules: &'a Rules,
     sight: Sight<'a>,
-    selected: &[&NaturalId],
+    (selected, places): (&[&NaturalId], &[&Place]),
     counted: &[Counted<'a>],
 ) -> Vec<(Id, Choice<'a>)> {
     let Some(rubric) = &rules.rubric else { return Vec::new() };
+    let places = known(sight, places);
     let tries = by_problem(sight, counted);
     let chosen = rules.header.problems.iter().zip(&tries).filter_map(|(p, tries)| {
-        Some((p.problem.clone(), choose(rubric, rules.board.selection, selected, &tries.judged, &mut Vec::new())?))
+        Some((
+            p.problem.clone(),
+            choose(rubric, rules.board.selection, (selected, &places), &tries.judged, &mut Vec::new())?,
+        ))
     });
     chosen.collect()
 }
@@ -122,11 +145,11 @@ pub(super) fn score(sight: Sight<'_>, team: Team<'_>, row: BoardRow, counted: &[
     let mut sum = Sum::new(sight, team, row);
     let mut sums: Scores = dimensions.iter().map(|_| None).collect();
     let (mut last, mut faults): (Option<(i64, &NaturalId)>, _) = (None, Vec::new());
+    let places = known(sight, team.places);
     for (place, tries) in by_problem(sight, counted).iter().enumerate() {
-        let choice = rules
-            .rubric
-            .as_ref()
-            .and_then(|rubric| choose(rubric, rules.board.selection, team.selected, &tries.judged, &mut faults));
+        let choice = rules.rubric.as_ref().and_then(|rubric| {
+            choose(rubric, rules.board.selection, (team.selected, &places), &tries.judged, &mut faults)
+        });
         if let Some(choice) = &choice {
             for (sum, score) in sums.iter_mut().zip(&choice.scores) {
                 if let Some(score) = score {
