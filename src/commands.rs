@@ -12,6 +12,7 @@ pub mod rejudge;
 pub mod rescore;
 pub mod resolve;
 pub mod score;
+pub mod series;
 pub mod similarity;
 pub mod status;
 pub mod up;

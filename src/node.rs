@@ -128,6 +128,7 @@ impl Node {
         };
         let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks.clone())?;
         boards.answer_with(Arc::new(queries));
+        boards.remember_with(log.clone());
         let (notes, notes_log) = (boards.clone(), log.clone());
         tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
             .await?

@@ -158,6 +158,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/board/names", board(get(handlers::names))),
         (Method::GET, "/api/v1/events/{event}/board/teams/{team}", board(get(handlers::team))),
         (Method::GET, "/api/v1/events/{event}/board/changes", board(get(handlers::changes))),
+        (Method::GET, "/api/v1/events/{event}/board/series", board(get(handlers::series))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),

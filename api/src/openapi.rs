@@ -25,7 +25,7 @@ use crate::services::{contests, events, labs, ops, records};
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore, events::similarity::get, labs::list,
-        boards::board, boards::names, boards::team, boards::changes, boards::stream,
+        boards::board, boards::names, boards::team, boards::changes, boards::series, boards::stream,
         contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::feed::get, contests::objects::list, contests::objects::one,
         ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,
     )
@@ -122,8 +122,10 @@ mod boards {
         from: Option<u64>,
         /// `next_cursor` of the page before; excludes `from` and `at`.
         cursor: Option<String>,
-        /// A version that is still kept.
-        at: Option<u64>,
+        /// A version that is still kept, or an instant.
+        at: Option<String>,
+        /// `true`: a version that is no longer kept is read back from the topics, which takes longer.
+        old: Option<bool>,
     }
 
     /// Which names.
@@ -134,8 +136,10 @@ mod boards {
         limit: Option<u32>,
         /// Index of the first row.
         from: Option<u64>,
-        /// A version that is still kept.
-        at: Option<u64>,
+        /// A version that is still kept, or an instant.
+        at: Option<String>,
+        /// `true`: a version that is no longer kept is read back from the topics, which takes longer.
+        old: Option<bool>,
     }
 
     /// Which part is followed.
@@ -180,6 +184,14 @@ mod boards {
         responses((status = 200, description = "`changes`: version, at, causes (kind, what, why, actor), rows that moved", body = serde_json::Value),
             (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
     fn changes() {}
+
+    /// Scores over time of the first teams of a board, and of others that are named.
+    #[utoipa::path(get, path = "/api/v1/events/{event}/board/series", tag = "events", security((), ("token" = [])),
+        params(("event" = String, Path, description = "Event"), Board, ("top" = Option<u32>, Query, description = "Teams from the top, 10 by default, 100 at most"),
+            ("teams" = Option<String>, Query, description = "Others, joined by commas")),
+        responses((status = 200, description = "`teams`: rank, team, name, `points` as [milliseconds since 1970, score from then on]", body = serde_json::Value),
+            (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    fn series() {}
 
     #[doc = "A board as Server-Sent Events: a snapshot, then deltas; `id` is the version."]
     #[utoipa::path(get, path = "/api/v1/events/{event}/board/stream", tag = "events", security((), ("token" = [])),

@@ -17,6 +17,7 @@ mod delta;
 mod error;
 pub mod flags;
 pub mod handlers;
+pub mod history;
 mod json;
 mod options;
 mod query;
@@ -62,6 +63,7 @@ pub struct Boards {
     closed: AtomicBool,
     computed: computed::Computed,
     changes: changes::ChangeLog,
+    history: history::History,
 }
 
 /// What all readers of a view share, and no reader of the other: so nothing of the jury's bounds or moves the public's.
@@ -120,6 +122,7 @@ impl Boards {
             closed: AtomicBool::new(false),
             computed: computed::Computed::default(),
             changes: changes::ChangeLog::default(),
+            history: history::History::default(),
         })
     }
 

@@ -41,7 +41,7 @@ pub struct BoardArgs {
     /// Only teams of this division
     #[arg(long)]
     division: Option<String>,
-    /// As it was: a version that was shown, or an instant (RFC 3339, or H:MM:SS of the event's own time), recomputed
+    /// As it was: a version that was shown, however old, or an instant (RFC 3339, or H:MM:SS of the event's own time), recomputed
     #[arg(long, value_parser = At::parse, allow_hyphen_values = true)]
     at: Option<At>,
     /// How to print it
@@ -84,7 +84,7 @@ pub async fn run(args: BoardArgs, server: &ServerArgs) -> anyhow::Result<()> {
     let instant = match &args.at {
         Some(At::Version(version)) => {
             query.push_str(&format!("&at={version}"));
-            String::new()
+            "&old=true".to_owned()
         }
         Some(At::Instant(instant)) => format!("&at={}", encode(instant)),
         None => String::new(),
@@ -135,11 +135,11 @@ fn cell<'a>(row: &'a Value, problem: &Value) -> Option<&'a Value> {
 }
 
 /// Units of a score in one point that people read: rubric boards count basis points times weights in basis points.
-fn unit(board: &Value) -> i64 {
+pub(super) fn unit(board: &Value) -> i64 {
     if board["scoring"] == json!("rubric") { 1_000_000 } else { 1 }
 }
 
-fn points(score: &Value, unit: i64) -> String {
+pub(super) fn points(score: &Value, unit: i64) -> String {
     match score.as_i64() {
         Some(score) if unit > 1 => format!("{:.2}", score as f64 / unit as f64),
         _ => shown(score),

@@ -69,12 +69,18 @@ impl Boards {
         let Some(queries) = self.computed.queries.get().cloned() else {
             return Err(QueryError::Unavailable("this process has no boards pipeline".into()).into());
         };
-        let busy = |_| ServeError::Busy;
+        Ok(self.compute(move || question(&*queries)).await??)
+    }
+
+    /// Does what takes long on a thread where that holds up nobody. Only so many at a time.
+    pub(super) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServeError> {
         let _place = self.computed.waiting.try_acquire().map_err(|_| ServeError::Busy)?;
-        let _slot = self.computed.slots.acquire().await.map_err(busy)?;
-        let asked = tokio::task::spawn_blocking(move || question(&*queries));
+        let _slot = self.computed.slots.acquire().await.map_err(|_| ServeError::Busy)?;
         let gone = |_| QueryError::Unavailable("the computation ended early".into());
-        Ok(asked.await.map_err(gone)??)
+        Ok(tokio::task::spawn_blocking(work).await.map_err(gone)?)
     }
 
     /// The boards of an event under a supposition.

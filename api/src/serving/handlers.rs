@@ -23,6 +23,9 @@ use super::computed::At;
 use super::query::Part;
 use super::{Boards, EventSummary, LIMIT_DEFAULT, NAMES_MAX, PageQuery, ServeError, StreamQuery, Window};
 
+/// Teams of a chart when no number is asked for.
+const TOP_DEFAULT: usize = 10;
+
 /// Who asks, as far as a board is concerned: decided by the authentication layer for the event of the request.
 /// Without one in the request's extensions nobody may see more than the public.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub fn routes() -> Router<Arc<Boards>> {
         .route("/events/{event}/board/names", get(names))
         .route("/events/{event}/board/teams/{team}", get(team))
         .route("/events/{event}/board/changes", get(changes))
+        .route("/events/{event}/board/series", get(series))
         .route("/events/{event}/board/stream", get(stream))
 }
 
@@ -59,12 +63,12 @@ pub async fn events(State(boards): State<Arc<Boards>>) -> Response {
     ([(header::CACHE_CONTROL, cache_control(View::Public))], Json(Events { events: boards.events() })).into_response()
 }
 
-/// `GET /events/{event}/board?view&division&limit&from&cursor&at`: one page.
+/// `GET /events/{event}/board?view&division&limit&from&cursor&at&old`: one page.
 pub async fn board(asked: Asked<String>) -> Result<Response, ServeError> {
     page(asked, Part::Rows, LIMIT_DEFAULT).await
 }
 
-/// `GET /events/{event}/board/names?view&division&limit&from&cursor&at`: a part of the names, for a search.
+/// `GET /events/{event}/board/names?view&division&limit&from&cursor&at&old`: a part of the names, for a search.
 pub async fn names(asked: Asked<String>) -> Result<Response, ServeError> {
     page(asked, Part::Names, NAMES_MAX).await
 }
@@ -87,6 +91,12 @@ async fn page(asked: Asked<String>, part: Part, limit_default: usize) -> Result<
     let limit = asked.limit(limit_default)?;
     let query = PageQuery { event: asked.path.as_str().into(), view, division, at, window, limit };
     let (boards, located) = match instant {
+        // A reader that scrolls takes the newest version when its own is gone; only who asks for an old one waits for it.
+        None if asked.text("old") == Some("true") => {
+            let boards = asked.boards.at_version(&query).await?;
+            let located = boards.locate(&query, part)?;
+            (boards, located)
+        }
         None => (asked.boards.clone(), asked.boards.locate(&query, part)?),
         Some(instant) => {
             let lately = asked.boards.lately_at(&query.event, instant);
@@ -118,6 +128,15 @@ pub async fn changes(asked: Asked<String>) -> Result<Response, ServeError> {
     let (view, _) = asked.board()?;
     let changes = asked.boards.changes(&asked.path, view, asked.limit(LIMIT_DEFAULT)?)?;
     Ok(([(header::CACHE_CONTROL, cache_control(view))], Json(changes)).into_response())
+}
+
+/// `GET /events/{event}/board/series?view&division&top&teams`: scores over time of the first teams, and of others.
+pub async fn series(asked: Asked<String>) -> Result<Response, ServeError> {
+    let (view, division) = asked.board()?;
+    let top = asked.number("top")?.map_or(TOP_DEFAULT, saturated);
+    let teams: Vec<Id> = asked.text("teams").into_iter().flat_map(|t| t.split(',')).map(Id::from).collect();
+    let series = asked.boards.series((&asked.path, view, &division), top, &teams).await?;
+    Ok(([(header::CACHE_CONTROL, cache_control(view))], Json(series)).into_response())
 }
 
 /// `GET /events/{event}/board/stream?view&division&limit&team&last_event_id`: Server-Sent Events. The header

@@ -143,6 +143,7 @@ impl Fixture {
         let router = router(state.clone());
         let queries = Arc::new(FixedQueries::default());
         boards.answer_with(queries.clone());
+        boards.remember_with(log.clone());
         let epoch = AtomicI64::new(0);
         let fixture = Fixture { log, boards, visibility, operations, queries, now_ms, state, router, epoch };
         fixture.show(header(), 1);
