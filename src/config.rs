@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gravity_pipelines::boards::SLICE_TEAMS;
 use gravity_pipelines::runtime::ROW_CAP;
 
 /// Every key, and whether the part it configures is in this build. `*` stands for the name of a service.
@@ -19,6 +20,7 @@ const KEYS: &[(&str, bool)] = &[
     ("pipelines.workers", true),
     ("pipelines.row_cap", true),
     ("pipelines.merge_bytes", true),
+    ("pipelines.slice_teams", true),
     ("sql.listen", false),
     ("database.url", false),
     ("database.*.url", false),
@@ -104,6 +106,8 @@ pub struct Config {
     pub row_cap: usize,
     /// Frames are merged into a new base once they have more bytes than this.
     pub merge_bytes: Option<u64>,
+    /// Teams per epoch, about, when the rules of an event change.
+    pub slice_teams: u32,
     /// What is set but has no effect in this build.
     pub warnings: Vec<String>,
 }
@@ -183,6 +187,7 @@ impl Config {
             workers: number("pipelines.workers", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(cores.min(4)),
             row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(ROW_CAP),
             merge_bytes: number("pipelines.merge_bytes", 1)?,
+            slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
             warnings,
         })
     }

@@ -133,7 +133,7 @@ impl Node {
         tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
             .await?
             .context("cannot read the change log of boards")?;
-        let definition = Arc::new(definition);
+        let definition = Arc::new(definition.in_slices_of(config.slice_teams));
         let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
         let mut pipelines =
             vec![Runtime::start(definition, log.clone(), boards_options).context("cannot start the boards pipeline")?];

@@ -90,6 +90,8 @@ struct Index {
     orphans: BTreeMap<(Id, Id), i64>,
     public: BTreeMap<Id, Arc<EventBoards>>,
     jury: BTreeMap<Id, Arc<EventBoards>>,
+    /// Events as they will be once a change of their rules is done.
+    ready: BTreeMap<(View, Id), Arc<EventBoards>>,
 }
 
 impl Index {

@@ -3,14 +3,14 @@
 //! A pipeline tells, epoch by epoch, up to where it has read each partition and which records did not count. From that
 //! follows the outcome of a position, without a look at the record: before the bound and not refused, it counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gravity_events::publish::{BoardsEpoch, BoardsSink, Refused};
-use gravity_events::{Position, Topic};
+use gravity_events::{Id, Position, Topic};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::metrics;
 
@@ -59,6 +59,8 @@ pub struct Visibility {
     wait: Duration,
     refused_max: usize,
     state: Mutex<State>,
+    /// Events of which nothing new is shown for now: a change of their rules is under way.
+    gated: watch::Sender<BTreeSet<Id>>,
 }
 
 type Partition = (Topic, u32);
@@ -84,7 +86,8 @@ impl Visibility {
 
     /// The same with another patience and memory.
     pub fn with_limits(topics: impl IntoIterator<Item = Topic>, wait: Duration, refused_max: usize) -> Arc<Visibility> {
-        Arc::new(Visibility { topics: topics.into_iter().collect(), wait, refused_max, state: Mutex::default() })
+        let topics = topics.into_iter().collect();
+        Arc::new(Visibility { topics, wait, refused_max, state: Mutex::default(), gated: watch::Sender::default() })
     }
 
     /// The topics of the boards pipeline.
@@ -141,6 +144,31 @@ impl Visibility {
         let _ = tokio::time::timeout(self.wait, all).await;
         let state = self.state.lock();
         positions.iter().map(|p| self.outcome(&state, *p)).collect()
+    }
+
+    /// The same, and until these events show what is in their epochs.
+    pub async fn wait_shown(&self, positions: &[Position], events: &BTreeSet<Id>) -> Vec<Outcome> {
+        let outcomes = self.wait(positions).await;
+        let mut gated = self.gated.subscribe();
+        // It fails only when this is dropped.
+        let _ = tokio::time::timeout(self.wait, gated.wait_for(|gated| gated.is_disjoint(events))).await;
+        outcomes
+    }
+
+    /// Takes the events in that a change of rules begins (true) or ends in.
+    pub fn gate(&self, gates: &[(Id, bool)], snapshot: bool) {
+        self.gated.send_if_modified(|gated| {
+            if snapshot {
+                gated.clear();
+            }
+            for (event, is_open) in gates {
+                match is_open {
+                    true => drop(gated.insert(event.clone())),
+                    false => drop(gated.remove(event)),
+                }
+            }
+            snapshot || !gates.is_empty()
+        });
     }
 
     /// A waiter for an offset, unless it is visible already. Looking and registering are one step: no wake-up is lost.
@@ -221,6 +249,8 @@ impl Drop for Waiter<'_> {
 
 impl BoardsSink for Visibility {
     fn publish(&self, epoch: Arc<BoardsEpoch>) {
+        // First: whoever is woken by the bound must find the gate.
+        self.gate(&epoch.gates, epoch.snapshot);
         self.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
     }
 }

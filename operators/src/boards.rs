@@ -6,6 +6,7 @@ pub mod attempts;
 pub mod explain;
 pub mod fact;
 pub mod facts;
+pub mod gate;
 pub mod panel;
 pub mod resolver;
 pub mod rules;

@@ -8,6 +8,7 @@ mod store;
 mod suppose;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 
 use differential_dataflow::VecCollection;
@@ -16,6 +17,7 @@ use gravity_events::publish::BoardsSink;
 use gravity_events::{Id, Record, Topic};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::EventKey;
+use gravity_operators::boards::gate::Slices;
 use parking_lot::Mutex;
 use prometheus::{IntGauge, IntGaugeVec, register_int_gauge, register_int_gauge_vec};
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "boards";
+
+/// Teams per epoch, about, when the rules of an event change: some milliseconds of work, for which other events wait.
+pub const SLICE_TEAMS: u32 = 256;
 
 static ORPHANS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register_int_gauge_vec!("gravity_orphans", "Records whose referent is unknown as yet.", &["topic"])
@@ -44,6 +49,7 @@ static STALE: LazyLock<IntGauge> = LazyLock::new(|| {
 /// The definition of the boards pipeline.
 pub struct Boards {
     sink: Arc<dyn BoardsSink>,
+    slices: Slices,
     facts: Option<FactStore>,
     orphans: Mutex<BTreeMap<EventKey, i64>>,
     /// Teams and rubrics that something is wrong with.
@@ -65,6 +71,8 @@ pub enum Key {
     Error(EventKey, Id),
     /// What a problem is worth.
     Worth(View, EventKey, Id),
+    /// A change of an event's rules is under way.
+    Gate(EventKey),
 }
 
 impl Key {
@@ -75,7 +83,7 @@ impl Key {
             | Key::Row(view, event, _)
             | Key::First(view, event, _)
             | Key::Worth(view, event, _) => Some((event, *view)),
-            Key::Orphans(_) | Key::Error(..) => None,
+            Key::Orphans(_) | Key::Error(..) | Key::Gate(_) => None,
         }
     }
 }
@@ -105,7 +113,13 @@ pub struct Scope {
 impl Boards {
     /// The pipeline whose epochs go to `sink`.
     pub fn new(sink: Arc<dyn BoardsSink>) -> Boards {
-        Boards { sink, facts: None, orphans: Mutex::default(), errors: Mutex::default() }
+        Boards { sink, slices: Slices { teams: Some(SLICE_TEAMS), ..Slices::default() }, facts: None, orphans: Mutex::default(), errors: Mutex::default() }
+    }
+
+    /// The same, which takes about so many teams per epoch when the rules of an event change.
+    pub fn in_slices_of(mut self, teams: u32) -> Boards {
+        self.slices.teams = Some(teams.max(1));
+        self
     }
 
     /// The same, whose facts answer questions.
@@ -137,7 +151,7 @@ impl Definition for Boards {
     }
 
     fn views<'s>(&self, folds: &mut Folds<'s>) -> VecCollection<'s, u64, (Key, Value), i64> {
-        output::views(facts::collections(folds))
+        output::views(facts::collections(folds), self.slices.clone())
     }
 
     fn touches(&self, key: &Key, value: &Value, touches: &mut Vec<Touch<Scope>>) {
@@ -160,6 +174,25 @@ impl Definition for Boards {
 
     fn related(&self, scope: &Scope, other: &Scope) -> bool {
         (&scope.event, scope.view) == (&other.event, other.view)
+    }
+
+    fn opens(&self, key: &Key) -> Option<u128> {
+        match key {
+            Key::Gate(event) => Some(event.hash()),
+            _ => None,
+        }
+    }
+
+    fn behind(&self, key: &Key) -> Option<u128> {
+        Some(key.board()?.0.hash())
+    }
+
+    fn explains(&self, fold: u8) -> bool {
+        facts::has_causes(fold)
+    }
+
+    fn wanted_epoch(&self) -> Arc<AtomicU64> {
+        self.slices.wanted_epoch.clone()
     }
 
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {

@@ -82,7 +82,8 @@ pub async fn post(
     let outcomes = match query.wait {
         Some(Wait::Visible) => {
             let placed: Vec<Position> = stored.iter().flatten().copied().collect();
-            Some(state.visibility.wait(&placed).await)
+            let events = items.iter().filter_map(Item::event).cloned().collect();
+            Some(state.visibility.wait_shown(&placed, &events).await)
         }
         None => None,
     };

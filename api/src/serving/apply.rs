@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gravity_events::Id;
 use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View, Worth};
-use gravity_events::publish::BoardsEpoch;
+use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 
 use super::row::{TeamRow, name_key};
 use super::state::{BoardState, Channel, EventBoards, HeaderState, Shown};
@@ -34,7 +34,7 @@ impl Boards {
         if next.started && epoch.epoch < next.epoch {
             tracing::error!(epoch = epoch.epoch, newest = next.epoch, "the boards went back to an older epoch");
         }
-        let changes = by_event(epoch);
+        let changes = by_event(&epoch.changes, &epoch.versions);
         let mut wake = Vec::new();
         let replaced = if epoch.snapshot {
             let old = next;
@@ -43,6 +43,25 @@ impl Boards {
         } else {
             None
         };
+        for ((view, event), changes) in by_event(&epoch.staged, &[]) {
+            let at = (view, event.clone());
+            let base = match next.ready.get(&at).or_else(|| next.side(view).get(event)) {
+                Some(base) => EventBoards::clone(base),
+                None => EventBoards::new(changes.tenant.clone(), event.clone(), view),
+            };
+            let (epoch, kept) = (epoch.epoch, self.options.kept_versions);
+            let mut build = Build { next: base, old: None, next_id: &mut next_id, epoch, kept };
+            build.rows_and_header(&changes);
+            let ready = Arc::new(build.next);
+            next.ready.insert(at, ready);
+        }
+        for (event, _) in epoch.gates.iter().filter(|(_, is_open)| !is_open) {
+            for view in [View::Public, View::Jury] {
+                if let Some(ready) = next.ready.remove(&(view, event.clone())) {
+                    next.side_mut(view).insert(event.clone(), ready);
+                }
+            }
+        }
         for ((view, event), changes) in changes {
             let old = replaced.as_ref().and_then(|old| old.side(view).get(event)).cloned();
             let base = match next.side(view).get(event) {
@@ -92,9 +111,12 @@ impl Boards {
     }
 }
 
-fn by_event(epoch: &BoardsEpoch) -> BTreeMap<(View, &Id), EventChanges<'_>> {
-    let mut events: BTreeMap<(View, &Id), EventChanges<'_>> = BTreeMap::new();
-    for change in &epoch.changes {
+fn by_event<'a>(
+    changes: &'a [BoardChange],
+    versions: &'a [BoardVersion],
+) -> BTreeMap<(View, &'a Id), EventChanges<'a>> {
+    let mut events: BTreeMap<(View, &Id), EventChanges<'a>> = BTreeMap::new();
+    for change in changes {
         let (tenant, event) = change.key.event();
         let changes = events.entry((change.view, event)).or_default();
         changes.tenant = tenant.clone();
@@ -114,7 +136,7 @@ fn by_event(epoch: &BoardsEpoch) -> BTreeMap<(View, &Id), EventChanges<'_>> {
             (key, value) => tracing::error!(?key, ?value, "a board's key and value do not belong together: ignored"),
         }
     }
-    for version in &epoch.versions {
+    for version in versions {
         let changes = events.entry((version.view, &version.event)).or_default();
         changes.tenant = version.tenant.clone();
         changes.versions.insert(&version.division, version.version);

@@ -17,6 +17,10 @@ pub struct BoardsEpoch {
     pub now_ms: i64,
     /// What changed. After a restart the first one holds everything.
     pub changes: Vec<BoardChange>,
+    /// Changes of events in which a change of rules is under way: to be got ready, not to be shown yet.
+    pub staged: Vec<BoardChange>,
+    /// Events in which a change of rules is under way from this epoch on (true), or is done: what was staged is shown.
+    pub gates: Vec<(Id, bool)>,
     /// New versions of the boards that changed.
     pub versions: Vec<BoardVersion>,
     /// Judgements without their submission, per (tenant, event), where that number changed.

@@ -14,6 +14,7 @@ use timely::dataflow::operators::core::OkErr;
 
 use super::attempts::Attempt;
 use super::facts::{Change, Correction, EventKey, Rows};
+use super::gate::{BUCKETS, Bucket};
 use super::panel::Place;
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
@@ -23,9 +24,6 @@ use crate::primitives::complete_times::Out;
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
 use crate::primitives::reduce::{Group, Memory, merge_difference, reduce_states};
-
-/// Parts of an event between which its teams are spread for the join with its rules.
-const BUCKETS: u8 = 64;
 
 /// What is known of one team, in an order that puts what there is one of first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,7 +86,7 @@ pub(super) struct Scored<'s> {
 pub(super) fn teams<'s, F>(
     teams: Rows<'s, ((EventKey, Id), TeamRegistered)>,
     organizations: Rows<'s, ((EventKey, Id), OrganizationRegistered)>,
-    rules: Rows<'s, (EventKey, SharedRules)>,
+    rules: Rows<'s, (Bucket, SharedRules)>,
     facts: Rows<'s, (u128, Fact)>,
     score: F,
 ) -> Scored<'s>
@@ -99,12 +97,7 @@ where
         let team = event.hash_of(&team);
         ((event.hash(), (team % u128::from(BUCKETS)) as u8), team)
     });
-    let rules = rules
-        .flat_map(|(event, rules)| {
-            let event = event.hash();
-            (0..BUCKETS).map(move |bucket| ((event, bucket), rules.clone()))
-        })
-        .join_map(buckets, |_, rules, team| (*team, Fact::Rules(rules.clone())));
+    let rules = rules.join_map(buckets, |_, rules, team| (*team, Fact::Rules(rules.clone())));
     let organizations = teams
         .clone()
         .flat_map(|((event, team), t)| t.organization.map(|o| (event.hash_of(&team), event, o)))

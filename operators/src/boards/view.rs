@@ -9,13 +9,14 @@
 //!                                                                              +--> rows and solves --> worth --> rows
 //! ```
 //! Rules reach teams by a join through 64 buckets per event, so that one event uses all workers and only a change of
-//! reference data pays for it. A new verdict touches one submission and one team; only where challenges are worth less
+//! reference data pays for it; in a large event over several epochs, behind a gate. A new verdict touches one submission and one team; only where challenges are worth less
 //! the more teams solve them does it touch others.
 
 use gravity_events::Id;
 
 use super::attempts::{self, Attempt};
 use super::facts::{BoardFacts, Change, EventKey, Rows};
+use super::gate::{Slices, gate};
 use super::rules::{self, Rules};
 use super::score::{Team, TeamScore, score_team};
 use super::{panel, teams, worth};
@@ -29,6 +30,8 @@ pub struct BoardViews<'s> {
     pub orphans: Rows<'s, (EventKey, i64)>,
     /// Teams whose scoring panicked, with the message; they have no rows.
     pub errors: Rows<'s, (EventKey, Id, String)>,
+    /// Events of which nothing is to be shown for now: [`super::gate`].
+    pub open: Rows<'s, EventKey>,
 }
 
 /// The boards of all events.
@@ -36,8 +39,20 @@ pub fn boards(facts: BoardFacts<'_>) -> BoardViews<'_> {
     boards_with(facts, score_team)
 }
 
+/// The same, which takes several epochs for a change of the rules of a large event.
+pub fn boards_in_slices(facts: BoardFacts<'_>, slices: Slices) -> BoardViews<'_> {
+    wired(facts, score_team, slices)
+}
+
 /// The same with another scoring function. It must be pure. Where it panics, the team has an error instead of rows.
 pub fn boards_with<'s, F>(facts: BoardFacts<'s>, score: F) -> BoardViews<'s>
+where
+    F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
+{
+    wired(facts, score, Slices::default())
+}
+
+fn wired<'s, F>(facts: BoardFacts<'s>, score: F, slices: Slices) -> BoardViews<'s>
 where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {
@@ -50,11 +65,13 @@ where
     let corrections = facts.corrections.map(|c| (c.event.hash_of(&c.team), teams::Fact::Correction(c)));
     let places = panel::panel(facts.teams.clone(), rules.rules.clone(), facts.votes);
     let of_teams = attempts.concatenate([selected, corrections, places]);
-    let scored = teams::teams(facts.teams, facts.organizations, rules.rules.clone(), of_teams, score);
+    let gated = gate(rules.rules.clone(), facts.teams.clone().map(|((event, _), _)| event), slices);
+    let scored = teams::teams(facts.teams, facts.organizations, gated.buckets, of_teams, score);
     let valued = worth::with_points(scored.unvalued, scored.solves, rules.rules);
     BoardViews {
         changes: scored.rows.concatenate([rules.headers, scored.firsts, valued]),
         orphans,
         errors: scored.errors.concat(rules.faults),
+        open: gated.open,
     }
 }

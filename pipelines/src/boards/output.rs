@@ -9,7 +9,8 @@ use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::{Body, Id, Record};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::{BoardFacts, EventKey};
-use gravity_operators::boards::view::boards;
+use gravity_operators::boards::gate::Slices;
+use gravity_operators::boards::view::boards_in_slices;
 use timely::dataflow::operators::Concatenate;
 
 use super::{Boards, Key, NAME, Value, facts};
@@ -17,13 +18,14 @@ use crate::runtime::row::{Stored, Unpack};
 use crate::runtime::{Change, Committed};
 
 /// Wires the views.
-pub fn views<'s>(facts: BoardFacts<'s>) -> VecCollection<'s, u64, (Key, Value), i64> {
-    let views = boards(facts);
+pub fn views<'s>(facts: BoardFacts<'s>, slices: Slices) -> VecCollection<'s, u64, (Key, Value), i64> {
+    let views = boards_in_slices(facts, slices);
     let changes = views.changes.map(|((view, key), value)| (from_board_key(view, key), Value::Board(value)));
     let orphans = views.orphans.map(|(event, n)| (Key::Orphans(event), Value::Count(n)));
     let errors = views.errors.map(|(event, team, text)| (Key::Error(event, team), Value::Text(text)));
+    let gates = views.open.map(|event| (Key::Gate(event), Value::Count(1)));
     let scope = changes.inner.scope();
-    scope.concatenate([changes.inner, orphans.inner, errors.inner]).as_collection()
+    scope.concatenate([changes.inner, orphans.inner, errors.inner, gates.inner]).as_collection()
 }
 
 fn from_board_key(view: View, key: BoardKey) -> Key {
@@ -54,7 +56,7 @@ fn to_board_key(key: &Key) -> Option<(View, BoardKey)> {
             let (tenant, event) = parts(e);
             (*view, BoardKey::Worth { tenant, event, problem: problem.clone() })
         }
-        Key::Orphans(_) | Key::Error(..) => return None,
+        Key::Orphans(_) | Key::Error(..) | Key::Gate(_) => return None,
     })
 }
 
@@ -69,7 +71,8 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
         return Vec::new();
     }
     let mut causes: BTreeMap<EventKey, Vec<Cause>> = BTreeMap::new();
-    for block in epoch.blocks.iter().filter(|b| facts::has_causes(b.fold)) {
+    let explaining = epoch.released.iter().flat_map(|released| &released.blocks);
+    for block in epoch.blocks.iter().chain(explaining).filter(|b| facts::has_causes(b.fold)) {
         for (key, stored) in Unpack::new(&block.rows).flatten() {
             let Stored::Upsert { value, .. } = stored else { continue };
             if let Some((event, cause)) = facts::cause_of(block.fold, key, value.as_deref()) {
@@ -91,7 +94,7 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
             };
             let Some((_, version)) = epoch.versions.iter().find(overall) else { continue };
             let is_row = |c: &&Change<Key, Value>| matches!(&c.key, Key::Row(v, e, _) if *v == view && *e == event);
-            let rows = epoch.changes.iter().filter(is_row).count() as u64;
+            let rows = epoch.shown_changes().filter(is_row).count() as u64;
             // What moved nothing that the public sees leaves no trace there. What did must have moved it alone: that rows
             // moved for another reason at the same moment tells nothing of an adjustment made in a freeze.
             let told = |c: &&Cause| view == View::Jury || is_public(c) || (rows > 0 && !has_submissions(epoch, &event));
@@ -107,6 +110,11 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
 
 /// Whether submissions or judgements of an event changed in an epoch.
 fn has_submissions(epoch: &Committed<Boards>, event: &EventKey) -> bool {
+    // What came while a gate was open is not known any more.
+    let is_row = |c: &&Change<Key, Value>| c.key.board().is_some_and(|(of, _)| of == event);
+    if epoch.released.iter().any(|released| released.changes.iter().any(|c| is_row(&c))) {
+        return true;
+    }
     let blocks = epoch.blocks.iter().filter(|b| !facts::has_causes(b.fold));
     let mut keys = blocks.flat_map(|b| Unpack::new(&b.rows).flatten().map(|(key, _)| facts::event_of(b.fold, key)));
     keys.any(|of| of.as_ref() == Some(event))
@@ -123,20 +131,19 @@ fn is_public(cause: &Cause) -> bool {
 /// What serving gets.
 pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
     let mut changes = Vec::with_capacity(epoch.changes.len());
-    let mut orphans = Vec::new();
+    let (mut orphans, mut gates) = (Vec::new(), Vec::new());
     for Change { key, value } in &epoch.changes {
         match (key, value) {
             (Key::Orphans(e), value) => {
                 let n = if let Some(Value::Count(n)) = value { *n } else { 0 };
                 orphans.push((e.tenant.clone(), e.event.clone(), n));
             }
+            (Key::Gate(event), value) => gates.push((event.event.clone(), value.is_some())),
             (Key::Error(e, team), Some(Value::Text(text))) => {
                 tracing::error!(event = %e.event, %team, error = %text, "an operator failed; the row is what the other submissions give");
             }
             (key, value) => {
-                if let Some((view, key)) = to_board_key(key) {
-                    changes.push(BoardChange { view, key, value: board_value(value) });
-                }
+                changes.extend(to_board_key(key).map(|(view, key)| BoardChange { view, key, value: board_value(value) }));
             }
         }
     }
@@ -151,6 +158,8 @@ pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
         epoch: epoch.epoch,
         now_ms: epoch.now_ms,
         changes,
+        staged: epoch.staged.iter().filter_map(board_change).collect(),
+        gates,
         versions: epoch.versions.iter().map(version).collect(),
         orphans,
         bound: epoch.bound.iter().map(|b| (b.topic, b.partition, b.offset)).collect(),
@@ -158,6 +167,10 @@ pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
         notes: notes(epoch).into_iter().map(|(event, note)| (event.event, note)).collect(),
         snapshot: epoch.snapshot,
     }
+}
+
+fn board_change(change: &Change<Key, Value>) -> Option<BoardChange> {
+    to_board_key(&change.key).map(|(view, key)| BoardChange { view, key, value: board_value(&change.value) })
 }
 
 fn board_value(value: &Option<Value>) -> Option<BoardValue> {
@@ -176,20 +189,22 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
         let version = Version { division: &scope.division, version: *version, told: false };
         versions.entry((&scope.event, scope.view)).or_default().push(version);
     }
-    for change in &epoch.changes {
+    for change in epoch.shown_changes() {
         if let Some((event, view)) = change.key.board() {
             let of_event = versions.get_mut(&(event, view)).into_iter().flatten();
             of_event.filter(|v| concerns(&change.value, v.division)).for_each(|v| v.told = true);
         }
     }
     let mut records = Vec::new();
-    for change in &epoch.changes {
+    for change in epoch.shown_changes() {
         let (Some((event_key, view)), Some((_, key))) = (change.key.board(), to_board_key(&change.key)) else {
             continue;
         };
+        // Rows that were staged and are what they were move no version.
+        let Some(versions) = versions.get_mut(&(event_key, view)) else { continue };
         let mut overall = 0;
         let mut told = Vec::new();
-        for v in versions.get_mut(&(event_key, view)).into_iter().flatten() {
+        for v in versions {
             if v.division == OVERALL {
                 overall = v.version;
             }
@@ -296,6 +311,8 @@ mod tests {
             now_ms: 0,
             bound: vec![],
             changes: vec![row("x", "a"), row("y", "b")],
+            staged: vec![],
+            released: vec![],
             versions: vec![version(OVERALL, 7), version("a", 3), version("b", 4), version("left", 5)],
             refused: vec![],
             blocks: vec![],

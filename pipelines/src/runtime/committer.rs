@@ -1,6 +1,7 @@
 //! The committer: one frame per epoch, fsynced; then, and only then, the epoch is published.
 
 mod diffs;
+mod gates;
 mod hydrate;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use super::versions::Versions;
 use super::worker::{Message, RefusedRow};
 use super::{PipelineError, metrics};
 use diffs::{Encoded, Row, paired};
+use gates::Gates;
 pub use hydrate::{Hydrated, Restored};
 
 /// The sequencer opened an epoch.
@@ -91,6 +93,9 @@ pub struct Committer<D: Definition> {
     /// Whether serving hears of epochs from the output writer, after its transaction, instead of from here.
     gated: bool,
     versions: Versions<D>,
+    gates: Gates<D>,
+    /// Ends the sequencer's waiting for records.
+    wake: Box<dyn Fn() + Send>,
     pending: BTreeMap<u64, Pending<D>>,
     /// Per worker: everything before this epoch is done (u64::MAX: everything).
     done_before: Vec<u64>,
@@ -119,6 +124,8 @@ pub struct Parts<D: Definition> {
     pub workers: usize,
     /// See [`Frame`].
     pub genesis: u64,
+    /// Ends the sequencer's waiting for records.
+    pub wake: Box<dyn Fn() + Send>,
     /// For tests.
     pub failpoints: Failpoints,
 }
@@ -136,6 +143,8 @@ impl<D: Definition> Committer<D> {
             status,
             gated,
             versions: Versions::new(parts.genesis),
+            gates: Gates::default(),
+            wake: parts.wake,
             pending: BTreeMap::new(),
             done_before: vec![0; workers],
             committed: 0,
@@ -206,7 +215,7 @@ impl<D: Definition> Committer<D> {
             }
             Message::Fatal(error) => return Err(error),
             Message::Merged(epoch, bytes) => {
-                self.journal.drop_before(epoch + 1)?;
+                self.journal.drop_before(self.gates.keep_from(epoch))?;
                 self.status.merged(epoch, bytes, self.journal.bytes());
                 self.failpoints.pass("merge.after_drop")?;
             }
@@ -223,8 +232,13 @@ impl<D: Definition> Committer<D> {
         blocks.sort_by_key(|b| (b.fold, b.shard));
         identities.sort_by_key(|i| i.0);
         refused.sort_by_key(|r| r.position);
-        let diffs = paired::<D>(self.definition.name(), outputs)?;
-        let versions = self.versions.apply(&*self.definition, &diffs);
+        let mut diffs = paired::<D>(self.definition.name(), outputs)?;
+        let passed = self.gates.pass(&*self.definition, epoch, &mut diffs, &blocks, &mut self.versions);
+        let mut versions = self.versions.apply(&*self.definition, &diffs);
+        if !passed.versions.is_empty() {
+            versions.extend(passed.versions);
+            versions.sort_by(|a, b| a.0.cmp(&b.0));
+        }
         let frame = Frame {
             epoch,
             now_ms: begin.now_ms,
@@ -238,6 +252,7 @@ impl<D: Definition> Committer<D> {
             refused,
             outputs: diffs.iter().map(|d| (d.key_bytes.clone(), d.new_bytes.clone())).collect(),
             versions: self.encode_versions(&versions)?,
+            gates: passed.frame,
         };
         self.write(&frame)?;
         if begin.last_of_base {
@@ -252,6 +267,8 @@ impl<D: Definition> Committer<D> {
             now_ms: begin.now_ms,
             bound: begin.bound.clone(),
             changes,
+            staged: passed.staged,
+            released: passed.released,
             versions,
             refused,
             blocks: frame.blocks.clone(),
@@ -266,6 +283,10 @@ impl<D: Definition> Committer<D> {
         let finished = Finished { committed, dead_letters, last_of_base: begin.last_of_base };
         self.to_outputs.send(finished).map_err(|_| self.gone())?;
         self.in_flight.committed(epoch);
+        if self.gates.any_open() {
+            // The next slice needs an epoch, also when no records come.
+            (self.wake)();
+        }
         Ok(())
     }
 

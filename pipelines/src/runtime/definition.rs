@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use differential_dataflow::{ExchangeData, VecCollection};
 use gravity_events::publish::Refused;
@@ -49,6 +50,27 @@ pub trait Definition: Send + Sync + Sized + 'static {
     /// in their order, `scope` first.
     fn related(&self, scope: &Self::Scope, other: &Self::Scope) -> bool;
 
+    /// The group whose gate is open as long as an output row is there. While a gate is open, the rows behind it are worked on
+    /// over several epochs: they are kept back, and shown all at once in the epoch in which it closes.
+    fn opens(&self, _key: &Self::Key) -> Option<u128> {
+        None
+    }
+
+    /// The group behind whose gate an output row is.
+    fn behind(&self, _key: &Self::Key) -> Option<u128> {
+        None
+    }
+
+    /// Whether changed rows of a fold are told of once a gate closes that was open when they came.
+    fn explains(&self, _fold: u8) -> bool {
+        false
+    }
+
+    /// The epoch up to which the views need epochs, also without records.
+    fn wanted_epoch(&self) -> Arc<AtomicU64> {
+        Arc::default()
+    }
+
     /// The records of an epoch's out topics, in a deterministic order.
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce>;
 
@@ -63,6 +85,15 @@ pub enum Touch<S> {
     One(S),
     /// This part and all that is related to it.
     Related(S),
+}
+
+/// What a gate lets out when it closes.
+#[derive(Debug)]
+pub struct Released<D: Definition> {
+    /// Rows that changed while it was open, by key.
+    pub changes: Vec<Change<D::Key, D::Value>>,
+    /// Fold rows that changed meanwhile, of those that explain.
+    pub blocks: Vec<Block>,
 }
 
 /// One output row that changed.
@@ -83,8 +114,12 @@ pub struct Committed<D: Definition> {
     pub now_ms: i64,
     /// What it is bound to.
     pub bound: Vec<Bound>,
-    /// Output rows that changed, by key.
+    /// Output rows that changed, by key; but for those behind gates.
     pub changes: Vec<Change<D::Key, D::Value>>,
+    /// Output rows that changed behind open gates: not to be shown, but to be got ready.
+    pub staged: Vec<Change<D::Key, D::Value>>,
+    /// Of the gates that closed.
+    pub released: Vec<Released<D>>,
     /// New versions of the parts that changed.
     pub versions: Vec<(D::Scope, u64)>,
     /// Records that did not count.
@@ -93,6 +128,13 @@ pub struct Committed<D: Definition> {
     pub blocks: Vec<Block>,
     /// The whole output, after a start.
     pub snapshot: bool,
+}
+
+impl<D: Definition> Committed<D> {
+    /// All output rows that are shown otherwise from this epoch on.
+    pub fn shown_changes(&self) -> impl Iterator<Item = &Change<D::Key, D::Value>> {
+        self.changes.iter().chain(self.released.iter().flat_map(|released| &released.changes))
+    }
 }
 
 /// Collects what a record changes.

@@ -16,6 +16,9 @@ pub use frame::Frame;
 /// Version of frames and bases that this build writes. Older ones are read, newer ones refused.
 pub const FORMAT: u8 = 1;
 
+/// Version of frames that say something of gates; others stay readable for older builds.
+pub const FORMAT_WITH_GATES: u8 = 2;
+
 /// A journal file is closed at this size, so that a merge can drop it.
 const SEGMENT_BYTES: u64 = 32 << 20;
 

@@ -1,5 +1,6 @@
 //! The output writer: out topics, derived from committed epochs, in order, each whole epoch exactly once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::PipelineError;
 use super::committer::{Finished, code};
-use super::definition::{Change, Committed, Definition};
+use super::definition::{Block, Change, Committed, Definition, Released};
 use super::error::guarded;
 use super::failpoint::Failpoints;
 use super::in_flight::InFlight;
@@ -151,10 +152,39 @@ pub fn catch_up<D: Definition>(
     if published + 1 < first {
         return Err(PipelineError::OutputsLost { pipeline: definition.name(), published, first });
     }
-    for frame in frames.after(published) {
-        publish_frame(definition, outputs, frame?)?;
+    // What a gate lets out stands in the frames since it opened, which may be published already.
+    let from = published.saturating_sub(GATE_EPOCHS).max(first.saturating_sub(1));
+    let mut behind = Behind::default();
+    for frame in frames.after(from) {
+        let frame = frame?;
+        if frame.epoch <= published {
+            behind.pass(&frame);
+        } else {
+            publish_frame(definition, outputs, frame, &mut behind)?;
+        }
     }
     Ok(())
+}
+
+/// More epochs than a gate is open, unless it is opened again and again.
+const GATE_EPOCHS: u64 = 1_024;
+
+/// Rows behind open gates, as frames tell of them.
+#[derive(Default)]
+pub struct Behind(BTreeMap<u128, BTreeMap<Bytes, Option<Bytes>>>);
+
+impl Behind {
+    /// Takes in what a frame says of gates; gives what is let out: rows, and fold rows that explain them.
+    fn pass(&mut self, frame: &Frame) -> Vec<(BTreeMap<Bytes, Option<Bytes>>, Vec<Block>)> {
+        for group in &frame.gates.opened {
+            self.0.entry(*group).or_default();
+        }
+        for (group, key, value) in &frame.gates.staged {
+            self.0.entry(*group).or_default().insert(key.clone(), value.clone());
+        }
+        let released = frame.gates.released.iter();
+        released.map(|(group, blocks)| (self.0.remove(group).unwrap_or_default(), blocks.clone())).collect()
+    }
 }
 
 /// Publishes the epoch of a frame.
@@ -162,29 +192,29 @@ pub fn publish_frame<D: Definition>(
     definition: &D,
     outputs: &mut dyn Outputs,
     frame: Frame,
+    behind: &mut Behind,
 ) -> Result<(), PipelineError> {
     let dead_letters: Vec<_> = frame.refused.iter().filter(|r| r.raw.is_some()).cloned().collect();
-    let committed = from_frame(definition, frame)?;
+    let committed = from_frame(definition, frame, behind)?;
     Ok(outputs.publish(&[output_epoch(definition, &committed, &dead_letters)])?)
 }
 
 /// The epoch that a frame tells of.
-fn from_frame<D: Definition>(definition: &D, frame: Frame) -> Result<Committed<D>, PipelineError> {
+fn from_frame<D: Definition>(
+    definition: &D,
+    frame: Frame,
+    behind: &mut Behind,
+) -> Result<Committed<D>, PipelineError> {
     let broken = |what: &str| PipelineError::Journal {
         pipeline: definition.name(),
         what: format!("frame {}: {what}", frame.epoch),
     };
-    let change = |(key, value): &(Bytes, Option<Bytes>)| {
-        let value = value.as_ref().map(|v| postcard::from_bytes(v)).transpose()?;
-        Ok(Change { key: postcard::from_bytes(key)?, value })
-    };
-    // The checksum was right, so another build wrote it. This build computes other views then, and publishes all that
-    // differs as its first epoch: nothing of this one would be left.
-    let changes = frame.outputs.iter().map(change).collect::<Result<_, postcard::Error>>().unwrap_or_else(|e| {
-        let (pipeline, epoch) = (definition.name(), frame.epoch);
-        tracing::warn!(pipeline, epoch, error = %e, "the rows of an epoch of another build are left to the next epoch");
-        Vec::new()
+    let released = behind.pass(&frame).into_iter().map(|(rows, blocks)| {
+        let mut changes = changes::<D>(definition, frame.epoch, rows.iter());
+        changes.sort_by(|a, b| a.key.cmp(&b.key));
+        Released { changes, blocks }
     });
+    let released = released.collect();
     let version = |(scope, version, _): &(Bytes, u64, u64)| {
         let scope = postcard::from_bytes(scope).map_err(|e| broken(&format!("a scope cannot be decoded: {e}")))?;
         Ok((scope, *version))
@@ -193,11 +223,31 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame) -> Result<Committed<D
         epoch: frame.epoch,
         now_ms: frame.now_ms,
         bound: load_bounds(&frame.bound).ok_or_else(|| broken("it is bound to an unknown topic"))?,
-        changes,
+        changes: changes::<D>(definition, frame.epoch, frame.outputs.iter().map(|(key, value)| (key, value))),
+        staged: Vec::new(),
+        released,
         versions: frame.versions.iter().map(version).collect::<Result<_, PipelineError>>()?,
         refused: Vec::new(),
         blocks: frame.blocks,
         snapshot: false,
+    })
+}
+
+/// Output rows as they stand in a frame. Its checksum was right, so that where they cannot be read another build wrote it. This
+/// build computes other views then, and publishes all that differs as its first epoch: nothing of this one would be left.
+fn changes<'a, D: Definition>(
+    definition: &D,
+    epoch: u64,
+    rows: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>,
+) -> Vec<Change<D::Key, D::Value>> {
+    let change = |(key, value): (&Bytes, &Option<Bytes>)| {
+        let value = value.as_ref().map(|v| postcard::from_bytes(v)).transpose()?;
+        Ok(Change { key: postcard::from_bytes(key)?, value })
+    };
+    rows.map(change).collect::<Result<_, postcard::Error>>().unwrap_or_else(|e| {
+        let pipeline = definition.name();
+        tracing::warn!(pipeline, epoch, error = %e, "the rows of an epoch of another build are left to the next epoch");
+        Vec::new()
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Recovered<D: Definition> {
     pub base: Option<(u64, u64)>,
     /// About how many bytes the frames after it have.
     pub frame_bytes: u64,
+    /// The first epoch of a gate that is still open.
+    pub open_since: Option<u64>,
 }
 
 /// Loads the journal in `dir`; where there is none, begins one after epoch `genesis`.
@@ -72,11 +74,18 @@ pub fn recover<D: Definition>(
     base::clean(dir, newest)?;
     runs::clean(dir, &runs.names())?;
     let mut frame_bytes = 0;
+    let mut open: BTreeMap<u128, u64> = BTreeMap::new();
     for frame in journal.reader().after(epoch) {
         let frame = frame?;
         frame_bytes += frame.size();
         if frame.genesis != genesis {
             return Err(broken(format!("the base is missing: the first frame is that of epoch {}", frame.epoch)));
+        }
+        for group in frame.gates.opened {
+            open.entry(group).or_insert(frame.epoch);
+        }
+        for (group, _) in frame.gates.released {
+            open.remove(&group);
         }
         (epoch, now_ms, trusted_ms, bound) = (frame.epoch, frame.now_ms, frame.trusted_ms, frame.bound);
         blocks.extend(frame.blocks);
@@ -96,7 +105,8 @@ pub fn recover<D: Definition>(
         .collect::<Result<_, PipelineError>>()?;
     let bound = read_from(definition, log, &known)?;
     let restored = committer::Restored { epoch, now_ms, trusted_ms, genesis, bound, versions, blocks };
-    Ok(Recovered { journal, restored, identities, runs, claims, base, frame_bytes })
+    let open_since = open.into_values().min();
+    Ok(Recovered { journal, restored, identities, runs, claims, base, frame_bytes, open_since })
 }
 
 /// The offsets to read on from, for every partition of the inputs; new partitions from their beginning.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -74,6 +74,8 @@ pub struct Sequencer {
     pub trusted_ms: i64,
     /// Set by who wants a merge: the next epoch is the last one of the base to come.
     pub merge_wanted: Arc<AtomicBool>,
+    /// Epochs are cut up to this one, also without records.
+    pub wanted_epoch: Arc<AtomicU64>,
     /// Set to end.
     pub stop: Arc<AtomicBool>,
     /// Epochs to cut before cutting freely.
@@ -109,13 +111,13 @@ impl Sequencer {
         while !self.stop.load(Ordering::Acquire) {
             let Some(rows) = self.in_flight.slot(self.row_cap) else { return Ok(()) };
             let limit = Limit { records: rows, bytes: rows.saturating_mul(BYTES_PER_ROW) };
-            let mut entries = self.tail.poll(limit, LOOK_AROUND)?;
+            let mut entries = self.tail.poll(limit, if self.is_wanted() { Duration::ZERO } else { LOOK_AROUND })?;
             if held.is_none_or(|t| t.elapsed() >= LOOK_AROUND) {
                 // One epoch in flight may not be durable yet, and its records would be read again after a crash.
                 self.log.hold(&self.holder, &self.in_flight.durable_bound());
                 held = Some(Instant::now());
             }
-            if entries.is_empty() {
+            if entries.is_empty() && !self.is_wanted() {
                 continue;
             }
             // Under load the last epoch took longer than the floor, and nothing waits here.
@@ -190,6 +192,11 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Whether the views wait for an epoch.
+    fn is_wanted(&self) -> bool {
+        self.wanted_epoch.load(Ordering::Acquire) > self.epoch
+    }
+
     fn cut(&mut self, entries: Vec<Entry>, now_ms: i64) -> Result<(), PipelineError> {
         self.cut_at(entries, now_ms, &[])
     }
@@ -212,7 +219,8 @@ impl Sequencer {
             b.offset = until.iter().find(of).map_or(b.offset, |u| u.offset.max(b.offset));
         }
         self.failpoints.pass("sequencer.before_send")?;
-        let last_of_base = self.merge_wanted.swap(false, Ordering::AcqRel);
+        // A base in the middle of a change would do, but the frames before it could not go.
+        let last_of_base = !self.is_wanted() && self.merge_wanted.swap(false, Ordering::AcqRel);
         self.in_flight.open(epoch, entries.len(), self.bound.clone());
         let begin = Begin {
             epoch,

@@ -22,6 +22,7 @@ use super::failpoint::Failpoints;
 use super::journal::Journal;
 use super::journal::merge::{MERGE_BYTES, Merger};
 use super::recovery::Recovered;
+use super::outputs::Behind;
 use super::sequencer::{InFlight, Script, Sequencer, Waker};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs};
@@ -212,7 +213,7 @@ fn run_once<D: Definition>(
     let began = Instant::now();
     let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
     let rebuilds = !redo.is_empty();
-    let Recovered { mut journal, restored, identities, runs, claims, base, frame_bytes } = recovered;
+    let Recovered { mut journal, restored, identities, runs, claims, base, frame_bytes, .. } = recovered;
     tracing::info!(
         pipeline = name,
         epoch = restored.epoch,
@@ -316,6 +317,8 @@ impl<D: Definition> Started<'_, D> {
         let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
         let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
         let (to_outputs, from_committer) = bounded(64);
+        let waker = self.stop.clone();
+        let wake = move || waker.waker.lock().iter().for_each(|wake| wake());
         let mut committer = Committer::new(committer::Parts {
             definition: definition.clone(),
             journal: self.journal,
@@ -326,12 +329,13 @@ impl<D: Definition> Started<'_, D> {
             gated: gated || rebuilds,
             workers: self.commands.len(),
             genesis: restored.genesis,
+            wake: Box::new(wake),
             failpoints: options.failpoints.clone(),
         });
         let hydrated = committer.hydrate(restored, !self.redo.is_empty())?;
         let last = hydrated.last;
         if let Some(frame) = hydrated.changed {
-            outputs::publish_frame(&**definition, &mut *self.outputs, frame)?;
+            outputs::publish_frame(&**definition, &mut *self.outputs, frame, &mut Behind::default())?;
         }
         status.committed(&hydrated.snapshot, 0, 0, Duration::ZERO);
         if !rebuilds {
@@ -381,6 +385,7 @@ impl<D: Definition> Started<'_, D> {
             clock: Clock::new(now_ms, options.wall.clone()),
             trusted_ms,
             merge_wanted,
+            wanted_epoch: definition.wanted_epoch(),
             stop: stop.asked.clone(),
             script: if rebuilds { Script::from(self.redo) } else { options.script.clone() },
             script_only: rebuilds,

@@ -30,6 +30,10 @@ struct Part {
     leads: bool,
 }
 
+/// Parts that changed, with their digests before; None: they moved, whatever their digest says, because what is related to
+/// them did.
+pub type Moved<D> = BTreeMap<<D as Definition>::Scope, Option<u64>>;
+
 /// An output row that changed, with what it was.
 pub struct Diff<D: Definition> {
     /// Which.
@@ -52,7 +56,13 @@ impl<D: Definition> Versions<D> {
 
     /// Takes in what changed; returns the parts whose version moved, with version and digest.
     pub fn apply(&mut self, definition: &D, diffs: &[Diff<D>]) -> Vec<(D::Scope, u64, u64)> {
-        let mut moved: BTreeSet<D::Scope> = BTreeSet::new();
+        let mut moved = Moved::<D>::new();
+        self.stage(definition, diffs, &mut moved);
+        self.bump(moved.into_keys())
+    }
+
+    /// Takes in what changed behind a gate, whose parts get their next versions when it closes: see [`Self::release`].
+    pub fn stage(&mut self, definition: &D, diffs: &[Diff<D>], moved: &mut Moved<D>) {
         let mut touches = Vec::new();
         for diff in diffs {
             let [a, b] = self.seeds.each_ref().map(|seed| u128::from(seed.hash_one(&diff.key_bytes)));
@@ -77,22 +87,36 @@ impl<D: Definition> Versions<D> {
                             .range(scope.clone()..)
                             .map(|(s, _)| s)
                             .take_while(|s| definition.related(&scope, s));
-                        moved.extend(related.cloned());
+                        moved.extend(related.cloned().map(|scope| (scope, None)));
                     }
                     let new = Part { version: self.genesis, ..Part::default() };
                     let part = self.parts.entry(scope.clone()).or_insert(new);
+                    let before = if all { None } else { Some(part.digest) };
                     part.leads |= all;
                     part.digest = if add { part.digest.wrapping_add(hash) } else { part.digest.wrapping_sub(hash) };
-                    moved.insert(scope);
+                    let seen = moved.entry(scope).or_insert(before);
+                    *seen = seen.filter(|_| !all);
                 }
             }
         }
+    }
+
+    /// The gate has closed: the parts that are not what they were get their next version.
+    pub fn release(&mut self, moved: Moved<D>) -> Vec<(D::Scope, u64, u64)> {
+        let differs = |(scope, before): (D::Scope, Option<u64>)| {
+            (before != self.parts.get(&scope).map(|part| part.digest)).then_some(scope)
+        };
+        let moved: Vec<_> = moved.into_iter().filter_map(differs).collect();
+        self.bump(moved.into_iter())
+    }
+
+    fn bump(&mut self, moved: impl Iterator<Item = D::Scope>) -> Vec<(D::Scope, u64, u64)> {
         let bump = |scope: D::Scope| {
-            let part = self.parts.get_mut(&scope).expect("every moved part exists");
+            let part = self.parts.get_mut(&scope).expect("every part that moved exists");
             part.version += 1;
             (scope, part.version, part.digest)
         };
-        moved.into_iter().map(bump).collect()
+        moved.map(bump).collect()
     }
 
     /// Takes in the whole output after a start. `known` are versions and digests as they were committed; parts that
@@ -128,12 +152,7 @@ impl<D: Definition> Versions<D> {
                     .cloned(),
             );
         }
-        let bump = |scope: D::Scope| {
-            let part = self.parts.get_mut(&scope).expect("every changed part exists");
-            part.version += 1;
-            (scope, part.version, part.digest)
-        };
-        changed.into_iter().map(bump).collect()
+        self.bump(changed.into_iter())
     }
 
     /// Every part's version.

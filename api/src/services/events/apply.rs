@@ -103,7 +103,7 @@ pub async fn post(
     if query.wait != Some(Wait::Visible) {
         return Ok((StatusCode::ACCEPTED, Json(applied)).into_response());
     }
-    let outcomes = state.visibility.wait(&positions).await;
+    let outcomes = state.visibility.wait_shown(&positions, &[event.id.clone()].into()).await;
     for outcome in &outcomes {
         if let Outcome::Conflict { detail } | Outcome::Refused { detail, .. } = outcome {
             let code = if let Outcome::Refused { code, .. } = outcome { code } else { "conflict" };

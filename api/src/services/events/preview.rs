@@ -139,7 +139,7 @@ pub async fn rescore(
     }
     let preview = preview(&state, &event, request.division.as_deref().unwrap_or_default(), records).await?;
     let positions = state.append(own.iter().map(Own::produce).collect()).await?;
-    let outcomes = state.visibility.wait(&positions).await;
+    let outcomes = state.visibility.wait_shown(&positions, &[event.as_str().into()].into()).await;
     let records: Vec<RecordResult> = positions
         .iter()
         .zip(outcomes)

@@ -127,7 +127,7 @@ pub async fn post(
     };
     ticket.done(serde_json::to_value(changed(RecordResult::stored(position, None))).expect("an answer is plain data"));
     let outcome = match query.wait {
-        Some(Wait::Visible) => state.visibility.wait(&[position]).await.pop(),
+        Some(Wait::Visible) => state.visibility.wait_shown(&[position], &[event.as_str().into()].into()).await.pop(),
         None => None,
     };
     let result = RecordResult::stored(position, outcome);

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use gravity_events::{Record, codec};
+use gravity_events::{Id, Record, codec};
 use gravity_ingest::log::Produce;
 
 use super::{no_cloudevent, produce};
@@ -91,6 +91,14 @@ fn not_input(record: &Record) -> Problem {
 }
 
 impl Item {
+    /// The event that it is of.
+    pub(super) fn event(&self) -> Option<&Id> {
+        match self {
+            Item::Good { record, .. } => record.event.as_ref(),
+            Item::Bad(_) => None,
+        }
+    }
+
     pub(super) fn is_good(&self) -> bool {
         matches!(self, Item::Good { .. })
     }

@@ -8,7 +8,7 @@ use gravity_ingest::log::Bound;
 use super::super::definition::{Change, Committed, Definition, Touch};
 use super::super::folds::Block;
 use super::super::journal::Frame;
-use super::super::journal::frame::{Reason, store_bounds};
+use super::super::journal::frame::{GatesFrame, Reason, store_bounds};
 use super::super::versions::Diff;
 use super::super::{PipelineError, metrics};
 use super::Committer;
@@ -64,7 +64,7 @@ impl<D: Definition> Committer<D> {
                 pipeline = self.definition.name(),
                 epoch,
                 parts = changed.len(),
-                "this build computes other views; publishing the difference as an epoch of its own"
+                "this build computes other views, or a change was not finished; publishing the difference as an epoch of its own"
             );
             let concerned = self.concerned(&diffs, &changed);
             let frame = Frame {
@@ -80,6 +80,7 @@ impl<D: Definition> Committer<D> {
                 refused: Vec::new(),
                 outputs: concerned.map(|d| (d.key_bytes.clone(), d.new_bytes.clone())).collect(),
                 versions: self.encode_versions(&changed)?,
+                gates: GatesFrame::default(),
             };
             self.write(&frame)?;
             written = Some(frame);
@@ -93,6 +94,8 @@ impl<D: Definition> Committer<D> {
             now_ms,
             bound,
             changes,
+            staged: Vec::new(),
+            released: Vec::new(),
             versions,
             refused: Vec::new(),
             blocks,

@@ -90,6 +90,7 @@ mod tests {
             refused: Vec::new(),
             outputs: Vec::new(),
             versions: Vec::new(),
+            gates: Default::default(),
         }
     }
 

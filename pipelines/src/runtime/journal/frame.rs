@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::PipelineError;
 use super::super::folds::Block;
 use super::super::worker::RefusedRow;
-use super::FORMAT;
+use super::{FORMAT, FORMAT_WITH_GATES};
 
 /// Why an epoch exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,20 @@ pub struct Frame {
     pub outputs: Vec<(Bytes, Option<Bytes>)>,
     /// Versions that changed: scope, version, digest.
     pub versions: Vec<(Bytes, u64, u64)>,
+    /// What happened behind gates; stands after all else, in frames that have any.
+    #[serde(skip)]
+    pub gates: GatesFrame,
+}
+
+/// What an epoch says of gates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatesFrame {
+    /// Gates that are open from this epoch on.
+    pub opened: Vec<u128>,
+    /// Output rows that changed behind open gates: group, key, value.
+    pub staged: Vec<(u128, Bytes, Option<Bytes>)>,
+    /// Gates that closed, each with the fold rows that explain why it was open.
+    pub released: Vec<(u128, Vec<Block>)>,
 }
 
 /// Bounds as they are stored.
@@ -68,8 +82,13 @@ impl Frame {
         let parts =
             self.blocks.len() + self.identities.len() + self.refused.len() + self.outputs.len() + self.versions.len();
         let mut payload = Vec::with_capacity(self.size() as usize + 6 * parts + 4_096);
-        payload.push(FORMAT);
-        postcard::to_extend(self, payload)
+        if self.gates == GatesFrame::default() {
+            payload.push(FORMAT);
+            return postcard::to_extend(self, payload);
+        }
+        payload.push(FORMAT_WITH_GATES);
+        let payload = postcard::to_extend(self, payload)?;
+        postcard::to_extend(&self.gates, payload)
     }
 
     /// About how many bytes it has.
@@ -78,15 +97,20 @@ impl Frame {
         let identities: usize = self.identities.iter().map(|(_, packed)| packed.len()).sum();
         let refused: usize = self.refused.iter().map(|r| 32 + r.raw.as_ref().map_or(0, Bytes::len)).sum();
         let outputs: usize = self.outputs.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum();
-        (blocks + identities + refused + outputs) as u64
+        let staged = self.gates.staged.iter().map(|(_, k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum::<usize>();
+        (blocks + identities + refused + outputs + staged) as u64
     }
 
     /// Reads a payload back.
     pub fn decode(pipeline: &'static str, payload: &[u8]) -> Result<Frame, PipelineError> {
+        let broken = |e| PipelineError::Journal { pipeline, what: format!("a frame cannot be decoded: {e}") };
         match payload.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest)
-                .map_err(|e| PipelineError::Journal { pipeline, what: format!("a frame cannot be decoded: {e}") }),
-            Some((&found, _)) => Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT.into() }),
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(broken),
+            Some((&FORMAT_WITH_GATES, rest)) => {
+                let (frame, rest) = postcard::take_from_bytes::<Frame>(rest).map_err(broken)?;
+                Ok(Frame { gates: postcard::from_bytes(rest).map_err(broken)?, ..frame })
+            }
+            Some((&found, _)) => Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT_WITH_GATES.into() }),
             None => Err(PipelineError::Journal { pipeline, what: "a frame is empty".into() }),
         }
     }
@@ -111,10 +135,15 @@ mod tests {
             refused: vec![],
             outputs: vec![(Bytes::from_static(b"k"), None)],
             versions: vec![],
+            gates: GatesFrame::default(),
         };
         let mut payload = frame.encode().unwrap();
-        assert_eq!(Frame::decode("p", &payload).unwrap(), frame);
-        payload[0] = FORMAT + 1;
+        assert_eq!((payload[0], Frame::decode("p", &payload).unwrap()), (FORMAT, frame.clone()));
+        let staged = vec![(7, Bytes::from_static(b"k"), Some(Bytes::from_static(b"v"))), (7, Bytes::new(), None)];
+        let gates = GatesFrame { opened: vec![7], staged, released: vec![(u128::MAX, vec![])] };
+        let gated = Frame { gates, ..frame };
+        assert_eq!(Frame::decode("p", &gated.encode().unwrap()).unwrap(), gated);
+        payload[0] = FORMAT_WITH_GATES + 1;
         assert!(Frame::decode("p", &payload).unwrap_err().to_string().contains("use the newer build"));
         assert!(Frame::decode("p", &[FORMAT, 1]).is_err());
         assert!(Frame::decode("p", &[]).is_err());

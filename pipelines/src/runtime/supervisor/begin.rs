@@ -54,6 +54,14 @@ pub(super) fn begin<D: Definition>(
         cut::cut_after(recovered.journal, dir, agreed, options.sync)?;
         recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
     }
+    if published > recovered.restored.epoch
+        && let Some(since) = recovered.open_since
+        && recovered.base.is_none_or(|(base, _)| base < since)
+    {
+        // Run again are whole changes: what was done of one behind its gate is in no base and no fold.
+        cut::cut_after(recovered.journal, dir, since - 1, options.sync)?;
+        recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
+    }
     let epoch = recovered.restored.epoch;
     if genesis > 0 {
         tracing::warn!(
