@@ -111,7 +111,11 @@ impl Server {
     pub fn terminate(&mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        self.child.wait().ok().and_then(|s| s.code())
+        let status = self.child.wait().expect("it was started by us");
+        if status.code().is_none() {
+            eprintln!("the server ended by a signal: {status}\n{}", self.log());
+        }
+        status.code()
     }
 
     pub fn pid(&self) -> u32 {

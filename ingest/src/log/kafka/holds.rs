@@ -65,6 +65,20 @@ impl Holds {
             h.dirty = true;
         }
     }
+
+    fn is_dirty(&self) -> bool {
+        self.holders.lock().values().any(|h| h.dirty)
+    }
+
+    /// After bounds were committed: a transaction may have committed newer ones meanwhile, which ours have then set back.
+    /// They are committed once more.
+    fn committed(&self, holder: &str, bounds: &Bounds) {
+        if let Some(h) = self.holders.lock().get_mut(holder)
+            && h.bounds != *bounds
+        {
+            h.dirty = true;
+        }
+    }
 }
 
 /// The list of offsets that librdkafka takes.
@@ -91,7 +105,7 @@ pub(super) struct Mirror {
 impl Mirror {
     pub(super) fn run(self) {
         let mut groups = HashMap::new();
-        while self.moved.recv().is_ok() {
+        while !self.link.is_closed() && (self.holds.is_dirty() || self.moved.recv().is_ok()) {
             let next = Instant::now() + MIRROR_EVERY;
             while !self.mirror(&mut groups) && !self.link.is_closed() {
                 self.link.pause();
@@ -118,15 +132,43 @@ impl Mirror {
                 };
             }
             let group = &groups[&holder];
-            let bounds = bounds.into_iter().map(|((topic, partition), offset)| Bound { topic, partition, offset });
-            let answer = group.commit(&offsets(&self.options, bounds), CommitMode::Sync);
+            let list = bounds.iter().map(|(&(topic, partition), &offset)| Bound { topic, partition, offset });
+            let answer = group.commit(&offsets(&self.options, list), CommitMode::Sync);
             group.poll(Duration::ZERO);
-            if let Err(e) = answer {
-                tracing::debug!(holder, "the bounds were not mirrored and will be tried again: {e}");
-                self.holds.mark_dirty(&holder);
-                all = false;
+            match answer {
+                Ok(()) => self.holds.committed(&holder, &bounds),
+                Err(e) => {
+                    tracing::debug!(holder, "the bounds were not mirrored and will be tried again: {e}");
+                    self.holds.mark_dirty(&holder);
+                    all = false;
+                }
             }
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(offset: u64) -> [Bound; 1] {
+        [Bound { topic: Topic::Submissions, partition: 0, offset }]
+    }
+
+    #[test]
+    fn what_a_transaction_commits_meanwhile_is_not_set_back_for_good() {
+        let holds = Holds::default();
+        assert!(holds.note("boards", &bound(10), true));
+        let taken = holds.take_dirty();
+        assert!(!holds.is_dirty());
+        // While ten is on its way to the broker, a transaction commits twenty, and the journal says so later.
+        assert!(holds.note("boards", &bound(20), false));
+        assert!(!holds.note("boards", &bound(20), true));
+        holds.committed("boards", &taken[0].1);
+        let again = holds.take_dirty();
+        assert_eq!(again[0].1.values().collect::<Vec<_>>(), [&20]);
+        holds.committed("boards", &again[0].1);
+        assert!(!holds.is_dirty());
     }
 }
