@@ -7,12 +7,16 @@ mod node;
 mod operations;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use commands::ServerArgs;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long a server that has stopped waits for its threads to end.
+const LAST_THREADS: Duration = Duration::from_secs(10);
 
 /// The live platform behind hackathons, hands-on labs and contests
 #[derive(Parser)]
@@ -63,8 +67,13 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run(cli));
-    // A client command may leave a reader of standard input behind, which never ends by itself.
-    runtime.shutdown_background();
+    if server {
+        // Threads that end while the process does tear down OpenSSL's state from two sides, and may crash it.
+        runtime.shutdown_timeout(LAST_THREADS);
+    } else {
+        // A client command may leave a reader of standard input behind, which never ends by itself.
+        runtime.shutdown_background();
+    }
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
