@@ -29,6 +29,17 @@ pub enum Said {
     Change(View, BoardKey, Box<BoardValue>),
     Orphans(EventKey, i64),
     Error(EventKey, Id, String),
+    Open(EventKey),
+}
+
+impl Said {
+    /// The event that it is about.
+    pub fn event(&self) -> EventKey {
+        match self {
+            Said::Change(_, key, _) => EventKey::new(key.event().0.clone(), key.event().1.clone()),
+            Said::Orphans(event, _) | Said::Error(event, ..) | Said::Open(event) => event.clone(),
+        }
+    }
 }
 
 /// All that a view says, as one collection.
@@ -36,6 +47,7 @@ pub fn everything<'s>(views: BoardViews<'s>) -> Rows<'s, Said> {
     views.changes.map(|((view, key), value)| Said::Change(view, key, Box::new(value))).concatenate([
         views.orphans.map(|(event, n)| Said::Orphans(event, n)),
         views.errors.map(|(event, team, message)| Said::Error(event, team, message)),
+        views.open.map(Said::Open),
     ])
 }
 

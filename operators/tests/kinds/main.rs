@@ -2,6 +2,7 @@
 //! everything, in any order, with configurations that change on the way, over 1, 2 and 3 workers.
 
 mod failing;
+mod gate;
 mod histories;
 mod interference;
 

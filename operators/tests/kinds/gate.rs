@@ -1,0 +1,112 @@
+//! Changes of rules that reach an event's teams in slices: what is to be shown is always right, what is not to be shown
+//! is said to be so, and every gate closes.
+
+use std::collections::BTreeSet;
+
+use gravity_events::body::Scoring;
+use gravity_operators::boards::fact::board_facts;
+use gravity_operators::boards::facts::{EventKey, Rows};
+use gravity_operators::boards::gate::{BUCKETS, Slices};
+use gravity_operators::boards::view::boards_in_slices;
+use gravity_operators::harness::boards::{BoardScript, Fact, Said, everything, expected};
+use gravity_operators::harness::dice::Dice;
+use gravity_operators::harness::oracle::accumulate;
+use gravity_operators::harness::run::{Epoch, Run};
+
+use crate::histories;
+
+const EVENTS: u64 = 40;
+const EPOCHS: u64 = 16;
+
+fn view(rows: Rows<'_, Fact>, teams: u32) -> Rows<'_, Said> {
+    everything(boards_in_slices(board_facts(rows), Slices { teams: Some(teams), ..Slices::default() }))
+}
+
+/// Histories, and then as many epochs without facts as any gate needs to close.
+fn script(seed: u64, scoring: Scoring) -> Vec<Epoch<Fact>> {
+    let mut dice = Dice::new(seed << 8 | scoring as u64);
+    let mut script = BoardScript::default();
+    for event in 0..EVENTS {
+        histories::set_up(&mut dice, &mut script, event, scoring);
+    }
+    script.end_epoch();
+    for _ in 0..EPOCHS {
+        // Some stand still for a while, so that their gates close between two changes.
+        for event in 0..EVENTS {
+            if dice.chance(40) {
+                histories::edit(&mut dice, &mut script, event, scoring);
+            }
+        }
+        script.end_epoch();
+    }
+    // And as many as may be under way when the input is closed, which ends all slices.
+    for _ in 0..BUCKETS + 8 {
+        script.end_epoch();
+    }
+    script.epochs().to_vec()
+}
+
+fn open_ones(rows: &[Said]) -> BTreeSet<EventKey> {
+    rows.iter().filter(|row| matches!(row, Said::Open(_))).map(Said::event).collect()
+}
+
+fn without<'a>(rows: &'a [Said], open: &BTreeSet<EventKey>) -> Vec<&'a Said> {
+    rows.iter().filter(|row| !open.contains(&row.event())).collect()
+}
+
+/// Slices of about that many teams. Returns in how many (epoch, event) a gate was open, and how many were closed again.
+fn shows_what_is_right(scoring: Scoring, teams: u32) -> (usize, usize) {
+    let (mut open_epochs, mut closed) = (0, 0);
+    for seed in 0..4 {
+        eprintln!("seed {seed} ({scoring:?}, {teams} teams)");
+        let script = script(seed, scoring);
+        let changes = Run::workers(1).drive(&script, move |rows| view(rows, teams));
+        let mut was_open = BTreeSet::new();
+        let mut right: Vec<Said> = Vec::new();
+        for (epoch, (facts, rows)) in accumulate(&script).iter().zip(accumulate(&changes)).enumerate() {
+            if !script[epoch].is_empty() {
+                right = expected(facts);
+                right.sort();
+            }
+            let open = open_ones(&rows);
+            let (shown, right) = (without(&rows, &open), without(&right, &open));
+            let missing = right.iter().find(|row| shown.binary_search(row).is_err());
+            let extra = shown.iter().find(|row| right.binary_search(row).is_err());
+            assert!(missing.is_none() && extra.is_none(), "after epoch {epoch}:\n {missing:#?}\n {extra:#?}");
+            open_epochs += open.len();
+            closed += was_open.difference(&open).count();
+            was_open = open;
+        }
+        assert_eq!(was_open, BTreeSet::new(), "a gate has not closed");
+        for run in [Run { workers: 2, in_flight: 7 }, Run { workers: 3, in_flight: 2 }] {
+            let again = run.drive(&script, move |rows| view(rows, teams));
+            for (epoch, (a, b)) in changes.iter().zip(&again).enumerate() {
+                assert_eq!(a, b, "epoch {epoch} differs with {run:?}");
+            }
+        }
+    }
+    (open_epochs, closed)
+}
+
+#[test]
+fn rubric_boards_in_slices_of_a_team() {
+    let (open_epochs, closed) = shows_what_is_right(Scoring::Rubric, 1);
+    assert!(open_epochs > 200 && closed > 50, "{open_epochs} {closed}");
+}
+
+#[test]
+fn ctf_boards_in_slices_of_a_team() {
+    let (open_epochs, closed) = shows_what_is_right(Scoring::Ctf, 1);
+    assert!(open_epochs > 200 && closed > 50, "{open_epochs} {closed}");
+}
+
+#[test]
+fn a_bucket_per_epoch_changed_again_and_again_on_the_way() {
+    let (open_epochs, closed) = shows_what_is_right(Scoring::Rubric, 0);
+    assert!(open_epochs > 2_000 && closed > 20, "{open_epochs} {closed}");
+}
+
+#[test]
+fn small_events_have_no_gates() {
+    assert_eq!(shows_what_is_right(Scoring::Ioi, 5), (0, 0));
+}
