@@ -8,7 +8,6 @@ mod store;
 mod suppose;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 
 use differential_dataflow::VecCollection;
@@ -17,7 +16,7 @@ use gravity_events::publish::BoardsSink;
 use gravity_events::{Id, Record, Topic};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::EventKey;
-use gravity_operators::boards::gate::Slices;
+use gravity_operators::boards::gate::{Pace, Slices};
 use parking_lot::Mutex;
 use prometheus::{IntGauge, IntGaugeVec, register_int_gauge, register_int_gauge_vec};
 use serde::{Deserialize, Serialize};
@@ -113,7 +112,13 @@ pub struct Scope {
 impl Boards {
     /// The pipeline whose epochs go to `sink`.
     pub fn new(sink: Arc<dyn BoardsSink>) -> Boards {
-        Boards { sink, slices: Slices { teams: Some(SLICE_TEAMS), ..Slices::default() }, facts: None, orphans: Mutex::default(), errors: Mutex::default() }
+        Boards {
+            sink,
+            slices: Slices { teams: Some(SLICE_TEAMS), ..Slices::default() },
+            facts: None,
+            orphans: Mutex::default(),
+            errors: Mutex::default(),
+        }
     }
 
     /// The same, which takes about so many teams per epoch when the rules of an event change.
@@ -191,8 +196,8 @@ impl Definition for Boards {
         facts::has_causes(fold)
     }
 
-    fn wanted_epoch(&self) -> Arc<AtomicU64> {
-        self.slices.wanted_epoch.clone()
+    fn pace(&self) -> Arc<Pace> {
+        self.slices.pace.clone()
     }
 
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {

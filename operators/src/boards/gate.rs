@@ -33,8 +33,35 @@ pub type Bucket = (u128, u8);
 pub struct Slices {
     /// Teams per epoch, about; events with fewer are done in one. None: all are.
     pub teams: Option<u32>,
-    /// Somebody has to make epochs up to this one, also when no records come.
-    pub wanted_epoch: Arc<AtomicU64>,
+    /// With whoever makes the epochs.
+    pub pace: Arc<Pace>,
+}
+
+/// Between gates and whoever makes the epochs.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// Gates want epochs up to this one, also when no records come.
+    wanted_epoch: AtomicU64,
+    /// When the input is closed: the last epoch that there was.
+    last_epoch: AtomicU64,
+}
+
+impl Pace {
+    /// Whether an epoch after this one is wanted.
+    pub fn wants_after(&self, epoch: u64) -> bool {
+        self.wanted_epoch.load(Ordering::Acquire) > epoch
+    }
+
+    /// Tells which epoch was the last one, before the input is closed. Untold, gates that are open then lose slices.
+    pub fn end_after(&self, epoch: u64) {
+        self.last_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Forgets what was said, before a dataflow is made again.
+    pub fn reset(&self) {
+        self.wanted_epoch.store(0, Ordering::Release);
+        self.last_epoch.store(0, Ordering::Release);
+    }
 }
 
 /// What leaves the gate.
@@ -160,11 +187,10 @@ pub fn gate<'s>(rules: Rows<'s, (EventKey, SharedRules)>, teams: Rows<'s, EventK
                     held = Some([0, 1].map(|output| capability.delayed(&least, output)));
                 }
             });
-            // Closed: there is no epoch any more in which a gate could close.
-            if frontiers[0].is_empty() {
-                next_slice = None;
-            }
+            // Closed: there are no epochs any more in which a gate could close.
+            let last = if frontiers[0].is_empty() { slices.pace.last_epoch.load(Ordering::Acquire) } else { u64::MAX };
             loop {
+                next_slice = next_slice.filter(|epoch| *epoch <= last);
                 let time = match (waiting.keys().next().copied(), next_slice) {
                     (Some(a), Some(b)) => a.min(b),
                     (Some(time), None) | (None, Some(time)) => time,
@@ -213,9 +239,9 @@ pub fn gate<'s>(rules: Rows<'s, (EventKey, SharedRules)>, teams: Rows<'s, EventK
                     }
                 }
                 gates.sort();
-                next_slice = (!gates.is_empty() && !frontiers[0].is_empty()).then_some(time + 1);
+                next_slice = (!gates.is_empty()).then_some(time + 1);
                 let left = gates.iter().filter_map(|key| events.get(key)?.gate.as_ref()).map(Gate::epochs_left).max();
-                slices.wanted_epoch.fetch_max(left.map_or(0, |left| time + left), Ordering::AcqRel);
+                slices.pace.wanted_epoch.fetch_max(left.map_or(0, |left| time + left), Ordering::AcqRel);
             }
         }
     });

@@ -143,7 +143,11 @@ pub fn boards_epoch(epoch: &Committed<Boards>) -> BoardsEpoch {
                 tracing::error!(event = %e.event, %team, error = %text, "an operator failed; the row is what the other submissions give");
             }
             (key, value) => {
-                changes.extend(to_board_key(key).map(|(view, key)| BoardChange { view, key, value: board_value(value) }));
+                changes.extend(to_board_key(key).map(|(view, key)| BoardChange {
+                    view,
+                    key,
+                    value: board_value(value),
+                }));
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use differential_dataflow::{ExchangeData, VecCollection};
 use gravity_events::publish::Refused;
 use gravity_events::{Position, Record, Topic};
 use gravity_ingest::log::{Bound, Produce};
+use gravity_operators::boards::gate::Pace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
@@ -66,8 +66,8 @@ pub trait Definition: Send + Sync + Sized + 'static {
         false
     }
 
-    /// The epoch up to which the views need epochs, also without records.
-    fn wanted_epoch(&self) -> Arc<AtomicU64> {
+    /// What the views' gates say of the epochs that they need.
+    fn pace(&self) -> Arc<Pace> {
         Arc::default()
     }
 

@@ -152,28 +152,38 @@ pub fn catch_up<D: Definition>(
     if published + 1 < first {
         return Err(PipelineError::OutputsLost { pipeline: definition.name(), published, first });
     }
-    // What a gate lets out stands in the frames since it opened, which may be published already.
-    let from = published.saturating_sub(GATE_EPOCHS).max(first.saturating_sub(1));
     let mut behind = Behind::default();
-    for frame in frames.after(from) {
+    let mut all_known = published + 1 == first;
+    for frame in frames.after(published) {
         let frame = frame?;
-        if frame.epoch <= published {
-            behind.pass(&frame);
-        } else {
-            publish_frame(definition, outputs, frame, &mut behind)?;
+        if !all_known && !frame.gates.released.is_empty() {
+            // What a gate lets out stands in the frames since it opened, which may be published already.
+            behind = Behind::until(frames, frame.epoch)?;
+            all_known = true;
         }
+        publish_frame(definition, outputs, frame, &mut behind)?;
     }
     Ok(())
 }
-
-/// More epochs than a gate is open, unless it is opened again and again.
-const GATE_EPOCHS: u64 = 1_024;
 
 /// Rows behind open gates, as frames tell of them.
 #[derive(Default)]
 pub struct Behind(BTreeMap<u128, BTreeMap<Bytes, Option<Bytes>>>);
 
 impl Behind {
+    /// What is behind gates before an epoch. Frames are kept while a gate that opened in them is open.
+    fn until(frames: &FramesReader, epoch: u64) -> Result<Behind, PipelineError> {
+        let mut behind = Behind::default();
+        for frame in frames.after(frames.first_epoch().saturating_sub(1)) {
+            let frame = frame?;
+            if frame.epoch >= epoch {
+                break;
+            }
+            behind.pass(&frame);
+        }
+        Ok(behind)
+    }
+
     /// Takes in what a frame says of gates; gives what is let out: rows, and fold rows that explain them.
     fn pass(&mut self, frame: &Frame) -> Vec<(BTreeMap<Bytes, Option<Bytes>>, Vec<Block>)> {
         for group in &frame.gates.opened {
@@ -200,11 +210,7 @@ pub fn publish_frame<D: Definition>(
 }
 
 /// The epoch that a frame tells of.
-fn from_frame<D: Definition>(
-    definition: &D,
-    frame: Frame,
-    behind: &mut Behind,
-) -> Result<Committed<D>, PipelineError> {
+fn from_frame<D: Definition>(definition: &D, frame: Frame, behind: &mut Behind) -> Result<Committed<D>, PipelineError> {
     let broken = |what: &str| PipelineError::Journal {
         pipeline: definition.name(),
         what: format!("frame {}: {what}", frame.epoch),

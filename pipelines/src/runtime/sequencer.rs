@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use gravity_ingest::log::{Bound, Entry, Limit, Log, Tail};
+use gravity_operators::boards::gate::Pace;
 use timely::scheduling::SyncActivator;
 
 use super::PipelineError;
@@ -74,8 +75,8 @@ pub struct Sequencer {
     pub trusted_ms: i64,
     /// Set by who wants a merge: the next epoch is the last one of the base to come.
     pub merge_wanted: Arc<AtomicBool>,
-    /// Epochs are cut up to this one, also without records.
-    pub wanted_epoch: Arc<AtomicU64>,
+    /// Which epochs are cut without records, too.
+    pub pace: Arc<Pace>,
     /// Set to end.
     pub stop: Arc<AtomicBool>,
     /// Epochs to cut before cutting freely.
@@ -94,6 +95,7 @@ impl Sequencer {
     /// Runs until stopped or the log fails; then closes the workers.
     pub fn run(mut self) {
         let ended = guarded(self.pipeline, "sequencer", || self.cut_epochs());
+        self.pace.end_after(self.epoch);
         for (commands, activator) in &self.workers {
             let _ = commands.send(Command::Close);
             let _ = activator.activate();
@@ -194,7 +196,7 @@ impl Sequencer {
 
     /// Whether the views wait for an epoch.
     fn is_wanted(&self) -> bool {
-        self.wanted_epoch.load(Ordering::Acquire) > self.epoch
+        self.pace.wants_after(self.epoch)
     }
 
     fn cut(&mut self, entries: Vec<Entry>, now_ms: i64) -> Result<(), PipelineError> {

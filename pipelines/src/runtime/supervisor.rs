@@ -21,8 +21,8 @@ use super::error::guarded;
 use super::failpoint::Failpoints;
 use super::journal::Journal;
 use super::journal::merge::{MERGE_BYTES, Merger};
-use super::recovery::Recovered;
 use super::outputs::Behind;
+use super::recovery::Recovered;
 use super::sequencer::{InFlight, Script, Sequencer, Waker};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs};
@@ -249,6 +249,7 @@ fn run_once<D: Definition>(
         aborted: threads.aborted.clone(),
     };
     let cannot_start = |what: String| PipelineError::Start { pipeline: name, what };
+    definition.pace().reset();
     let guards = timely::execute(worker::config(workers), move |w| worker::run(w, &shared)).map_err(cannot_start)?;
     let ended = guarded(name, "committer", || {
         let started = Started {
@@ -385,7 +386,7 @@ impl<D: Definition> Started<'_, D> {
             clock: Clock::new(now_ms, options.wall.clone()),
             trusted_ms,
             merge_wanted,
-            wanted_epoch: definition.wanted_epoch(),
+            pace: definition.pace(),
             stop: stop.asked.clone(),
             script: if rebuilds { Script::from(self.redo) } else { options.script.clone() },
             script_only: rebuilds,

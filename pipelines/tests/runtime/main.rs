@@ -8,6 +8,7 @@ mod expiry;
 mod failures;
 mod flags;
 mod formats;
+mod gates;
 mod identities;
 mod journals;
 mod support;

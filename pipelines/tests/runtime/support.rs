@@ -255,6 +255,10 @@ pub struct SeenState {
     pub refused: Vec<(Position, &'static str)>,
     pub epochs: Vec<u64>,
     pub all: Vec<Arc<BoardsEpoch>>,
+    /// Behind gates, by event.
+    pub staged: BTreeMap<Id, BTreeMap<(View, BoardKey), Option<BoardValue>>>,
+    /// How many gates have closed.
+    pub closed: usize,
 }
 
 impl BoardsSink for Seen {
@@ -263,6 +267,28 @@ impl BoardsSink for Seen {
         if e.snapshot {
             s.rows.clear();
             s.orphans.clear();
+            s.staged.clear();
+        }
+        for (event, is_open) in &e.gates {
+            if *is_open {
+                assert_eq!(s.staged.insert(event.clone(), BTreeMap::new()), None, "{event} was open");
+            }
+        }
+        for c in &e.staged {
+            let behind = s.staged.get_mut(c.key.event().1).expect("only what is behind an open gate is staged");
+            behind.insert((c.view, c.key.clone()), c.value.clone());
+        }
+        for c in &e.changes {
+            assert!(!s.staged.contains_key(c.key.event().1), "{:?} is shown behind its gate", c.key);
+        }
+        for (event, _) in e.gates.iter().filter(|(_, is_open)| !is_open) {
+            s.closed += 1;
+            for (key, value) in s.staged.remove(event).expect("it was open") {
+                match value {
+                    Some(v) => s.rows.insert(key, v),
+                    None => s.rows.remove(&key),
+                };
+            }
         }
         for c in &e.changes {
             match &c.value {
@@ -310,6 +336,21 @@ impl Seen {
         }
     }
 
+    /// Waits until everything that the log holds is shown, too.
+    pub fn settle(&self, log: &Shared) -> SeenState {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let state = self.wait(log);
+            if state.staged.is_empty() {
+                return state;
+            }
+            let mut s = self.inner.lock();
+            if s.epochs.len() == state.epochs.len() {
+                assert!(!self.told.wait_until(&mut s, until).timed_out(), "a gate is open: {:?}", s.staged.keys());
+            }
+        }
+    }
+
     pub fn state(&self) -> SeenState {
         self.inner.lock().clone()
     }
@@ -317,9 +358,14 @@ impl Seen {
 
 /// Starts the boards pipeline.
 pub fn start(log: &Shared, seen: &Arc<Seen>, dir: &Path, change: impl FnOnce(&mut Options)) -> Runtime {
+    start_boards(Boards::new(seen.clone()), log, dir, change)
+}
+
+/// The same with boards that do something else.
+pub fn start_boards(boards: Boards, log: &Shared, dir: &Path, change: impl FnOnce(&mut Options)) -> Runtime {
     let mut options = Options::new(dir.to_owned(), 2);
     change(&mut options);
-    Runtime::start(Arc::new(Boards::new(seen.clone())), Arc::new(log.clone()), options).unwrap()
+    Runtime::start(Arc::new(boards), Arc::new(log.clone()), options).unwrap()
 }
 
 pub fn record(id: &str, body: Body) -> Record {

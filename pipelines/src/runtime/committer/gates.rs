@@ -68,7 +68,8 @@ impl<D: Definition> Gates<D> {
                 match diff.new {
                     Some(_) => {
                         passed.frame.opened.push(group);
-                        let open = Open { since: epoch, rows: BTreeMap::new(), moved: Moved::<D>::new(), blocks: Vec::new() };
+                        let open =
+                            Open { since: epoch, rows: BTreeMap::new(), moved: Moved::<D>::new(), blocks: Vec::new() };
                         self.open.entry(group).or_insert(open);
                     }
                     None => closing.push(group),

@@ -97,7 +97,8 @@ impl Frame {
         let identities: usize = self.identities.iter().map(|(_, packed)| packed.len()).sum();
         let refused: usize = self.refused.iter().map(|r| 32 + r.raw.as_ref().map_or(0, Bytes::len)).sum();
         let outputs: usize = self.outputs.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum();
-        let staged = self.gates.staged.iter().map(|(_, k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum::<usize>();
+        let staged =
+            self.gates.staged.iter().map(|(_, k, v)| k.len() + v.as_ref().map_or(0, Bytes::len)).sum::<usize>();
         (blocks + identities + refused + outputs + staged) as u64
     }
 
@@ -110,7 +111,9 @@ impl Frame {
                 let (frame, rest) = postcard::take_from_bytes::<Frame>(rest).map_err(broken)?;
                 Ok(Frame { gates: postcard::from_bytes(rest).map_err(broken)?, ..frame })
             }
-            Some((&found, _)) => Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT_WITH_GATES.into() }),
+            Some((&found, _)) => {
+                Err(PipelineError::TooNew { pipeline, found: found.into(), known: FORMAT_WITH_GATES.into() })
+            }
             None => Err(PipelineError::Journal { pipeline, what: "a frame is empty".into() }),
         }
     }
