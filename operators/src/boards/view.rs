@@ -9,8 +9,8 @@
 //!                                                                              +--> rows and solves --> worth --> rows
 //! ```
 //! Rules reach teams by a join through 64 buckets per event, so that one event uses all workers and only a change of
-//! reference data pays for it; in a large event over several epochs, behind a gate. A new verdict touches one submission and one team; only where challenges are worth less
-//! the more teams solve them does it touch others.
+//! reference data pays for it; in a large event over several epochs, behind a gate. A new verdict touches one submission
+//! and one team; only where challenges are worth less the more teams solve them does it touch others.
 
 use gravity_events::Id;
 

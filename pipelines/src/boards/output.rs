@@ -71,18 +71,24 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
         return Vec::new();
     }
     let mut causes: BTreeMap<EventKey, Vec<Cause>> = BTreeMap::new();
-    let explaining = epoch.released.iter().flat_map(|released| &released.blocks);
-    for block in epoch.blocks.iter().chain(explaining).filter(|b| facts::has_causes(b.fold)) {
+    // Of an event whose gate closes: all since it opened. Of others: what this epoch has.
+    let of_epoch = epoch.blocks.iter().map(|block| (None, block));
+    let released = epoch.released.iter().flat_map(|r| r.blocks.iter().map(|block| (Some(r.group), block)));
+    let is_released = |event: &EventKey| epoch.released.iter().map(|r| r.group).find(|group| *group == event.hash());
+    for (group, block) in of_epoch.chain(released).filter(|(_, b)| facts::has_causes(b.fold)) {
         for (key, stored) in Unpack::new(&block.rows).flatten() {
             let Stored::Upsert { value, .. } = stored else { continue };
-            if let Some((event, cause)) = facts::cause_of(block.fold, key, value.as_deref()) {
+            if let Some((event, cause)) = facts::cause_of(block.fold, key, value.as_deref())
+                && is_released(&event) == group
+            {
                 causes.entry(event).or_default().push(cause);
             }
         }
     }
     let mut notes = Vec::new();
     for (event, mut causes) in causes {
-        causes.sort_by(|a, b| (&a.kind, &a.what, &a.why).cmp(&(&b.kind, &b.what, &b.why)));
+        causes.sort_by(|a, b| (&a.kind, &a.what, &a.why, &a.actor).cmp(&(&b.kind, &b.what, &b.why, &b.actor)));
+        causes.dedup();
         if causes.iter().any(|c| c.kind == "configured") {
             // An event that is set up is one change, not one for each of its problems.
             causes.retain(|c| !matches!(c.kind.as_str(), "problem" | "judgement type"));
@@ -110,9 +116,8 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
 
 /// Whether submissions or judgements of an event changed in an epoch.
 fn has_submissions(epoch: &Committed<Boards>, event: &EventKey) -> bool {
-    // What came while a gate was open is not known any more.
-    let is_row = |c: &&Change<Key, Value>| c.key.board().is_some_and(|(of, _)| of == event);
-    if epoch.released.iter().any(|released| released.changes.iter().any(|c| is_row(&c))) {
+    // What came while its gate was open is not known any more.
+    if epoch.released.iter().any(|r| r.group == event.hash()) {
         return true;
     }
     let blocks = epoch.blocks.iter().filter(|b| !facts::has_causes(b.fold));

@@ -27,7 +27,7 @@ use super::worker::{Message, RefusedRow};
 use super::{PipelineError, metrics};
 use diffs::{Encoded, Row, paired};
 use gates::Gates;
-pub use hydrate::{Hydrated, Restored};
+pub use hydrate::{Hydrated, OpenGate, Restored};
 
 /// The sequencer opened an epoch.
 #[derive(Clone, Debug)]

@@ -90,6 +90,8 @@ pub enum Touch<S> {
 /// What a gate lets out when it closes.
 #[derive(Debug)]
 pub struct Released<D: Definition> {
+    /// The group whose gate it was.
+    pub group: u128,
     /// Rows that changed while it was open, by key.
     pub changes: Vec<Change<D::Key, D::Value>>,
     /// Fold rows that changed meanwhile, of those that explain.

@@ -19,7 +19,7 @@ use super::definition::{Block, Change, Committed, Definition, Released};
 use super::error::guarded;
 use super::failpoint::Failpoints;
 use super::in_flight::InFlight;
-use super::journal::frame::load_bounds;
+use super::journal::frame::{Reason, load_bounds};
 use super::journal::merge::Merger;
 use super::journal::{Frame, FramesReader};
 use super::supervisor::SharedStatus;
@@ -185,15 +185,19 @@ impl Behind {
     }
 
     /// Takes in what a frame says of gates; gives what is let out: rows, and fold rows that explain them.
-    fn pass(&mut self, frame: &Frame) -> Vec<(BTreeMap<Bytes, Option<Bytes>>, Vec<Block>)> {
+    fn pass(&mut self, frame: &Frame) -> Vec<(u128, BTreeMap<Bytes, Option<Bytes>>, Vec<Block>)> {
         for group in &frame.gates.opened {
             self.0.entry(*group).or_default();
         }
         for (group, key, value) in &frame.gates.staged {
             self.0.entry(*group).or_default().insert(key.clone(), value.clone());
         }
+        if frame.reason == Reason::BuildChanged {
+            // Its rows are the parts as they are, what was behind gates included.
+            self.0.clear();
+        }
         let released = frame.gates.released.iter();
-        released.map(|(group, blocks)| (self.0.remove(group).unwrap_or_default(), blocks.clone())).collect()
+        released.map(|(group, blocks)| (*group, self.0.remove(group).unwrap_or_default(), blocks.clone())).collect()
     }
 }
 
@@ -215,10 +219,10 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame, behind: &mut Behind) 
         pipeline: definition.name(),
         what: format!("frame {}: {what}", frame.epoch),
     };
-    let released = behind.pass(&frame).into_iter().map(|(rows, blocks)| {
+    let released = behind.pass(&frame).into_iter().map(|(group, rows, blocks)| {
         let mut changes = changes::<D>(definition, frame.epoch, rows.iter());
         changes.sort_by(|a, b| a.key.cmp(&b.key));
-        Released { changes, blocks }
+        Released { group, changes, blocks }
     });
     let released = released.collect();
     let version = |(scope, version, _): &(Bytes, u64, u64)| {

@@ -8,6 +8,7 @@ use gravity_events::Id;
 use gravity_ingest::log::{Bound, Log};
 use gravity_ingest::segment::SyncMode;
 
+use super::committer::OpenGate;
 use super::dedupe::runs::{self, RunSet};
 use super::definition::Definition;
 use super::journal::frame::load_bounds;
@@ -30,8 +31,6 @@ pub struct Recovered<D: Definition> {
     pub base: Option<(u64, u64)>,
     /// About how many bytes the frames after it have.
     pub frame_bytes: u64,
-    /// The first epoch of a gate that is still open.
-    pub open_since: Option<u64>,
 }
 
 /// Loads the journal in `dir`; where there is none, begins one after epoch `genesis`.
@@ -74,7 +73,7 @@ pub fn recover<D: Definition>(
     base::clean(dir, newest)?;
     runs::clean(dir, &runs.names())?;
     let mut frame_bytes = 0;
-    let mut open: BTreeMap<u128, u64> = BTreeMap::new();
+    let mut gates: BTreeMap<u128, OpenGate> = BTreeMap::new();
     for frame in journal.reader().after(epoch) {
         let frame = frame?;
         frame_bytes += frame.size();
@@ -82,10 +81,13 @@ pub fn recover<D: Definition>(
             return Err(broken(format!("the base is missing: the first frame is that of epoch {}", frame.epoch)));
         }
         for group in frame.gates.opened {
-            open.entry(group).or_insert(frame.epoch);
+            gates.entry(group).or_insert(OpenGate { since: frame.epoch, blocks: Vec::new() });
         }
         for (group, _) in frame.gates.released {
-            open.remove(&group);
+            gates.remove(&group);
+        }
+        for gate in gates.values_mut() {
+            gate.blocks.extend(frame.blocks.iter().filter(|block| definition.explains(block.fold)).cloned());
         }
         (epoch, now_ms, trusted_ms, bound) = (frame.epoch, frame.now_ms, frame.trusted_ms, frame.bound);
         blocks.extend(frame.blocks);
@@ -104,9 +106,8 @@ pub fn recover<D: Definition>(
         .map(|(s, v)| Ok((postcard::from_bytes(&s).map_err(|e| broken(format!("a scope cannot be decoded: {e}")))?, v)))
         .collect::<Result<_, PipelineError>>()?;
     let bound = read_from(definition, log, &known)?;
-    let restored = committer::Restored { epoch, now_ms, trusted_ms, genesis, bound, versions, blocks };
-    let open_since = open.into_values().min();
-    Ok(Recovered { journal, restored, identities, runs, claims, base, frame_bytes, open_since })
+    let restored = committer::Restored { epoch, now_ms, trusted_ms, genesis, bound, versions, blocks, gates };
+    Ok(Recovered { journal, restored, identities, runs, claims, base, frame_bytes })
 }
 
 /// The offsets to read on from, for every partition of the inputs; new partitions from their beginning.

@@ -213,7 +213,7 @@ fn run_once<D: Definition>(
     let began = Instant::now();
     let Begun { recovered, outputs, redo } = begin(definition, &**log, options)?;
     let rebuilds = !redo.is_empty();
-    let Recovered { mut journal, restored, identities, runs, claims, base, frame_bytes, .. } = recovered;
+    let Recovered { mut journal, restored, identities, runs, claims, base, frame_bytes } = recovered;
     tracing::info!(
         pipeline = name,
         epoch = restored.epoch,

@@ -10,8 +10,10 @@ use gravity_events::Id;
 use gravity_events::board::{BoardKey, BoardValue, OVERALL, View};
 use gravity_events::body::*;
 use gravity_ingest::log::OutputEpoch;
+use gravity_ingest::segment::SyncMode;
 use gravity_pipelines::boards::Boards;
 use gravity_pipelines::runtime::failpoint::{self, Action, Failpoints};
+use gravity_pipelines::runtime::journal::Journal;
 use gravity_pipelines::runtime::{Options, PipelineState, Runtime};
 
 use crate::support::*;
@@ -68,6 +70,18 @@ fn topics(epochs: &[OutputEpoch]) -> Rows {
     rows
 }
 
+/// The change log of a view: version and kinds of causes.
+fn notes(epochs: &[OutputEpoch], view: View) -> Vec<(u64, Vec<Id>)> {
+    let of_view =
+        |record: &gravity_ingest::log::Produce| match gravity_events::codec::decode(&record.value).unwrap().body {
+            Body::BoardNoted(note) if note.view == view => {
+                Some((note.version, note.causes.into_iter().map(|cause| cause.kind).collect()))
+            }
+            _ => None,
+        };
+    epochs.iter().flat_map(|epoch| &epoch.records).filter_map(of_view).collect()
+}
+
 /// The rows as a pipeline computes them that knows no slices and to which nothing happens.
 fn plain(records: impl FnOnce(&Shared)) -> Rows {
     let (log, dir, seen) = (Shared::default(), tempfile::tempdir().unwrap(), Arc::new(Seen::default()));
@@ -100,6 +114,7 @@ fn a_change_is_shown_in_one_step_with_one_version() {
         let pipeline = start_sliced(&log, &seen, dir.path(), |o| o.workers = workers);
         let version = |state: &SeenState| state.versions[&("e".into(), View::Jury, OVERALL.into())];
         let mut before = seen.settle(&log);
+        let mut told = Vec::new();
         assert_eq!(penalties(&before.rows), [10 + 2 * 20].into());
         for n in 1..6 {
             log.0.put(&[penalty(n, i64::from(n))]);
@@ -108,6 +123,7 @@ fn a_change_is_shown_in_one_step_with_one_version() {
             assert_eq!(after.closed, before.closed + 1, "it went through a gate");
             assert!(after.epochs.len() >= before.epochs.len() + TEAMS as usize, "in slices");
             assert_eq!(penalties(&after.rows), [10 + 2 * i64::from(n)].into());
+            told.push((version(&after), vec!["configured".into()]));
             before = after;
         }
         // What was staged and taken back shows nothing.
@@ -116,6 +132,10 @@ fn a_change_is_shown_in_one_step_with_one_version() {
         assert_eq!(version(&after), version(&before));
         stop_soon(pipeline);
         assert_eq!(topics(&log.0.epochs()), after.rows);
+        for view in [View::Public, View::Jury] {
+            let notes = notes(&log.0.epochs(), view);
+            assert_eq!(notes[notes.len() - told.len()..], told, "each is told once");
+        }
         // At no moment was a board half the one and half the other.
         for seen in &after.all {
             let changed = seen.changes.iter().filter_map(|c| Some(((c.view, c.key.clone()), c.value.clone()?)));
@@ -231,4 +251,28 @@ fn out_topics_that_end_in_the_middle_of_a_change_get_all_of_it() {
     stop_soon(pipeline);
     assert_same(&log.0.epochs(), &whole);
     assert_eq!(topics(&log.0.epochs()), state.rows);
+}
+
+#[test]
+fn a_change_that_a_kill_interrupts_is_finished_and_told_by_the_restart() {
+    let (log, state, _dir, copied) = copied_behind_a_gate();
+    // The topics are as old as the copy.
+    let look = tempfile::tempdir().unwrap();
+    copy(copied.path(), look.path());
+    let durable = Journal::open(look.path(), "boards", 1, SyncMode::Fsync).unwrap().next_epoch() - 1;
+    for published in [durable, durable - 1] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(copied.path(), dir.path());
+        log.0.lose_outputs(published);
+        let before = notes(&log.0.epochs(), View::Jury);
+        let seen = Arc::new(Seen::default());
+        let pipeline = start_sliced(&log, &seen, dir.path(), |_| {});
+        assert_eq!(seen.settle(&log).rows, state.rows);
+        stop_soon(pipeline);
+        assert_eq!(topics(&log.0.epochs()), state.rows);
+        let after = notes(&log.0.epochs(), View::Jury);
+        assert_eq!(after[..before.len()], before);
+        let told: Vec<_> = after[before.len()..].iter().map(|(_, causes)| causes.clone()).collect();
+        assert_eq!(told, [vec![Id::from("configured")]]);
+    }
 }

@@ -106,7 +106,7 @@ impl<D: Definition> Gates<D> {
             passed.versions.extend(versions.release(moved));
             passed.frame.released.push((group, blocks.clone()));
             let changes = rows.into_iter().map(|(key, value)| Change { key, value }).collect();
-            passed.released.push(Released { changes, blocks });
+            passed.released.push(Released { group, changes, blocks });
         }
         passed
     }

@@ -30,6 +30,16 @@ pub struct Restored<S> {
     pub versions: BTreeMap<S, (u64, u64)>,
     /// All fold rows, later blocks overriding earlier ones.
     pub blocks: Vec<Block>,
+    /// Gates that were open, by group.
+    pub gates: BTreeMap<u128, OpenGate>,
+}
+
+/// A gate that was open when the last run ended.
+pub struct OpenGate {
+    /// The epoch in which it opened.
+    pub since: u64,
+    /// Fold rows since then that explain what is behind it.
+    pub blocks: Vec<Block>,
 }
 
 /// The views as they are after a start.
@@ -50,22 +60,32 @@ impl<D: Definition> Committer<D> {
             let Ok(message) = self.from_all.recv() else { return Err(self.gone()) };
             self.take(message)?;
         }
-        let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, blocks, .. } = restored;
+        let Restored { mut epoch, now_ms, trusted_ms, bound, versions: known, blocks, gates, .. } = restored;
         let pending = self.pending.remove(&epoch).unwrap_or_default();
         let diffs = paired::<D>(self.definition.name(), pending.outputs)?;
         let changed = self.versions.restore(&*self.definition, &diffs, known);
         let mut written = None;
-        if !changed.is_empty() {
-            if exactly {
-                return Err(PipelineError::OtherBuild { pipeline: self.definition.name() });
-            }
+        if exactly && !changed.is_empty() {
+            return Err(PipelineError::OtherBuild { pipeline: self.definition.name() });
+        }
+        if !changed.is_empty() || (!gates.is_empty() && !exactly) {
             epoch += 1;
-            tracing::warn!(
-                pipeline = self.definition.name(),
-                epoch,
-                parts = changed.len(),
-                "this build computes other views, or a change was not finished; publishing the difference as an epoch of its own"
-            );
+            let (pipeline, parts) = (self.definition.name(), changed.len());
+            if gates.is_empty() {
+                tracing::warn!(
+                    pipeline,
+                    epoch,
+                    parts,
+                    "this build computes other views; publishing the difference as an epoch of its own"
+                );
+            } else {
+                tracing::info!(
+                    pipeline,
+                    epoch,
+                    parts,
+                    "a change of rules was not finished; publishing the rest of it as an epoch of its own"
+                );
+            }
             let concerned = self.concerned(&diffs, &changed);
             let frame = Frame {
                 epoch,
@@ -80,7 +100,10 @@ impl<D: Definition> Committer<D> {
                 refused: Vec::new(),
                 outputs: concerned.map(|d| (d.key_bytes.clone(), d.new_bytes.clone())).collect(),
                 versions: self.encode_versions(&changed)?,
-                gates: GatesFrame::default(),
+                gates: GatesFrame {
+                    released: gates.into_iter().map(|(group, gate)| (group, gate.blocks)).collect(),
+                    ..GatesFrame::default()
+                },
             };
             self.write(&frame)?;
             written = Some(frame);

@@ -55,7 +55,7 @@ pub(super) fn begin<D: Definition>(
         recovered = recovery::recover(&**definition, dir, log, options.sync, genesis)?;
     }
     if published > recovered.restored.epoch
-        && let Some(since) = recovered.open_since
+        && let Some(since) = recovered.restored.gates.values().map(|gate| gate.since).min()
         && recovered.base.is_none_or(|(base, _)| base < since)
     {
         // Run again are whole changes: what was done of one behind its gate is in no base and no fold.
