@@ -356,4 +356,23 @@ mod tests {
         publisher.await.unwrap();
         assert!(v.state.lock().waiters.is_empty());
     }
+
+    #[tokio::test]
+    async fn what_is_behind_a_gate_is_visible_once_it_closes() {
+        let v = Visibility::new(Visibility::boards_topics());
+        let (gated, free) = ([Id::from("e")].into(), [Id::from("f")].into());
+        v.gate(&[("e".into(), true)], false);
+        v.advance(&[(T, 0, 1)], &[], false);
+        assert_eq!(v.wait_shown(&[at(T, 0, 0)], &free).await, [Outcome::Counted]);
+        let positions = [at(T, 0, 0)];
+        let mut waiting = Box::pin(v.wait_shown(&positions, &gated));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        v.gate(&[("f".into(), true)], false);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        v.gate(&[("e".into(), false)], false);
+        assert_eq!(waiting.await, [Outcome::Counted]);
+        // A restart shows everything.
+        v.gate(&[], true);
+        assert_eq!(v.wait_shown(&positions, &free).await, [Outcome::Counted]);
+    }
 }

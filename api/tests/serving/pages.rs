@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::world::{DIVISIONS, EVENT, World, epoch_of, gone, options, publish};
+use crate::world::{DIVISIONS, EVENT, World, epoch_of, gone, options, publish, publish_gated};
 
 pub fn query(view: View, division: &str, at: Option<u64>, window: Window, limit: usize) -> PageQuery {
     PageQuery { event: EVENT.into(), view, division: division.into(), at, window, limit }
@@ -43,11 +43,16 @@ fn everything_equals_the_model_at_every_kept_version() {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut readers: Vec<Reader> = vec![];
         for step in 0..100 {
-            let epoch = match rng.random_ratio(1, 12) {
-                true => world.restart(step % 3),
-                false => world.step(),
-            };
-            publish(&boards, epoch);
+            let whole = |view| boards.page(&query(view, OVERALL, None, Window::From(0), 500)).map(|page| page.body);
+            match rng.random_ratio(1, 12) {
+                true => publish(&boards, world.restart(step % 3)),
+                false if rng.random_ratio(1, 3) => {
+                    let before = [View::Public, View::Jury].map(|view| whole(view).ok());
+                    let same = || assert_eq!([View::Public, View::Jury].map(|view| whole(view).ok()), before);
+                    publish_gated(&boards, world.step(), &mut rng, same);
+                }
+                false => publish(&boards, world.step()),
+            }
             assert_eq!(boards.epoch(), world.epoch);
             for view in [View::Public, View::Jury] {
                 for division in DIVISIONS {

@@ -67,7 +67,8 @@ impl World {
 
     /// The next epoch: both sides change.
     pub fn step(&mut self) -> BoardsEpoch {
-        self.epoch += 1 + self.epoch % 3;
+        // Room for two epochs in which changes are staged.
+        self.epoch += 3 + self.epoch % 3;
         let mut epoch = BoardsEpoch { epoch: self.epoch, ..Default::default() };
         let kept = self.kept;
         for side in [&mut self.public, &mut self.jury] {
@@ -104,6 +105,23 @@ impl World {
 
 pub fn publish(boards: &Boards, epoch: BoardsEpoch) {
     boards.publish(Arc::new(epoch));
+}
+
+/// The same behind a gate: what changes is staged in up to three epochs, and shown with the last of them.
+pub fn publish_gated(boards: &Boards, mut epoch: BoardsEpoch, rng: &mut StdRng, between: impl Fn()) {
+    let changes = std::mem::take(&mut epoch.changes);
+    let parts = rng.random_range(1..=3);
+    let mut staged: Vec<Vec<BoardChange>> = vec![vec![]; parts];
+    changes.into_iter().for_each(|change| staged[rng.random_range(0..parts)].push(change));
+    epoch.staged = staged.pop().expect("one is the last");
+    epoch.gates = vec![(EVENT.into(), false)];
+    for (n, staged) in staged.into_iter().enumerate() {
+        let gates = if n == 0 { vec![(EVENT.into(), true)] } else { vec![] };
+        let number = epoch.epoch + 1 + n as u64 - parts as u64;
+        publish(boards, BoardsEpoch { epoch: number, staged, gates, ..Default::default() });
+        between();
+    }
+    publish(boards, epoch);
 }
 
 impl ModelBoard {
