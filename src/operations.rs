@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use gravity_api::operations::{
     DeadLetter, OperationError, Operations, PartitionLag, PipelineStatus, Retried, Status, Work,
 };
-use gravity_api::serving::Boards;
+use gravity_api::serving::{Boards, BoardsSnapshot};
 use gravity_events::{Body, Position, Record, Topic};
 use gravity_ingest::log::{Bound, Log, LogError, Produce, scan};
 use gravity_pipelines::runtime::{PipelineState, Runtime};
@@ -155,6 +155,51 @@ fn blocking<T: Send + 'static>(
     })
 }
 
+/// How long a verification waits for changes of rules to be done.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// What is shown, of a moment at which no change of rules is under way.
+async fn settled(boards: &Boards, event: Option<&str>) -> Result<BoardsSnapshot, OperationError> {
+    let mut epochs = boards.epochs();
+    let until = tokio::time::Instant::now() + SETTLED;
+    loop {
+        epochs.mark_unchanged();
+        let snapshot = boards.snapshot();
+        let Some(changing) = snapshot.changing.iter().find(|e| event.is_none_or(|wanted| *wanted == ***e)) else {
+            return Ok(snapshot);
+        };
+        if !matches!(tokio::time::timeout_at(until, epochs.changed()).await, Ok(Ok(()))) {
+            let what = format!("a change of the rules of `{changing}` is under way, try again");
+            return Err(OperationError::Unavailable(what));
+        }
+    }
+}
+
+/// Recomputes what is shown from the log.
+fn compare(
+    log: &dyn Log,
+    snapshot: &BoardsSnapshot,
+    event: Option<String>,
+) -> Result<serde_json::Value, OperationError> {
+    if let Some(e) = event.as_ref().filter(|e| !snapshot.events.iter().any(|s| s.header.event == **e)) {
+        return Err(OperationError::UnknownEvent(e.clone()));
+    }
+    let bound: Vec<_> =
+        snapshot.bound.iter().map(|&(topic, partition, offset)| Bound { topic, partition, offset }).collect();
+    let mut shown = verify::Boards::new();
+    for e in &snapshot.events {
+        let board = Board {
+            header: Some((*e.header.header).clone()),
+            rows: e.rows().map(|r| (r.team.clone(), (*r.row).clone())).collect(),
+            firsts: e.header.firsts.iter().map(|(p, f)| (p.clone(), f.clone())).collect(),
+            worths: e.header.worths.iter().map(|(p, w)| (p.clone(), (**w).clone())).collect(),
+        };
+        shown.insert((e.header.event.clone(), e.header.view), board);
+    }
+    let report = verify::verify(log, snapshot.epoch, &bound, &shown, event.as_deref()).map_err(failed)?;
+    serde_json::to_value(report).map_err(|e| OperationError::Failed(e.to_string()))
+}
+
 impl Operations for NodeOperations {
     fn status(&self) -> Work<Status> {
         let mut status = Status {
@@ -191,28 +236,11 @@ impl Operations for NodeOperations {
 
     fn verify(&self, event: Option<String>) -> Work<Result<serde_json::Value, OperationError>> {
         let (log, boards) = (self.log.clone(), self.boards.clone());
-        blocking(move || {
-            let snapshot = boards.snapshot();
-            if let Some(e) = event.as_ref().filter(|e| !snapshot.events.iter().any(|s| s.header.event == **e)) {
-                return Err(OperationError::UnknownEvent(e.clone()));
-            }
-            let bound: Vec<_> =
-                snapshot.bound.iter().map(|&(topic, partition, offset)| Bound { topic, partition, offset }).collect();
-            let mut shown = verify::Boards::new();
-            for e in &snapshot.events {
-                let board = Board {
-                    header: Some((*e.header.header).clone()),
-                    rows: e.rows().map(|r| (r.team.clone(), (*r.row).clone())).collect(),
-                    firsts: e.header.firsts.iter().map(|(p, f)| (p.clone(), f.clone())).collect(),
-                    worths: e.header.worths.iter().map(|(p, w)| (p.clone(), (**w).clone())).collect(),
-                };
-                shown.insert((e.header.event.clone(), e.header.view), board);
-            }
-            let report = verify::verify(&*log, snapshot.epoch, &bound, &shown, event.as_deref()).map_err(failed)?;
-            serde_json::to_value(report).map_err(|e| OperationError::Failed(e.to_string()))
+        Box::pin(async move {
+            let snapshot = settled(&boards, event.as_deref()).await?;
+            blocking(move || compare(&*log, &snapshot, event)).await
         })
     }
-
     fn dead_letters(&self, limit: usize, after: Option<String>) -> Work<Result<Vec<DeadLetter>, OperationError>> {
         let log = self.log.clone();
         blocking(move || {

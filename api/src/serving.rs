@@ -27,7 +27,7 @@ mod sorted;
 mod state;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -90,7 +90,9 @@ struct Index {
     orphans: BTreeMap<(Id, Id), i64>,
     public: BTreeMap<Id, Arc<EventBoards>>,
     jury: BTreeMap<Id, Arc<EventBoards>>,
-    /// Events as they will be once a change of their rules is done.
+    /// Events in which a change of rules is under way.
+    changing: BTreeSet<Id>,
+    /// Those as they will be once it is done.
     ready: BTreeMap<(View, Id), Arc<EventBoards>>,
 }
 

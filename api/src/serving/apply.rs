@@ -55,7 +55,9 @@ impl Boards {
             let ready = Arc::new(build.next);
             next.ready.insert(at, ready);
         }
+        next.changing.extend(epoch.gates.iter().filter(|(_, is_open)| *is_open).map(|(event, _)| event.clone()));
         for (event, _) in epoch.gates.iter().filter(|(_, is_open)| !is_open) {
+            next.changing.remove(event);
             for view in [View::Public, View::Jury] {
                 if let Some(ready) = next.ready.remove(&(view, event.clone())) {
                     next.side_mut(view).insert(event.clone(), ready);

@@ -1,5 +1,6 @@
 //! A consistent copy of every board, to be checked against a recomputation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gravity_events::board::View;
@@ -19,6 +20,8 @@ pub struct BoardsSnapshot {
     pub bound: Vec<(Topic, u32, u64)>,
     /// Judgements without their submission, per (tenant, event), where there are any.
     pub orphans: Vec<(Id, Id, i64)>,
+    /// Events in which a change of rules is under way: they are shown as they were when it began.
+    pub changing: BTreeSet<Id>,
     /// Every (event, view) with a header: public before jury, by event id.
     pub events: Vec<EventSnapshot>,
 }
@@ -38,6 +41,7 @@ impl BoardsSnapshot {
             now_ms: index.now_ms,
             bound: index.bound.into_iter().map(|((topic, partition), offset)| (topic, partition, offset)).collect(),
             orphans: index.orphans.into_iter().map(|((event, tenant), n)| (tenant, event, n)).collect(),
+            changing: index.changing,
             events: events.filter_map(|boards| Some(EventSnapshot { header: boards.head.clone()?, boards })).collect(),
         }
     }
