@@ -9,6 +9,7 @@
 //! computed from, or bounded by, what only the jury has. Versions are the pipeline's; none is made up here.
 
 mod apply;
+mod bulk;
 mod cache;
 mod changes;
 pub mod computed;
@@ -24,6 +25,7 @@ mod query;
 mod row;
 mod snapshot;
 mod sorted;
+mod staged;
 mod state;
 mod stream;
 
@@ -55,7 +57,7 @@ pub struct Boards {
     options: BoardsOptions,
     index: RwLock<Index>,
     /// Held while an epoch is applied: epochs come one at a time. Holds the next identity of a row or a state.
-    writer: Mutex<u64>,
+    writer: Mutex<apply::Writer>,
     public_side: SideShared,
     jury_side: SideShared,
     epochs: watch::Sender<u64>,
@@ -92,8 +94,6 @@ struct Index {
     jury: BTreeMap<Id, Arc<EventBoards>>,
     /// Events in which a change of rules is under way.
     changing: BTreeSet<Id>,
-    /// Those as they will be once it is done.
-    ready: BTreeMap<(View, Id), Arc<EventBoards>>,
 }
 
 impl Index {
@@ -120,7 +120,7 @@ impl Boards {
             jury_side: SideShared::new(&options),
             options,
             index: RwLock::default(),
-            writer: Mutex::new(1),
+            writer: Mutex::default(),
             epochs: watch::Sender::new(0),
             subscribers: Arc::default(),
             closed: AtomicBool::new(false),

@@ -3,28 +3,40 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gravity_events::Id;
 use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View, Worth};
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
+use gravity_events::{Id, natural_cmp};
 
 use super::row::{TeamRow, name_key};
+use super::staged::Behind;
 use super::state::{BoardState, Channel, EventBoards, HeaderState, Shown};
-use super::{Boards, Index};
+use super::{Boards, Index, bulk};
 
 /// What an epoch says of one (event, view). Inner `None`: gone.
 #[derive(Default)]
-struct EventChanges<'a> {
-    tenant: Id,
-    header: Option<Option<&'a Arc<BoardHeader>>>,
-    rows: BTreeMap<&'a Id, Option<&'a Arc<BoardRow>>>,
-    firsts: BTreeMap<&'a Id, Option<&'a FirstSolve>>,
-    worths: BTreeMap<&'a Id, Option<&'a Arc<Worth>>>,
+pub(super) struct EventChanges<'a> {
+    pub(super) tenant: Id,
+    pub(super) header: Option<Option<&'a Arc<BoardHeader>>>,
+    pub(super) rows: BTreeMap<&'a Id, Option<&'a Arc<BoardRow>>>,
+    pub(super) firsts: BTreeMap<&'a Id, Option<&'a FirstSolve>>,
+    pub(super) worths: BTreeMap<&'a Id, Option<&'a Arc<Worth>>>,
     versions: BTreeMap<&'a Id, u64>,
 }
 
+/// What only whoever applies epochs has.
+#[derive(Default)]
+pub(super) struct Writer {
+    /// The last identity that was given.
+    last_id: u64,
+    behind: Behind,
+}
+
+/// For boards to be built anew one of so many rows must change.
+const BULK_PART: usize = 4;
+
 impl Boards {
     pub(super) fn apply(&self, epoch: &BoardsEpoch) {
-        let mut next_id = self.writer.lock();
+        let mut writer = self.writer.lock();
         // Only this thread changes the index, so that what is read here stays true until the swap.
         let mut next = self.index.read().clone();
         if next.started && epoch.epoch <= next.epoch && !epoch.snapshot {
@@ -34,7 +46,9 @@ impl Boards {
         if next.started && epoch.epoch < next.epoch {
             tracing::error!(epoch = epoch.epoch, newest = next.epoch, "the boards went back to an older epoch");
         }
-        let changes = by_event(&epoch.changes, &epoch.versions);
+        let released = writer.behind.pass(epoch);
+        let mut changes = by_event(&epoch.changes, &epoch.versions);
+        released.add_to(&mut changes);
         let mut wake = Vec::new();
         let replaced = if epoch.snapshot {
             let old = next;
@@ -43,25 +57,10 @@ impl Boards {
         } else {
             None
         };
-        for ((view, event), changes) in by_event(&epoch.staged, &[]) {
-            let at = (view, event.clone());
-            let base = match next.ready.get(&at).or_else(|| next.side(view).get(event)) {
-                Some(base) => EventBoards::clone(base),
-                None => EventBoards::new(changes.tenant.clone(), event.clone(), view),
-            };
-            let (epoch, kept) = (epoch.epoch, self.options.kept_versions);
-            let mut build = Build { next: base, old: None, next_id: &mut next_id, epoch, kept };
-            build.rows_and_header(&changes);
-            let ready = Arc::new(build.next);
-            next.ready.insert(at, ready);
-        }
-        next.changing.extend(epoch.gates.iter().filter(|(_, is_open)| *is_open).map(|(event, _)| event.clone()));
-        for (event, _) in epoch.gates.iter().filter(|(_, is_open)| !is_open) {
-            next.changing.remove(event);
-            for view in [View::Public, View::Jury] {
-                if let Some(ready) = next.ready.remove(&(view, event.clone())) {
-                    next.side_mut(view).insert(event.clone(), ready);
-                }
+        for (event, is_open) in &epoch.gates {
+            match is_open {
+                true => drop(next.changing.insert(event.clone())),
+                false => drop(next.changing.remove(event)),
             }
         }
         for ((view, event), changes) in changes {
@@ -73,9 +72,10 @@ impl Boards {
             let mut build = Build {
                 next: base,
                 old: old.as_deref(),
-                next_id: &mut next_id,
+                next_id: &mut writer.last_id,
                 epoch: epoch.epoch,
                 kept: self.options.kept_versions,
+                bulk_rows: self.options.bulk_rows,
             };
             build.rows_and_header(&changes);
             build.versions(&changes, &mut wake);
@@ -113,7 +113,7 @@ impl Boards {
     }
 }
 
-fn by_event<'a>(
+pub(super) fn by_event<'a>(
     changes: &'a [BoardChange],
     versions: &'a [BoardVersion],
 ) -> BTreeMap<(View, &'a Id), EventChanges<'a>> {
@@ -154,6 +154,7 @@ struct Build<'a> {
     next_id: &'a mut u64,
     epoch: u64,
     kept: usize,
+    bulk_rows: usize,
 }
 
 impl Build<'_> {
@@ -196,6 +197,10 @@ impl Build<'_> {
                 })
             });
         }
+        if teams.len() >= self.bulk_rows && teams.len() >= self.next.teams.len() / BULK_PART {
+            self.rows_anew(changes, &teams);
+            return;
+        }
         for team in teams {
             let old = self.next.team(&team).cloned();
             let row = match changes.rows.get(&team) {
@@ -205,6 +210,32 @@ impl Build<'_> {
             let new = row.map(|row| self.team_row(team, row, old.as_ref()));
             self.replace(old, new);
         }
+    }
+
+    /// The same for many rows: all boards are built anew.
+    fn rows_anew(&mut self, changes: &EventChanges<'_>, teams: &BTreeSet<Id>) {
+        let mut rows = Vec::with_capacity(self.next.teams.len() + teams.len());
+        let mut new = changes.rows.clone();
+        let old: Vec<Arc<TeamRow>> = self.next.teams.iter_from(0).cloned().collect();
+        for old in old {
+            let row = match new.remove(&old.team) {
+                Some(row) => row.cloned(),
+                None if teams.contains(&old.team) => Some(old.row.clone()),
+                None => {
+                    rows.push(old);
+                    continue;
+                }
+            };
+            rows.extend(row.map(|row| self.team_row(old.team.clone(), row, Some(&old))));
+        }
+        let count = rows.len();
+        for (team, row) in new {
+            rows.extend(row.map(|row| self.team_row(team.clone(), row.clone(), None)));
+        }
+        if rows.len() > count {
+            rows.sort_by(|a, b| natural_cmp(&a.team, &b.team));
+        }
+        bulk::fill(&mut self.next, rows);
     }
 
     /// The row to keep, which is one that exists already where nothing about it changed.

@@ -15,6 +15,8 @@ pub struct BoardsOptions {
     pub heartbeat: Duration,
     /// Streams open at once; more are refused.
     pub max_subscribers: usize,
+    /// Rows that change together for an event's boards to be sorted anew, if they are a good part of all.
+    pub bulk_rows: usize,
 }
 
 impl BoardsOptions {
@@ -26,6 +28,7 @@ impl BoardsOptions {
             cache_bytes: 64 << 20,
             heartbeat: Duration::from_secs(15),
             max_subscribers: 100_000,
+            bulk_rows: 256,
         }
     }
 }

@@ -111,6 +111,7 @@ mod tests {
         for (i, a) in in_order.iter().enumerate() {
             for (j, b) in in_order.iter().enumerate() {
                 assert_eq!(ByRank::order(a, b), i.cmp(&j), "{} {}", a.team, b.team);
+                assert!(a.row.rank_hint() <= b.row.rank_hint() || i > j, "{} {}", a.team, b.team);
             }
         }
     }
@@ -137,6 +138,7 @@ mod tests {
         for (i, a) in in_order.iter().enumerate() {
             for (j, b) in in_order.iter().enumerate() {
                 assert_eq!(a.score_cmp(b), i.cmp(&j), "{} {}", a.team, b.team);
+                assert!(a.row.rank_hint() <= b.row.rank_hint() || i > j, "{} {}", a.team, b.team);
             }
         }
         assert!(points("x", &[1], None, false).score_cmp(&points("y", &[1], None, false)).is_eq());

@@ -43,6 +43,13 @@ impl<O: Order> Sorted<O> {
         self.len == 0
     }
 
+    /// Of rows that stand in order.
+    pub(super) fn of(rows: Vec<Arc<TeamRow>>) -> Self {
+        debug_assert!(rows.is_sorted_by(|a, b| O::order(a, b).is_lt()), "in order, each once");
+        let chunks = rows.chunks(CHUNK_ROWS_MAX * 3 / 4).map(|chunk| Arc::new(chunk.to_vec())).collect();
+        Sorted { len: rows.len(), chunks: Arc::new(chunks), order: PhantomData }
+    }
+
     /// (chunk, offset in it) of the first row for which `before` is false; one past the end if there is none.
     fn place(&self, before: impl Fn(&TeamRow) -> bool) -> (usize, usize) {
         let chunk = self.chunks.partition_point(|c| c.last().is_some_and(|row| before(row)));

@@ -111,6 +111,9 @@ fn config(selection: Selection) -> EventConfigured {
     }
 }
 
+/// Between two changes, the second of which is quiet.
+const CALM: Duration = Duration::from_secs(2);
+
 /// The whole event: every team has handed in every problem once.
 fn event(teams: u64) -> impl Iterator<Item = Record> {
     let reference = [
@@ -201,8 +204,10 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
     for selection in [Selection::Best, Selection::Last] {
         if selection == Selection::Last {
             let change = record(EVENT, "config-last".into(), Body::EventConfigured(config(selection)));
+            let began = Instant::now();
             visible(&mut client, &server, &change).await?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            windows.push((began, Instant::now()));
+            tokio::time::sleep(CALM).await;
         }
         let mut took = Vec::new();
         for _ in 0..5 {
@@ -211,7 +216,7 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
             let began = Instant::now();
             took.push(visible(&mut client, &server, &change).await?.as_secs_f64() * 1e3);
             windows.push((began, Instant::now()));
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(CALM).await;
         }
         took.sort_by(f64::total_cmp);
         shown_ms.push((selection, took[took.len() / 2], took[took.len() - 1]));
@@ -240,8 +245,22 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
         us.sort_unstable();
         quantile(&us, 0.99) as f64 / 1e3
     };
-    let quiet = p99(&|at| !windows.iter().any(|w| near(at, *w)) && !near(at, preview));
-    let during = p99(&|at| windows.iter().any(|w| near(at, (w.0, w.1 + Duration::from_secs(1)))));
+    // A change's window ends a second after it is shown: what it leaves to be done counts, too.
+    let changing = |at: Instant| windows.iter().any(|w| near(at, (w.0, w.1 + Duration::from_secs(1))));
+    let quiet = p99(&|at| !changing(at) && !near(at, preview));
+    let during = p99(&changing);
+    for w in &windows {
+        let mut of: Vec<_> = others
+            .iter()
+            .filter(|(at, _)| near(*at, (w.0, w.1 + Duration::from_secs(1))))
+            .map(|(at, took)| (took.as_millis(), (*at - w.0).as_millis()))
+            .collect();
+        let n = of.len();
+        of.sort();
+        of.reverse();
+        of.truncate(7);
+        eprintln!("window {} ms n={n}: {of:?}", (w.1 - w.0).as_millis());
+    }
     let previewing = p99(&|at| near(at, preview));
     let plain_ms = plain(teams)?;
     let load = format!("{teams} teams x {PROBLEMS} problems x 5 dimensions, {records} records");

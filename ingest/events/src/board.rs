@@ -227,6 +227,19 @@ impl BoardRow {
         self.points.as_ref().map_or(i64::from(self.solved), |p| p.score)
     }
 
+    /// A first part of what [`Self::rank_cmp`] compares: rows whose hints differ stand as these do.
+    pub fn rank_hint(&self) -> (bool, bool, bool, i64, i64) {
+        let (a, b) = match &self.points {
+            // A list that ends sorts before one that goes on.
+            Some(points) => {
+                let key = |n: usize| points.rank_key.get(n).copied().unwrap_or(i64::MIN);
+                (key(0), key(1))
+            }
+            None => (-i64::from(self.solved), self.penalty),
+        };
+        (self.hidden, self.out_of_competition, self.points.is_some(), a, b)
+    }
+
     /// The order that a rank is given by: rows without a rank come last; rows that are equal share one.
     pub fn rank_cmp(&self, other: &BoardRow) -> Ordering {
         let key = |r: &BoardRow| (r.hidden, r.out_of_competition);
