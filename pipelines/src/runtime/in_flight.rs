@@ -8,6 +8,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// Epochs that may be between the sequencer and their frame.
 const EPOCHS_IN_FLIGHT: u64 = 3;
+/// The same while epochs are made for their own sake: whatever comes waits for those before it.
+const SLICES_IN_FLIGHT: u64 = 2;
 /// Rows that wait for the out topics, in row caps; slow topics hold the pipeline back.
 const CAPS_UNPUBLISHED: usize = 4;
 
@@ -37,8 +39,10 @@ impl InFlight {
         InFlight { state: Mutex::new(state), freed: Condvar::new() }
     }
 
-    /// Waits for a slot and says how many rows the next epoch may have. None: closed.
-    pub fn slot(&self, cap: usize) -> Option<usize> {
+    /// Waits for a slot and says how many rows the next epoch may have. None: closed. `sliced`: the next epochs are
+    /// wanted also without records.
+    pub fn slot(&self, cap: usize, sliced: bool) -> Option<usize> {
+        let epochs = if sliced { SLICES_IN_FLIGHT } else { EPOCHS_IN_FLIGHT };
         let mut s = self.state.lock();
         loop {
             if s.closed {
@@ -47,7 +51,7 @@ impl InFlight {
             let rows: usize = s.rows.values().sum();
             let unpublished: usize = s.unpublished.values().sum();
             let room = rows < 2 * cap && unpublished < CAPS_UNPUBLISHED * cap;
-            if s.opened - s.committed < EPOCHS_IN_FLIGHT && room {
+            if s.opened - s.committed < epochs && room {
                 return Some(cap);
             }
             self.freed.wait(&mut s);

@@ -111,7 +111,7 @@ impl Sequencer {
         let mut last_cut: Option<Instant> = None;
         let mut held: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
-            let Some(rows) = self.in_flight.slot(self.row_cap) else { return Ok(()) };
+            let Some(rows) = self.in_flight.slot(self.row_cap, self.is_wanted()) else { return Ok(()) };
             let limit = Limit { records: rows, bytes: rows.saturating_mul(BYTES_PER_ROW) };
             let mut entries = self.tail.poll(limit, if self.is_wanted() { Duration::ZERO } else { LOOK_AROUND })?;
             if held.is_none_or(|t| t.elapsed() >= LOOK_AROUND) {
@@ -123,7 +123,9 @@ impl Sequencer {
                 continue;
             }
             // Under load the last epoch took longer than the floor, and nothing waits here.
-            if let Some(wait) = last_cut.and_then(|t| FLOOR.checked_sub(t.elapsed())) {
+            if !self.is_wanted()
+                && let Some(wait) = last_cut.and_then(|t| FLOOR.checked_sub(t.elapsed()))
+            {
                 let until = Instant::now() + wait;
                 let mut bytes = size(&entries);
                 while entries.len() < rows && bytes < limit.bytes {
@@ -181,7 +183,7 @@ impl Sequencer {
                     entries.extend(read.into_iter().filter(|e| e.position.offset < end));
                 }
             }
-            if self.in_flight.slot(self.row_cap).is_none() {
+            if self.in_flight.slot(self.row_cap, false).is_none() {
                 return Ok(());
             }
             let now_ms = now_ms.unwrap_or_else(|| self.clock.now_ms());
