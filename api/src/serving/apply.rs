@@ -241,7 +241,9 @@ impl Build<'_> {
     /// The row to keep, which is one that exists already where nothing about it changed.
     fn team_row(&mut self, team: Id, row: Arc<BoardRow>, old: Option<&Arc<TeamRow>>) -> Arc<TeamRow> {
         let first = |problem: &Id| self.next.firsts.get(problem).is_some_and(|first| first.team == team);
-        let solved = row.cells.iter().filter(|cell| cell.solved_min.is_some());
+        // Few teams are first at anything.
+        let cells = if self.next.firsts.values().any(|first| first.team == team) { &row.cells[..] } else { &[] };
+        let solved = cells.iter().filter(|cell| cell.solved_min.is_some());
         let firsts: Vec<Id> = solved.map(|cell| cell.problem.clone()).filter(first).collect();
         let same = |other: &&Arc<TeamRow>| other.row == row && other.firsts == firsts;
         let before = self.old.and_then(|old| old.team(&team));

@@ -24,8 +24,10 @@ use super::partition::{Cursor, Room};
 use crate::log::marker::{marker, marker_key};
 use crate::log::{Bound, Entry, Limit, LogError, OutputEpoch, Outputs, Produce};
 
-/// Records are appended in pieces of about this size.
+/// Epochs are noted as whole after pieces of about this size.
 const PIECE_BYTES: usize = 8 << 20;
+/// A piece is appended in parts of about this size: whoever else appends waits for one of them, not for the piece.
+const PART_BYTES: usize = 512 << 10;
 const SCAN: Limit = Limit { records: 4096, bytes: 1 << 20 };
 /// Where the last whole epoch is noted.
 const WHOLE: (Topic, u32) = (Topic::Epochs, 0);
@@ -172,14 +174,17 @@ impl EmbeddedOutputs {
 
     /// Makes a piece durable, then notes that all up to `epoch` is whole.
     fn finish(&self, state: &mut State, piece: Vec<Produce>, epoch: &OutputEpoch) -> Result<(), LogError> {
-        let mut held = Vec::new();
-        if !piece.is_empty() {
-            for position in self.inner.append_and_wait(piece)? {
-                // The last record in each partition is a marker.
-                let place = state.places.get_mut(&(position.topic, position.partition)).expect("held before written");
-                place.held = position.offset;
-                held.push(Bound { topic: position.topic, partition: position.partition, offset: position.offset });
+        let mut last = BTreeMap::new();
+        for part in parts(piece) {
+            for position in self.inner.append_and_wait(part)? {
+                last.insert((position.topic, position.partition), position.offset);
             }
+        }
+        let mut held = Vec::new();
+        for ((topic, partition), offset) in last {
+            // The last record in each partition is a marker.
+            state.places.get_mut(&(topic, partition)).expect("held before written").held = offset;
+            held.push(Bound { topic, partition, offset });
         }
         self.hold_first(state, WHOLE)?;
         let positions = self.inner.append_and_wait(vec![marker(&self.pipeline, epoch, WHOLE, 0)])?;
@@ -188,6 +193,19 @@ impl EmbeddedOutputs {
         state.last = Some(epoch.epoch);
         self.inner.holds.set(&self.holder(), &held)
     }
+}
+
+/// A piece in parts, in order.
+fn parts(piece: Vec<Produce>) -> impl Iterator<Item = Vec<Produce>> {
+    let mut rest = piece.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        while let Some(record) = rest.next_if(|_| bytes < PART_BYTES) {
+            bytes += record_bytes(&record);
+            part.push(record);
+        }
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 impl Outputs for EmbeddedOutputs {
