@@ -317,7 +317,8 @@ impl<D: Definition> Started<'_, D> {
         let rebuilds = !self.redo.is_empty();
         let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());
         let (now_ms, trusted_ms, bound) = (restored.now_ms, restored.trusted_ms, restored.bound.clone());
-        let (to_outputs, from_committer) = bounded(64);
+        // What waits there is bounded by its rows; a bound on epochs would stop everybody while one large epoch is written.
+        let (to_outputs, from_committer) = bounded(4_096);
         let waker = self.stop.clone();
         let wake = move || waker.waker.lock().iter().for_each(|wake| wake());
         let mut committer = Committer::new(committer::Parts {
