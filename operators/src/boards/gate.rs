@@ -4,8 +4,10 @@
 //! event opens in the epoch of the change, in each of the following epochs some teams get the new rules, and with the
 //! last of them it closes. What is computed meanwhile is work in progress: while [`Gated::open`] has an event, nothing of
 //! it is to be shown, and all of it is shown at once when it is closed (the committer's part).
+//!
+//! There are 256 buckets; an event has rules only in those that it has teams in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,11 +24,13 @@ use super::facts::{EventKey, Rows};
 use super::rules::SharedRules;
 use crate::primitives::complete_times::Update;
 
-/// Parts of an event between which its teams are spread.
-pub const BUCKETS: u8 = 64;
-
-/// An event's bucket: hash of the event, number.
+/// A part of an event's teams: hash of the event, number.
 pub type Bucket = (u128, u8);
+
+/// The bucket of a team, by the hashes of its event and itself.
+pub fn bucket_of(event: u128, team: u128) -> Bucket {
+    (event, team as u8)
+}
 
 /// How changes of rules are spread over epochs.
 #[derive(Clone, Debug, Default)]
@@ -75,92 +79,126 @@ pub struct Gated<'s> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Fact {
     Rules(SharedRules),
-    Team,
+    Team(u8),
 }
 
 /// What the operator knows of an event.
 #[derive(Default)]
 struct Event {
-    teams: i64,
     rules: Option<SharedRules>,
-    gate: Option<Gate>,
+    /// Teams of each bucket that has any.
+    teams: BTreeMap<u8, i64>,
+    /// What each bucket was given.
+    given: BTreeMap<u8, SharedRules>,
+    /// A change is under way: the buckets that do not have the new rules yet.
+    gate: Option<BTreeSet<u8>>,
 }
 
-/// A change under way.
-struct Gate {
-    /// What each bucket has.
-    given: Vec<Option<SharedRules>>,
-    /// Buckets that have the new rules.
-    done: usize,
-    /// Buckets per epoch.
-    step: usize,
-}
-
-impl Gate {
-    fn epochs_left(&self) -> u64 {
-        (usize::from(BUCKETS) - self.done).div_ceil(self.step) as u64
-    }
+/// What came for an event in one epoch.
+#[derive(Default)]
+struct Came {
+    /// Teams that came and went, by bucket.
+    teams: BTreeMap<u8, i64>,
+    /// New rules; None: they only went.
+    rules: Option<Option<SharedRules>>,
 }
 
 type Given<'a> = &'a mut dyn FnMut((Bucket, SharedRules), i64);
 
-/// Gives one bucket other rules.
-fn give(event: u128, bucket: usize, old: Option<&SharedRules>, new: Option<&SharedRules>, out: Given<'_>) {
-    if old != new {
-        let bucket = (event, bucket as u8);
-        old.into_iter().for_each(|rules| out((bucket, rules.clone()), -1));
-        new.into_iter().for_each(|rules| out((bucket, rules.clone()), 1));
-    }
-}
-
 impl Event {
-    /// Takes changed rules in. Says how the row of open gates changes.
-    fn change(&mut self, event: u128, new: Option<SharedRules>, slices: &Slices, out: Given<'_>) -> i64 {
-        let old = std::mem::replace(&mut self.rules, new);
-        let new = self.rules.as_ref();
-        let all = usize::from(BUCKETS);
-        if let Some(mut gate) = self.gate.take() {
-            if new.is_some() {
-                // All over again, towards the newest rules.
-                gate.done = 0;
-                self.gate = Some(gate);
-                return 0;
+    /// Gives a bucket the rules that it should have.
+    fn give(&mut self, event: u128, bucket: u8, out: Given<'_>) {
+        let new = self.rules.as_ref().filter(|_| self.teams.contains_key(&bucket));
+        if self.given.get(&bucket) == new {
+            return;
+        }
+        let new = new.cloned();
+        if let Some(old) = self.given.remove(&bucket) {
+            out(((event, bucket), old), -1);
+        }
+        if let Some(new) = new {
+            out(((event, bucket), new.clone()), 1);
+            self.given.insert(bucket, new);
+        }
+    }
+
+    /// Takes in what came. Says how the row of open gates changes.
+    fn take(&mut self, event: u128, came: Came, slices: &Slices, out: Given<'_>) -> i64 {
+        for (bucket, diff) in &came.teams {
+            let teams = self.teams.entry(*bucket).or_default();
+            *teams += diff;
+            if *teams == 0 {
+                self.teams.remove(bucket);
             }
-            gate.given.iter().enumerate().for_each(|(bucket, given)| give(event, bucket, given.as_ref(), None, out));
-            return -1;
         }
-        if let (Some(_), Some(_), Some(teams)) = (&old, new, slices.teams)
-            && self.teams > i64::from(teams)
-        {
-            let step = (u64::from(teams) * u64::from(BUCKETS)).div_ceil(self.teams.unsigned_abs()) as usize;
-            self.gate = Some(Gate { given: vec![old; all], done: 0, step: step.max(1) });
-            return 1;
+        let was_open = self.gate.is_some();
+        if let Some(new) = came.rules {
+            let old = std::mem::replace(&mut self.rules, new);
+            let is_large = slices.teams.is_some_and(|slice| self.teams.values().sum::<i64>() > i64::from(slice));
+            let changes = old.is_some() && self.rules.is_some() && old != self.rules;
+            // One that is open begins all over, towards the newest rules.
+            if self.rules.is_some() && (was_open || (changes && is_large)) {
+                self.gate = Some(self.teams.keys().copied().collect());
+            } else {
+                self.gate = None;
+                let all: BTreeSet<u8> = self.teams.keys().chain(self.given.keys()).copied().collect();
+                all.into_iter().for_each(|bucket| self.give(event, bucket, out));
+            }
         }
-        (0..all).for_each(|bucket| give(event, bucket, old.as_ref(), new, out));
-        0
+        for bucket in came.teams.into_keys() {
+            // A bucket that waits for its slice gets nothing before.
+            let waits = self.gate.as_ref().is_some_and(|left| left.contains(&bucket));
+            if !waits || !self.teams.contains_key(&bucket) {
+                self.give(event, bucket, out);
+            }
+        }
+        i64::from(self.gate.is_some()) - i64::from(was_open)
+    }
+
+    /// Buckets of the next slice: about so many teams.
+    fn slice(&self, left: &mut BTreeSet<u8>, slices: &Slices) -> Vec<u8> {
+        let (mut buckets, mut teams) = (Vec::new(), 0);
+        while let Some(bucket) = left.pop_first() {
+            buckets.push(bucket);
+            teams += self.teams.get(&bucket).copied().unwrap_or(0);
+            if teams > 0 && teams >= i64::from(slices.teams.unwrap_or(u32::MAX)) {
+                break;
+            }
+        }
+        buckets
     }
 
     /// The next slice. Says whether it was the last one.
-    fn step(&mut self, event: u128, out: Given<'_>) -> bool {
-        let Some(gate) = &mut self.gate else { return false };
-        let until = (gate.done + gate.step).min(usize::from(BUCKETS));
-        for bucket in gate.done..until {
-            give(event, bucket, gate.given[bucket].as_ref(), self.rules.as_ref(), out);
-            gate.given[bucket].clone_from(&self.rules);
-        }
-        gate.done = until;
-        let is_last = until == usize::from(BUCKETS);
-        if is_last {
-            self.gate = None;
-        }
+    fn step(&mut self, event: u128, slices: &Slices, out: Given<'_>) -> bool {
+        let Some(mut left) = self.gate.take() else { return false };
+        self.slice(&mut left, slices).into_iter().for_each(|bucket| self.give(event, bucket, out));
+        let is_last = left.is_empty();
+        self.gate = (!is_last).then_some(left);
         is_last
+    }
+
+    /// Epochs until the gate closes.
+    fn epochs_left(&self, slices: &Slices) -> u64 {
+        let Some(mut left) = self.gate.clone() else { return 0 };
+        let mut epochs = 1;
+        loop {
+            self.slice(&mut left, slices);
+            if left.is_empty() {
+                return epochs;
+            }
+            epochs += 1;
+        }
     }
 }
 
 /// Spreads rules over buckets, and their changes over epochs.
-pub fn gate<'s>(rules: Rows<'s, (EventKey, SharedRules)>, teams: Rows<'s, EventKey>, slices: Slices) -> Gated<'s> {
+pub fn gate<'s>(
+    rules: Rows<'s, (EventKey, SharedRules)>,
+    teams: Rows<'s, (EventKey, Bucket)>,
+    slices: Slices,
+) -> Gated<'s> {
     let rules = rules.map(|(event, rules)| (event, Fact::Rules(rules)));
-    let facts = rules.concat(teams.map(|event| (event, Fact::Team))).inner;
+    let facts = rules.concat(teams.map(|(event, (_, bucket))| (event, Fact::Team(bucket)))).inner;
     let mut builder = OperatorBuilder::new("Gate".to_owned(), facts.scope());
     let route = Exchange::new(|((event, _), _, _): &Update<(EventKey, Fact)>| event.hash() as u64);
     let mut input = builder.new_input(facts, route);
@@ -203,28 +241,22 @@ pub fn gate<'s>(rules: Rows<'s, (EventKey, SharedRules)>, teams: Rows<'s, EventK
                 }
                 let (mut to_buckets, mut to_open) = (buckets.session(&held[0]), open.session(&held[1]));
                 let mut out = |row, diff| to_buckets.give((row, time, diff));
-                // By event the rules that came: none where they only went.
-                let mut changed: BTreeMap<EventKey, Option<SharedRules>> = BTreeMap::new();
+                let mut came: BTreeMap<EventKey, Came> = BTreeMap::new();
+                // Whose rules changed in this epoch: the first slice is in the next one.
+                let mut begun: BTreeSet<EventKey> = BTreeSet::new();
                 for ((event, fact), diff) in waiting.remove(&time).into_iter().flatten() {
+                    let came = came.entry(event).or_default();
                     match fact {
-                        Fact::Team => events.entry(event).or_default().teams += diff,
-                        Fact::Rules(rules) if diff > 0 => drop(changed.insert(event, Some(rules))),
-                        Fact::Rules(_) => drop(changed.entry(event).or_default()),
+                        Fact::Team(bucket) => *came.teams.entry(bucket).or_default() += diff,
+                        Fact::Rules(rules) if diff > 0 => came.rules = Some(Some(rules)),
+                        Fact::Rules(_) => drop(came.rules.get_or_insert_default()),
                     }
                 }
-                if next_slice == Some(time) {
-                    gates.retain(|key| {
-                        let event = events.get_mut(key).expect("an event with a gate is known");
-                        let is_last = !changed.contains_key(key) && event.step(key.hash(), &mut out);
-                        if is_last {
-                            to_open.give((key.clone(), time, -1));
-                        }
-                        !is_last
-                    });
-                }
-                for (key, rules) in changed {
+                let due = if next_slice == Some(time) { gates.clone() } else { Vec::new() };
+                for (key, came) in came {
                     let event = events.entry(key.clone()).or_default();
-                    match event.change(key.hash(), rules, &slices, &mut out) {
+                    let opened = came.rules.is_some();
+                    match event.take(key.hash(), came, &slices, &mut out) {
                         0 => {}
                         diff => {
                             gates.retain(|k| *k != key);
@@ -234,13 +266,23 @@ pub fn gate<'s>(rules: Rows<'s, (EventKey, SharedRules)>, teams: Rows<'s, EventK
                             to_open.give((key.clone(), time, diff));
                         }
                     }
-                    if event.rules.is_none() && event.teams == 0 {
+                    if event.rules.is_none() && event.teams.is_empty() {
                         events.remove(&key);
+                    }
+                    if opened {
+                        begun.insert(key);
+                    }
+                }
+                for key in due.into_iter().filter(|key| !begun.contains(key)) {
+                    let event = events.get_mut(&key).expect("an event with a gate is known");
+                    if event.step(key.hash(), &slices, &mut out) {
+                        gates.retain(|k| *k != key);
+                        to_open.give((key, time, -1));
                     }
                 }
                 gates.sort();
                 next_slice = (!gates.is_empty()).then_some(time + 1);
-                let left = gates.iter().filter_map(|key| events.get(key)?.gate.as_ref()).map(Gate::epochs_left).max();
+                let left = gates.iter().filter_map(|key| Some(events.get(key)?.epochs_left(&slices))).max();
                 slices.pace.wanted_epoch.fetch_max(left.map_or(0, |left| time + left), Ordering::AcqRel);
             }
         }

@@ -14,7 +14,7 @@ use timely::dataflow::operators::core::OkErr;
 
 use super::attempts::Attempt;
 use super::facts::{Change, Correction, EventKey, Rows};
-use super::gate::{BUCKETS, Bucket};
+use super::gate::{Bucket, bucket_of};
 use super::panel::Place;
 use super::rules::{Rules, SharedRules};
 use super::score::{Solve, Team, TeamScore, ViewScore};
@@ -83,9 +83,19 @@ pub(super) struct Scored<'s> {
     pub solves: Rows<'s, (ProblemKey, u128, bool)>,
 }
 
+/// The bucket that each team is in, and its hash.
+pub(super) fn buckets<'s>(teams: Rows<'s, ((EventKey, Id), TeamRegistered)>) -> Rows<'s, (EventKey, (Bucket, u128))> {
+    teams.map(|((event, team), _)| {
+        let team = event.hash_of(&team);
+        let bucket = bucket_of(event.hash(), team);
+        (event, (bucket, team))
+    })
+}
+
 pub(super) fn teams<'s, F>(
     teams: Rows<'s, ((EventKey, Id), TeamRegistered)>,
     organizations: Rows<'s, ((EventKey, Id), OrganizationRegistered)>,
+    buckets: Rows<'s, (Bucket, u128)>,
     rules: Rows<'s, (Bucket, SharedRules)>,
     facts: Rows<'s, (u128, Fact)>,
     score: F,
@@ -93,10 +103,6 @@ pub(super) fn teams<'s, F>(
 where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {
-    let buckets = teams.clone().map(|((event, team), _)| {
-        let team = event.hash_of(&team);
-        ((event.hash(), (team % u128::from(BUCKETS)) as u8), team)
-    });
     let rules = rules.join_map(buckets, |_, rules, team| (*team, Fact::Rules(rules.clone())));
     let organizations = teams
         .clone()

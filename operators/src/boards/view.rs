@@ -8,7 +8,7 @@
 //!                                                                              +--> solves --(least)--> first solves
 //!                                                                              +--> rows and solves --> worth --> rows
 //! ```
-//! Rules reach teams by a join through 64 buckets per event, so that one event uses all workers and only a change of
+//! Rules reach teams by a join through buckets per event, so that one event uses all workers and only a change of
 //! reference data pays for it; in a large event over several epochs, behind a gate. A new verdict touches one submission
 //! and one team; only where challenges are worth less the more teams solve them does it touch others.
 
@@ -65,8 +65,10 @@ where
     let corrections = facts.corrections.map(|c| (c.event.hash_of(&c.team), teams::Fact::Correction(c)));
     let places = panel::panel(facts.teams.clone(), rules.rules.clone(), facts.votes);
     let of_teams = attempts.concatenate([selected, corrections, places]);
-    let gated = gate(rules.rules.clone(), facts.teams.clone().map(|((event, _), _)| event), slices);
-    let scored = teams::teams(facts.teams, facts.organizations, gated.buckets, of_teams, score);
+    let buckets = teams::buckets(facts.teams.clone());
+    let gated = gate(rules.rules.clone(), buckets.clone().map(|(event, (bucket, _))| (event, bucket)), slices);
+    let buckets = buckets.map(|(_, bucket)| bucket);
+    let scored = teams::teams(facts.teams, facts.organizations, buckets, gated.buckets, of_teams, score);
     let valued = worth::with_points(scored.unvalued, scored.solves, rules.rules);
     BoardViews {
         changes: scored.rows.concatenate([rules.headers, scored.firsts, valued]),
