@@ -23,14 +23,19 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
     let crashes = number("GRAVITY_CRASHES").unwrap_or(60);
     let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
-    // Small epochs and bases, so that every step of a commit and of a merge happens often; the threads change in number.
-    let env = [("GRAVITY_PIPELINES__MERGE_BYTES", "20000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
+    // Small epochs and bases, so that every step of a commit and of a merge happens often; the threads change in number. A
+    // change of rules takes ten epochs, and one is under way most of the time.
+    let env = [
+        ("GRAVITY_PIPELINES__MERGE_BYTES", "20000"),
+        ("GRAVITY_PIPELINES__ROW_CAP", "64"),
+        ("GRAVITY_PIPELINES__SLICE_TEAMS", "4"),
+    ];
     let mut server = Server::start(dir.path(), &env).await;
     server.send(&reference(EVENT, TEAMS, PROBLEMS), true).await;
     let page = format!("/api/v1/events/{EVENT}/board?limit=1000");
     let (follower, following) = follow(server.url.clone(), format!("/api/v1/events/{EVENT}/board/stream?limit=1000"));
     let mut versions = Versions::default();
-    let load = Load::new(EVENT, TEAMS, PROBLEMS);
+    let load = Load::new(EVENT, TEAMS, PROBLEMS).with_rules(25);
     for crash in 0..crashes {
         // Every third crash is at a failpoint, in turn, at its first to eighth passage; the others at a random instant.
         let point = crash.is_multiple_of(3).then(|| failpoint::ALL[(crash / 3) as usize % failpoint::ALL.len()]);

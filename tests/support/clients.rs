@@ -10,7 +10,7 @@ use gravity_events::body::EventConfigured;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::contest::{attempt, bytes, reference};
+use super::contest::{attempt, bytes, reference, rules};
 use super::{Server, post};
 
 /// What the clients know: attempts that were acknowledged, and those whose answer was lost.
@@ -27,6 +27,8 @@ pub struct Load {
     pub event: &'static str,
     pub teams: u32,
     pub problems: u32,
+    /// Every such attempt comes with other rules for the whole event; 0: none does.
+    rules_every: u32,
     next: Arc<AtomicU32>,
     pub ledger: Arc<Mutex<Ledger>>,
 }
@@ -50,11 +52,20 @@ impl Clients {
 impl Load {
     pub fn new(event: &'static str, teams: u32, problems: u32) -> Load {
         let (next, ledger) = (Arc::default(), Arc::default());
-        Load { event, teams, problems, next, ledger }
+        Load { event, teams, problems, rules_every: 0, next, ledger }
+    }
+
+    /// The same, in which the rules of the event change every so many attempts.
+    pub fn with_rules(self, rules_every: u32) -> Load {
+        Load { rules_every, ..self }
     }
 
     pub fn attempt(&self, n: u32) -> Vec<Vec<u8>> {
-        attempt(self.event, n, self.teams, self.problems)
+        let mut records = attempt(self.event, n, self.teams, self.problems);
+        if self.rules_every > 0 && n % self.rules_every == self.rules_every - 1 {
+            records.push(rules(self.event, n));
+        }
+        records
     }
 
     /// An attempt was acknowledged.

@@ -25,14 +25,8 @@ pub fn bytes_of(source: &str, event: &str, id: String, body: Body) -> Vec<u8> {
 
 /// An event of five hours with a freeze of one, with teams and problems. Even teams are in division `even`.
 pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
-    let config = EventConfigured {
-        name: event.into(),
-        duration_ms: Some(18_000_000),
-        freeze_duration_ms: Some(3_600_000),
-        ..Default::default()
-    };
     let mut records = vec![
-        bytes(event, "configured".into(), Body::EventConfigured(config)),
+        bytes(event, "configured".into(), Body::EventConfigured(configured(event))),
         bytes(
             event,
             "started".into(),
@@ -56,6 +50,21 @@ pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
         records.push(bytes(event, format!("problem{p}"), Body::ProblemPublished(body)));
     }
     records
+}
+
+fn configured(event: &str) -> EventConfigured {
+    EventConfigured {
+        name: event.into(),
+        duration_ms: Some(18_000_000),
+        freeze_duration_ms: Some(3_600_000),
+        ..Default::default()
+    }
+}
+
+/// Other rules for the event: the penalty is `n` minutes, which moves every row that has one.
+pub fn rules(event: &str, n: u32) -> Vec<u8> {
+    let penalty_ms = Some(i64::from(n) * 60_000);
+    bytes(event, format!("rules{n}"), Body::EventConfigured(EventConfigured { penalty_ms, ..configured(event) }))
 }
 
 /// Submission `n` and its judgement, for `teams` teams and `problems` problems. Some verdicts are revised later.

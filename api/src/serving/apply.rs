@@ -165,14 +165,14 @@ impl Build<'_> {
 
     fn rows_and_header(&mut self, changes: &EventChanges<'_>) {
         // A first solve marks a cell of its team's row, so that row changes too.
-        let mut teams: BTreeSet<Id> = changes.rows.keys().map(|team| (*team).clone()).collect();
+        let mut marked: BTreeSet<Id> = BTreeSet::new();
         for (problem, first) in &changes.firsts {
             let old = match first {
                 Some(first) => self.next.firsts.insert((*problem).clone(), (*first).clone()),
                 None => self.next.firsts.remove(*problem),
             };
-            teams.extend(old.map(|first| first.team));
-            teams.extend(first.map(|first| first.team.clone()));
+            marked.extend(old.map(|first| first.team));
+            marked.extend(first.map(|first| first.team.clone()));
         }
         for (problem, worth) in &changes.worths {
             match worth {
@@ -197,11 +197,13 @@ impl Build<'_> {
                 })
             });
         }
-        if teams.len() >= self.bulk_rows && teams.len() >= self.next.teams.len() / BULK_PART {
-            self.rows_anew(changes, &teams);
+        let many = changes.rows.len();
+        if many >= self.bulk_rows && many >= self.next.teams.len() / BULK_PART {
+            self.rows_anew(changes, &marked);
             return;
         }
-        for team in teams {
+        marked.extend(changes.rows.keys().map(|team| (*team).clone()));
+        for team in marked {
             let old = self.next.team(&team).cloned();
             let row = match changes.rows.get(&team) {
                 Some(row) => row.cloned(),
@@ -213,14 +215,14 @@ impl Build<'_> {
     }
 
     /// The same for many rows: all boards are built anew.
-    fn rows_anew(&mut self, changes: &EventChanges<'_>, teams: &BTreeSet<Id>) {
-        let mut rows = Vec::with_capacity(self.next.teams.len() + teams.len());
+    fn rows_anew(&mut self, changes: &EventChanges<'_>, marked: &BTreeSet<Id>) {
+        let mut rows = Vec::with_capacity(self.next.teams.len() + changes.rows.len());
         let mut new = changes.rows.clone();
         let old: Vec<Arc<TeamRow>> = self.next.teams.iter_from(0).cloned().collect();
         for old in old {
             let row = match new.remove(&old.team) {
                 Some(row) => row.cloned(),
-                None if teams.contains(&old.team) => Some(old.row.clone()),
+                None if marked.contains(&old.team) => Some(old.row.clone()),
                 None => {
                     rows.push(old);
                     continue;
