@@ -25,7 +25,6 @@ mod query;
 mod row;
 mod snapshot;
 mod sorted;
-mod staged;
 mod state;
 mod stream;
 
@@ -108,6 +107,14 @@ impl Index {
         match view {
             View::Public => &mut self.public,
             View::Jury => &mut self.jury,
+        }
+    }
+
+    /// An event's boards, to be changed.
+    fn boards_of(&self, view: View, event: &Id, tenant: &Id) -> EventBoards {
+        match self.side(view).get(event) {
+            Some(boards) => EventBoards::clone(boards),
+            None => EventBoards::new(tenant.clone(), event.clone(), view),
         }
     }
 }

@@ -8,9 +8,9 @@ use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::{Id, natural_cmp};
 
 use super::row::{TeamRow, name_key};
-use super::staged::Behind;
+use super::sorted::Place;
 use super::state::{BoardState, Channel, EventBoards, HeaderState, Shown};
-use super::{Boards, Index, bulk};
+use super::{Boards, BoardsOptions, Index, bulk};
 
 /// What an epoch says of one (event, view). Inner `None`: gone.
 #[derive(Default)]
@@ -28,7 +28,8 @@ pub(super) struct EventChanges<'a> {
 pub(super) struct Writer {
     /// The last identity that was given.
     last_id: u64,
-    behind: Behind,
+    /// Events whose rules are being changed, as they will be shown when that is done.
+    behind: BTreeMap<(View, Id), EventBoards>,
 }
 
 /// For boards to be built anew one of so many rows must change.
@@ -46,9 +47,11 @@ impl Boards {
         if next.started && epoch.epoch < next.epoch {
             tracing::error!(epoch = epoch.epoch, newest = next.epoch, "the boards went back to an older epoch");
         }
-        let released = writer.behind.pass(epoch);
-        let mut changes = by_event(&epoch.changes, &epoch.versions);
-        released.add_to(&mut changes);
+        if epoch.snapshot {
+            // It holds everything.
+            writer.behind.clear();
+        }
+        let Writer { last_id, behind } = &mut *writer;
         let mut wake = Vec::new();
         let replaced = if epoch.snapshot {
             let old = next;
@@ -63,19 +66,46 @@ impl Boards {
                 false => drop(next.changing.remove(event)),
             }
         }
-        for ((view, event), changes) in changes {
-            let old = replaced.as_ref().and_then(|old| old.side(view).get(event)).cloned();
-            let base = match next.side(view).get(event) {
-                Some(base) => EventBoards::clone(base),
-                None => EventBoards::new(changes.tenant.clone(), event.clone(), view),
-            };
+        for ((view, event), changes) in by_event(&epoch.staged, &[]) {
+            let at = (view, event.clone());
             let mut build = Build {
-                next: base,
-                old: old.as_deref(),
-                next_id: &mut writer.last_id,
+                next: behind.remove(&at).unwrap_or_else(|| next.boards_of(view, event, &changes.tenant)),
+                old: None,
+                next_id: last_id,
                 epoch: epoch.epoch,
-                kept: self.options.kept_versions,
-                bulk_rows: self.options.bulk_rows,
+                options: &self.options,
+                is_behind: true,
+            };
+            build.rows_and_header(&changes);
+            behind.insert(at, build.next);
+        }
+        let mut changes = by_event(&epoch.changes, &epoch.versions);
+        for (event, _) in epoch.gates.iter().filter(|(_, is_open)| !is_open) {
+            for view in [View::Public, View::Jury] {
+                if behind.contains_key(&(view, event.clone())) {
+                    changes.entry((view, event)).or_default();
+                }
+            }
+        }
+        debug_assert!(
+            changes.keys().all(|(view, event)| {
+                !behind.contains_key(&(*view, (*event).clone())) || epoch.gates.contains(&((*event).clone(), false))
+            }),
+            "what changes of an event is staged while its gate is open"
+        );
+        for ((view, event), changes) in changes {
+            let replaced = replaced.as_ref().and_then(|old| old.side(view).get(event)).cloned();
+            // What was prepared behind a gate goes on from the versions that are shown.
+            let mut prepared = behind.remove(&(view, event.clone()));
+            prepared.iter_mut().for_each(bulk::rank_anew);
+            let shown = prepared.as_ref().and_then(|_| next.side(view).get(event).cloned());
+            let mut build = Build {
+                next: prepared.unwrap_or_else(|| next.boards_of(view, event, &changes.tenant)),
+                old: replaced.as_deref().or(shown.as_deref()),
+                next_id: last_id,
+                epoch: epoch.epoch,
+                options: &self.options,
+                is_behind: false,
             };
             build.rows_and_header(&changes);
             build.versions(&changes, &mut wake);
@@ -153,8 +183,9 @@ struct Build<'a> {
     old: Option<&'a EventBoards>,
     next_id: &'a mut u64,
     epoch: u64,
-    kept: usize,
-    bulk_rows: usize,
+    options: &'a BoardsOptions,
+    /// It is not shown yet: rows are put in their places on the boards when it is.
+    is_behind: bool,
 }
 
 impl Build<'_> {
@@ -198,19 +229,20 @@ impl Build<'_> {
             });
         }
         let many = changes.rows.len();
-        if many >= self.bulk_rows && many >= self.next.teams.len() / BULK_PART {
+        if many >= self.options.bulk_rows && many >= self.next.teams.len() / BULK_PART {
             self.rows_anew(changes, &marked);
             return;
         }
         marked.extend(changes.rows.keys().map(|team| (*team).clone()));
         for team in marked {
-            let old = self.next.team(&team).cloned();
+            let place = self.next.teams.find_place(|row| natural_cmp(&row.team, &team));
+            let old = place.map(|place| self.next.teams.at(place).clone());
             let row = match changes.rows.get(&team) {
                 Some(row) => row.cloned(),
                 None => old.as_ref().map(|old| old.row.clone()),
             };
             let new = row.map(|row| self.team_row(team, row, old.as_ref()));
-            self.replace(old, new);
+            self.replace(place, old, new);
         }
     }
 
@@ -259,28 +291,29 @@ impl Build<'_> {
         }
     }
 
-    fn replace(&mut self, old: Option<Arc<TeamRow>>, new: Option<Arc<TeamRow>>) {
+    fn replace(&mut self, place: Option<Place>, old: Option<Arc<TeamRow>>, new: Option<Arc<TeamRow>>) {
         if let (Some(old), Some(new)) = (&old, &new)
             && Arc::ptr_eq(old, new)
         {
             return;
         }
-        match (&old, &new) {
-            (Some(old), Some(new)) => {
-                self.next.teams.replace(old, new.clone());
-            }
-            (Some(old), None) => {
-                self.next.teams.remove(old);
-            }
-            (None, Some(new)) => self.next.teams.insert(new.clone()),
-            (None, None) => {}
+        match (place, &old, &new) {
+            (Some(place), _, Some(new)) => self.next.teams.put(place, new.clone()),
+            (_, Some(old), None) => drop(self.next.teams.remove(old)),
+            (None, _, Some(new)) => self.next.teams.insert(new.clone()),
+            (_, None, None) => {}
         }
         let divisions = |row: Option<&Arc<TeamRow>>| row.map(|row| divisions(row)).unwrap_or_default();
         let (before, after) = (divisions(old.as_ref()), divisions(new.as_ref()));
         for division in before.union(&after) {
             let old = old.as_ref().filter(|_| before.contains(division));
             let new = new.as_ref().filter(|_| after.contains(division));
-            self.next.boards.entry(division.clone()).or_default().change(old, new);
+            let board = self.next.boards.entry(division.clone()).or_default();
+            if self.is_behind {
+                board.recount(old, new);
+            } else {
+                board.change(old, new);
+            }
         }
     }
 
@@ -312,7 +345,9 @@ impl Build<'_> {
             };
             let shown = match &board.shown {
                 None => Shown::first(Arc::new(state)),
-                Some(shown) if shown.newest().version < *version => shown.with(Arc::new(state), self.kept),
+                Some(shown) if shown.newest().version < *version => {
+                    shown.with(Arc::new(state), self.options.kept_versions)
+                }
                 Some(shown)
                     if shown.newest().version == *version
                         && shown.newest().shows(&board.rows, &board.counts, &head) =>

@@ -8,15 +8,25 @@ use gravity_events::{Id, natural_cmp};
 
 use super::row::{ByRank, Order, TeamRow};
 use super::sorted::Sorted;
-use super::state::{Board, Counts, EventBoards};
+use super::state::{Counts, EventBoards};
 
 /// Puts these rows in the place of all there are. `rows` are by team.
 pub(super) fn fill(boards: &mut EventBoards, rows: Vec<Arc<TeamRow>>) {
     debug_assert!(rows.is_sorted_by(|a, b| natural_cmp(&a.team, &b.team).is_lt()), "by team, each once");
+    boards.teams = Sorted::of(rows);
+    rank(boards, counts);
+}
+
+/// Sorts the teams' rows anew on boards whose counts are right.
+pub(super) fn rank_anew(boards: &mut EventBoards) {
+    rank(boards, |_| None);
+}
+
+fn rank(boards: &mut EventBoards, counts: impl Fn(&[&Arc<TeamRow>]) -> Option<BTreeMap<Id, Counts>>) {
     let mut on: BTreeMap<Id, Vec<&Arc<TeamRow>>> = BTreeMap::new();
     // Boards that nobody is on any more are there all the same.
     on.extend(boards.boards.keys().map(|division| (division.clone(), Vec::new())));
-    for row in &rows {
+    for row in boards.teams.iter_from(0) {
         for division in &row.row.divisions {
             match on.get_mut(division) {
                 // Named twice, it is on it once.
@@ -26,25 +36,25 @@ pub(super) fn fill(boards: &mut EventBoards, rows: Vec<Arc<TeamRow>>) {
             }
         }
     }
-    on.insert(Id::const_new(OVERALL), rows.iter().collect());
+    on.insert(Id::const_new(OVERALL), boards.teams.iter_from(0).collect());
     for (division, rows) in on {
         let board = boards.boards.entry(division).or_default();
-        *board = Board { shown: board.shown.take(), channel: board.channel.clone(), ..ranked(rows) };
+        if let Some(counts) = counts(&rows) {
+            board.counts = Arc::new(counts);
+        }
+        board.rows = ranked(rows);
     }
-    boards.teams = Sorted::of(rows);
 }
 
-fn ranked(rows: Vec<&Arc<TeamRow>>) -> Board {
-    let counts = counts(&rows);
+fn ranked(rows: Vec<&Arc<TeamRow>>) -> Sorted<ByRank> {
     let mut by_rank: Vec<_> = rows.into_iter().map(|row| (row.row.rank_hint(), row)).collect();
     // The hint spares most comparisons a look at the rows.
     by_rank.sort_unstable_by(|(a, row_a), (b, row_b)| a.cmp(b).then_with(|| ByRank::order(row_a, row_b)));
-    let rows = Sorted::of(by_rank.into_iter().map(|(_, row)| row.clone()).collect());
-    Board { rows, counts: Arc::new(counts), ..Board::default() }
+    Sorted::of(by_rank.into_iter().map(|(_, row)| row.clone()).collect())
 }
 
 /// Rows that solved, and tried, each problem.
-fn counts(rows: &[&Arc<TeamRow>]) -> BTreeMap<Id, Counts> {
+fn counts(rows: &[&Arc<TeamRow>]) -> Option<BTreeMap<Id, Counts>> {
     // Cells mostly stand in the order of the problems.
     let mut counts: Vec<(&Id, Counts)> = Vec::new();
     for row in rows {
@@ -60,5 +70,5 @@ fn counts(rows: &[&Arc<TeamRow>]) -> BTreeMap<Id, Counts> {
             count.solved += u32::from(cell.solved_min.is_some());
         }
     }
-    counts.into_iter().map(|(problem, count)| (problem.clone(), count)).collect()
+    Some(counts.into_iter().map(|(problem, count)| (problem.clone(), count)).collect())
 }

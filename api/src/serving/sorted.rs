@@ -14,6 +14,10 @@ const CHUNK_ROWS_MAX: usize = 64;
 /// Neighbours with no more rows than this together are joined.
 const JOIN_ROWS_MAX: usize = 32;
 
+/// Where a row stands: chunk, offset in it. Good until the sequence changes.
+#[derive(Clone, Copy)]
+pub(super) struct Place(usize, usize);
+
 type Chunk = Arc<Vec<Arc<TeamRow>>>;
 
 pub(super) struct Sorted<O> {
@@ -61,6 +65,23 @@ impl<O: Order> Sorted<O> {
     pub(super) fn partition_point(&self, before: impl Fn(&TeamRow) -> bool) -> usize {
         let (chunk, offset) = self.place(before);
         self.chunks[..chunk].iter().map(|c| c.len()).sum::<usize>() + offset
+    }
+
+    /// Where the row for which `order` is equal stands, if there is one.
+    pub(super) fn find_place(&self, order: impl Fn(&TeamRow) -> std::cmp::Ordering) -> Option<Place> {
+        let (chunk, offset) = self.place(|row| order(row).is_lt());
+        self.chunks.get(chunk)?.get(offset).filter(|row| order(row).is_eq()).map(|_| Place(chunk, offset))
+    }
+
+    /// The row at a place that was found since the last change.
+    pub(super) fn at(&self, Place(chunk, offset): Place) -> &Arc<TeamRow> {
+        &self.chunks[chunk][offset]
+    }
+
+    /// Puts a row that the order takes for its equal in the place of one.
+    pub(super) fn put(&mut self, place: Place, row: Arc<TeamRow>) {
+        debug_assert!(O::order(self.at(place), &row).is_eq(), "another place");
+        Arc::make_mut(&mut Arc::make_mut(&mut self.chunks)[place.0])[place.1] = row;
     }
 
     /// The row for which `order` is equal.

@@ -169,7 +169,11 @@ impl Board {
         if let Some(new) = new.filter(|_| !(same_place && was_there)) {
             self.rows.insert(new.clone());
         }
-        let old = old.filter(|_| was_there);
+        self.recount(old.filter(|_| was_there), new);
+    }
+
+    /// The part of [`Board::change`] that is about problems, not places.
+    pub(super) fn recount(&mut self, old: Option<&Arc<TeamRow>>, new: Option<&Arc<TeamRow>>) {
         fn counted(row: &TeamRow) -> impl Iterator<Item = (&Id, bool)> {
             row.row.cells.iter().map(|c| (&c.problem, c.solved_min.is_some()))
         }
