@@ -18,7 +18,11 @@ use support::out_topics::OutTopics;
 use support::watcher::{Versions, follow, sees};
 
 /// Small epochs and bases, so that every step of a commit and of a merge happens often.
-const SMALL: [(&str, &str); 2] = [("GRAVITY_PIPELINES__MERGE_BYTES", "200000"), ("GRAVITY_PIPELINES__ROW_CAP", "64")];
+const SMALL: [(&str, &str); 3] = [
+    ("GRAVITY_PIPELINES__MERGE_BYTES", "200000"),
+    ("GRAVITY_PIPELINES__ROW_CAP", "64"),
+    ("GRAVITY_PIPELINES__SLICE_TEAMS", "4"),
+];
 
 async fn start(dir: &Path, topics: &Topics) -> Server {
     let env = topics.env();
@@ -73,7 +77,7 @@ async fn killed_at_any_instant_the_topics_hold_each_epoch_once() {
     let topics = KafkaServer::shared().topics("crash");
     let mut random = Dice::new(seed());
     let dir = tempfile::tempdir().expect("a folder");
-    let load = Load::new("crash", 30, 6);
+    let load = Load::new("crash", 30, 6).with_rules(25);
     let mut versions = Versions::default();
     let mut server = start(dir.path(), &topics).await;
     load.set_up(&server).await;

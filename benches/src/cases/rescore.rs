@@ -249,18 +249,6 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
     let changing = |at: Instant| windows.iter().any(|w| near(at, (w.0, w.1 + Duration::from_secs(1))));
     let quiet = p99(&|at| !changing(at) && !near(at, preview));
     let during = p99(&changing);
-    for w in &windows {
-        let mut of: Vec<_> = others
-            .iter()
-            .filter(|(at, _)| near(*at, (w.0, w.1 + Duration::from_secs(1))))
-            .map(|(at, took)| (took.as_millis(), (*at - w.0).as_millis()))
-            .collect();
-        let n = of.len();
-        of.sort();
-        of.reverse();
-        of.truncate(7);
-        eprintln!("window {} ms n={n}: {of:?}", (w.1 - w.0).as_millis());
-    }
     let previewing = p99(&|at| near(at, preview));
     let plain_ms = plain(teams)?;
     let load = format!("{teams} teams x {PROBLEMS} problems x 5 dimensions, {records} records");
