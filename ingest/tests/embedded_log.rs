@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use gravity_events::Topic;
+use gravity_events::body::Moment;
+use gravity_events::{Body, Record, Topic, codec};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Reserve, Retention};
 use gravity_ingest::log::{Log, LogError, OutputEpoch, Produce};
 use gravity_ingest::segment::{SegmentOptions, Segments, SyncMode};
@@ -157,6 +158,62 @@ fn retention_by_age_keeps_what_is_young() {
     let first = |topic| log.range(topic, 0).unwrap().0;
     assert!(first(Topic::Labs) > 30);
     assert_eq!((first(Topic::Usage), first(Topic::Telemetry)), (0, 0));
+}
+
+#[test]
+fn retention_keeps_the_records_of_an_event_until_it_is_sealed() {
+    let dir = scratch::folder();
+    let policy = Retention { age: None, bytes: Some(0) };
+    let retention = BTreeMap::from([(Topic::Submissions, policy), (Topic::Usage, policy)]);
+    let options = EmbeddedOptions { segment_bytes: 1_000, retention, ..options() };
+    let open = || EmbeddedLog::open(dir.path(), options.clone()).unwrap();
+    let of =
+        |event: &str| Produce { key: format!("t/{event}/team").into(), ..placed(Topic::Submissions, 0, vec![1; 100]) };
+    let say = |log: &EmbeddedLog, event: &str, body: Body| {
+        let (id, source, tenant) = (body.kind().into(), "test".into(), "t".into());
+        let record = Record {
+            id,
+            source,
+            tenant,
+            event: Some(event.into()),
+            subject: None,
+            time_ms: None,
+            backfill: false,
+            body,
+        };
+        let (key, value) = (record.key().into(), codec::encode(&record).into());
+        append(log, vec![Produce { topic: Topic::Reference, partition: Some(0), key, value }]);
+    };
+    let at = |at| Moment { at, contest_time_ms: None };
+    let log = open();
+    for n in 0..60 {
+        let event = if n < 20 { "first" } else { ["second", "third"][n % 2] };
+        append(&log, vec![of(event), placed(Topic::Usage, 0, vec![1; 100])]);
+    }
+    let first = |log: &EmbeddedLog| {
+        log.apply_retention().unwrap();
+        log.range(Topic::Submissions, 0).unwrap().0
+    };
+    assert_eq!(first(&log), 0, "no event is sealed");
+    assert!(log.range(Topic::Usage, 0).unwrap().0 > 50, "usage is of no event");
+    // A file that holds a record of another event waits for that one, too.
+    say(&log, "first", Body::EventSealed(at(Some(1))));
+    let kept = first(&log);
+    assert!((10..=20).contains(&kept), "{kept}");
+    say(&log, "second", Body::EventSealed(at(Some(1))));
+    say(&log, "third", Body::EventSealed(at(Some(1))));
+    say(&log, "third", Body::EventReopened(at(Some(2))));
+    assert_eq!(first(&log), kept, "one is open again");
+    drop(log);
+    let log = open();
+    assert_eq!(first(&log), kept, "also after a restart");
+    say(&log, "third", Body::EventReopened(at(None)));
+    assert!(first(&log) > 50, "that was taken back");
+    say(&log, "fourth", Body::EventSealed(at(Some(1))));
+    say(&log, "fourth", Body::EventSealed(at(None)));
+    (0..40).for_each(|_| drop(append(&log, vec![of("fourth")])));
+    let kept = first(&log);
+    assert!((50..=60).contains(&kept), "{kept}: taken back, it is not sealed");
 }
 
 /// Ends of the frames of a partition's only file.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{ServerArgs, encode};
 
-/// Starts, freezes, thaws, extends, ends or finalizes an event
+/// Starts, freezes, thaws, extends, ends, finalizes, seals or reopens an event
 #[derive(Args, Debug)]
 pub struct EventArgs {
     #[command(subcommand)]
@@ -44,6 +44,10 @@ enum Action {
     End(At),
     /// The results are final
     Finalize(At),
+    /// Its records are no longer needed: retention may drop them; its boards stay
+    Seal(At),
+    /// Its records are needed again, as far as they are there
+    Reopen(At),
 }
 
 /// Runs it.
@@ -66,6 +70,8 @@ pub async fn run(args: EventArgs, server: &ServerArgs) -> anyhow::Result<()> {
         Action::Thaw(a) => moment("thaw", a, &mut put),
         Action::End(a) => moment("end", a, &mut put),
         Action::Finalize(a) => moment("finalize", a, &mut put),
+        Action::Seal(a) => moment("seal", a, &mut put),
+        Action::Reopen(a) => moment("reopen", a, &mut put),
     };
     // In force when the command returns: the next one may build on it.
     let path = format!("api/v1/events/{}/state?wait=visible", encode(&event));

@@ -30,6 +30,7 @@ mod outputs;
 mod partition;
 mod queue;
 mod retention;
+mod sealing;
 mod signal;
 mod tail;
 #[cfg(test)]
@@ -62,6 +63,7 @@ struct Inner {
     queue: Arc<Queue>,
     signal: Signal,
     holds: Holds,
+    sealing: sealing::Sealing,
     writers: Mutex<BTreeMap<String, Arc<outputs::Writers>>>,
 }
 
@@ -94,6 +96,7 @@ impl EmbeddedLog {
             starts,
             signal: Signal::default(),
             holds,
+            sealing: sealing::Sealing::default(),
             writers: Mutex::default(),
         });
         if !found && !is_new {

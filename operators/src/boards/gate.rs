@@ -76,6 +76,9 @@ pub struct Gated<'s> {
     pub open: Rows<'s, EventKey>,
 }
 
+/// What came for one epoch.
+type Facts = Vec<((EventKey, Fact), i64)>;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Fact {
     Rules(SharedRules),
@@ -207,7 +210,7 @@ pub fn gate<'s>(
     let mut buckets = OutputBuilder::<_, CapacityContainerBuilder<Vec<Update<(Bucket, SharedRules)>>>>::from(buckets);
     let mut open = OutputBuilder::<_, CapacityContainerBuilder<Vec<Update<EventKey>>>>::from(open);
     builder.build(move |_capabilities| {
-        let mut waiting: BTreeMap<u64, Vec<((EventKey, Fact), i64)>> = BTreeMap::new();
+        let mut waiting: BTreeMap<u64, Facts> = BTreeMap::new();
         let mut events: HashMap<EventKey, Event, FixedState> = HashMap::default();
         // Events whose gate is open, in an order that runs agree on.
         let mut gates: Vec<EventKey> = Vec::new();

@@ -168,7 +168,10 @@ pub fn catch_up<D: Definition>(
 
 /// Rows behind open gates, as frames tell of them.
 #[derive(Default)]
-pub struct Behind(BTreeMap<u128, BTreeMap<Bytes, Option<Bytes>>>);
+pub struct Behind(BTreeMap<u128, StagedRows>);
+
+/// The newest value of each row; None: it goes.
+type StagedRows = BTreeMap<Bytes, Option<Bytes>>;
 
 impl Behind {
     /// What is behind gates before an epoch. Frames are kept while a gate that opened in them is open.
@@ -185,7 +188,7 @@ impl Behind {
     }
 
     /// Takes in what a frame says of gates; gives what is let out: rows, and fold rows that explain them.
-    fn pass(&mut self, frame: &Frame) -> Vec<(u128, BTreeMap<Bytes, Option<Bytes>>, Vec<Block>)> {
+    fn pass(&mut self, frame: &Frame) -> Vec<(u128, StagedRows, Vec<Block>)> {
         for group in &frame.gates.opened {
             self.0.entry(*group).or_default();
         }

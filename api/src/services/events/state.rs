@@ -39,6 +39,10 @@ pub enum Action {
     End,
     /// Its results are final.
     Finalize,
+    /// Its records are no longer needed: retention, where there is one, may drop them. Its boards stay.
+    Seal,
+    /// They are needed again, as far as they are there.
+    Reopen,
 }
 
 /// A change of an event's state.
@@ -147,6 +151,10 @@ fn may(head: &HeaderState, request: &StateRequest, at_ms: i64) -> Result<(), Pro
             refuse("event_not_ended", "has not ended", "end it first: {\"action\":\"end\"}")
         }
         Action::Finalize | Action::Thaw if h.finalized_at_ms.is_some() => Ok(()),
+        Action::Seal if h.finalized_at_ms.is_none() => {
+            refuse("event_not_final", "is not final", "finalize it first: {\"action\":\"finalize\"}")
+        }
+        Action::Seal | Action::Reopen => Ok(()),
         _ if h.finalized_at_ms.is_some() => refuse(
             "event_finalized",
             "is final",
@@ -211,6 +219,8 @@ fn own(head: &HeaderState, request: &StateRequest, at_ms: i64, stamp: &Stamp) ->
             after_start()?;
             Body::EventFinalized(moment)
         }
+        Action::Seal => Body::EventSealed(moment),
+        Action::Reopen => Body::EventReopened(moment),
         Action::Extend => {
             if request.at.is_some() {
                 return Err(Problem::invalid("at", "is not for `extend`, which counts at once"));

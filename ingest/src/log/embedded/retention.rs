@@ -1,4 +1,5 @@
-//! Drops old records: whole files, of topics that have a policy, never at or past a holder's bound.
+//! Drops old records: whole files, of topics that have a policy, never at or past a holder's bound, never one with
+//! records of an event that is not sealed.
 
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub(super) fn apply(inner: &Inner) -> Result<u64, LogError> {
         if let Some(bound) = inner.holds.lowest(partition.topic, partition.partition) {
             before = before.min(bound);
         }
+        before = inner.sealing.droppable(inner, partition, before)?;
         if let Some(segments) = partition.segments.lock().as_mut() {
             freed += segments.drop_before(before)?;
         }
