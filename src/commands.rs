@@ -15,6 +15,7 @@ pub mod score;
 pub mod series;
 pub mod similarity;
 pub mod status;
+pub mod token;
 pub mod up;
 pub mod verify;
 

@@ -125,7 +125,9 @@ async fn what_the_feed_says_makes_the_same_contest_again() {
     let token = last_token(&lines(&text));
     let since = |token: &str| format!("&since_token={token}");
     assert_eq!(feed(&server, &since(&token), false).await, (200, String::new()), "nothing is new");
-    assert_eq!(feed(&server, &since(&token), true).await.1, "", "a token of the public's feed, with a token of mine");
+    let public_since = format!("&view=public{}", since(&token));
+    assert_eq!(feed(&server, &public_since, true).await.1, "", "a token of the public's feed, with a token of mine");
+    assert_eq!(feed(&server, &since(&token), true).await.0, 400, "an administrator's feed is another one");
     assert_eq!(feed(&server, &format!("&view=jury{}", since(&token)), true).await.0, 400, "another feed's token");
     assert_eq!(feed(&server, "&since_token=nonsense", false).await.0, 400);
     assert_eq!(feed(&server, "&view=jury", false).await.0, 401);

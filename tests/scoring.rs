@@ -106,9 +106,23 @@ async fn a_panels_votes_move_the_board_and_survive_a_kill() {
     let explained = server.ok(&["score", "hack", "s-b"]);
     assert!(explained.contains("panel") && explained.contains("50.00"), "{explained}");
 
+    // A team's token tells it every step of its own, and nobody else's.
+    let team = server.ok(&["token", "team", "--event", "hack", "--team", "b"]);
+    let as_team = |args: &[&str]| server.cli(&[&["--token", team.trim()], args].concat());
+    let (code, own, _) = as_team(&["score", "hack", "s-b"]);
+    assert_eq!((code, own.contains("win")), (0, explained.contains("win")), "{own}");
+    assert_eq!(own, explained);
+    let (code, other, _) = as_team(&["score", "hack", "s-c"]);
+    assert!(code == 0 && other != server.ok(&["score", "hack", "s-c"]), "{other}");
+    let (code, _, refused) = as_team(&["status"]);
+    assert!(code == 1 && refused.contains("the token's role is team"), "{code} {refused}");
+
     server.kill();
     server.spawn_again(&[]);
     server.wait_ready().await;
+    // It is good after a restart, too.
+    let (code, own, _) = server.cli(&["--token", team.trim(), "score", "hack", "s-b"]);
+    assert!(code == 0 && own == explained, "{own}");
     assert_eq!(standing(&ok_json(&server, &["board", "hack"])), voted);
     server.ok(&["verify", "--event", "hack"]);
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, RawPathParams, Request, State};
 use axum::http::{HeaderName, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -20,7 +20,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::http::idempotency::Idempotency;
 use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
-use crate::services::{contests, events, labs, ops, records};
+use crate::services::{auth, contests, events, labs, ops, records};
 use crate::serving::flags::Flags;
 use crate::serving::{Boards, handlers};
 use crate::visibility::Visibility;
@@ -80,7 +80,7 @@ impl AppState {
             flags: Arc::default(),
             visibility,
             operations,
-            tokens: Tokens::admin(admin_token),
+            tokens: Tokens::new(admin_token, &blake3::derive_key("gravity 2026 access tokens", key)),
             receipt_key: Arc::new(blake3::derive_key("gravity 2026 receipts of submissions", key)),
             feed_key: Arc::new(blake3::derive_key("gravity 2026 tokens of event feeds", key)),
             feeds: Arc::default(),
@@ -151,6 +151,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/submissions/{submission}", get(events::score::get)),
         (Method::GET, "/api/v1/events/{event}/similarity", get(events::similarity::get)),
         (Method::GET, "/api/v1/labs", get(labs::list)),
+        (Method::POST, "/api/v1/auth/tokens", post(auth::post)),
         (Method::POST, "/api/v1/events/{event}/preview", post(events::preview::post)),
         (Method::POST, "/api/v1/events/{event}/rescore", post(events::preview::rescore)),
         (Method::GET, "/api/v1/events/{event}/board", board(get(handlers::board))),
@@ -165,6 +166,8 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/contests/{event}/state", get(contests::state)),
         (Method::GET, "/api/contests/{event}/scoreboard", get(contests::scoreboard)),
         (Method::GET, "/api/contests/{event}/awards", get(contests::awards)),
+        (Method::GET, "/api/contests/{event}/access", get(contests::access::access)),
+        (Method::GET, "/api/contests/{event}/account", get(contests::access::account)),
         (Method::GET, "/api/contests/{event}/event-feed", get(contests::feed::get)),
         (Method::GET, "/api/contests/{event}/{collection}", get(contests::objects::list)),
         (Method::GET, "/api/contests/{event}/{collection}/{id}", get(contests::objects::one)),
@@ -208,7 +211,15 @@ fn cors() -> CorsLayer {
 }
 
 /// Tells the board handlers what this caller may see.
-async fn board_viewer(State(_): State<AppState>, viewer: Viewer, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(handlers::Viewer { may_see_jury: viewer.may_see(View::Jury) });
+async fn board_viewer(
+    State(_): State<AppState>,
+    viewer: Viewer,
+    path: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let event = path.iter().find(|(name, _)| *name == "event").map(|(_, event)| event);
+    let may_see_jury = event.is_some_and(|event| viewer.may_see(View::Jury, event));
+    request.extensions_mut().insert(handlers::Viewer { may_see_jury });
     next.run(request).await
 }

@@ -10,6 +10,8 @@ pub mod misfit;
 pub mod pages;
 pub mod problem;
 pub mod server;
+pub mod tokens;
 
-pub use auth::{Principal, Role, Tokens, Viewer};
+pub use auth::{Admin, Feeder, Viewer};
 pub use problem::{FieldError, Problem};
+pub use tokens::{Principal, Role, Tokens};

@@ -1,5 +1,6 @@
 //! Routes by service. Each folder or file holds a service's handlers and what they compute.
 
+pub mod auth;
 pub mod contests;
 pub mod events;
 pub mod labs;

@@ -13,6 +13,7 @@ mod http {
     mod problems;
     mod queries;
     mod records;
+    mod roles;
     mod scoring;
     mod server;
     mod state;

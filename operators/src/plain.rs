@@ -430,6 +430,10 @@ impl<'a> Table<'a> {
                 rgb: p.rgb,
             })),
             divisions: groups.iter().map(|g| Division { division: g.group.clone(), name: g.name.clone() }).collect(),
+            awards: match (event.at(MomentKind::Finalized), self.freeze(), event.at(MomentKind::Thawed)) {
+                (Some(_), None, _) | (Some(_), Some(_), Some(_)) => config.awards.clone(),
+                _ => Vec::new(),
+            },
         }
     }
 

@@ -1,7 +1,6 @@
-//! Who asks: one bearer token for now, whose holder may do everything.
+//! Who asks: extractors that let in whoever may.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
@@ -9,67 +8,33 @@ use axum::http::{StatusCode, header};
 use gravity_events::board::View;
 
 use super::Problem;
+use super::tokens::{Principal, Role, Tokens};
 
-/// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Feed records, see the jury view, run the platform.
-    Admin,
+const HINT: &str =
+    "send `Authorization: Bearer TOKEN`; `gravity up` keeps the administrator's in admin.token in its data folder";
+
+fn holder_of(tokens: &Tokens, parts: &Parts) -> Result<Option<Principal>, Problem> {
+    let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let wrong = |detail: String| Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", detail).hint(HINT);
+    if given.next().is_some() {
+        return Err(wrong("there is more than one Authorization header".into()));
+    }
+    let bytes = value.as_bytes();
+    let (scheme, token) = bytes.split_at(bytes.iter().position(|b| *b == b' ').unwrap_or(bytes.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(wrong("the Authorization header is not of the scheme Bearer".into()));
+    }
+    tokens.holder(token.trim_ascii()).map(Some).map_err(|refused| wrong(refused.to_string()))
 }
 
-/// The tokens that are accepted. Holds hashes only.
-#[derive(Clone)]
-pub struct Tokens {
-    admin: Arc<blake3::Hash>,
-}
-
-impl Tokens {
-    /// Accepts this token as the administrator's. An empty token is never accepted.
-    pub fn admin(token: &str) -> Tokens {
-        Tokens {
-            admin: Arc::new(if token.is_empty() {
-                blake3::Hash::from_bytes([0; 32])
-            } else {
-                blake3::hash(token.as_bytes())
-            }),
-        }
-    }
-
-    /// The role of a token's holder. Takes the same time for every wrong token: hashes are compared, and in constant time.
-    pub fn role(&self, token: &[u8]) -> Option<Role> {
-        (blake3::hash(token) == *self.admin).then_some(Role::Admin)
-    }
-
-    fn role_of(&self, parts: &Parts) -> Result<Option<Role>, Problem> {
-        let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let Some(value) = given.next() else { return Ok(None) };
-        let wrong = |detail: &str| {
-            Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", detail)
-                .hint("send `Authorization: Bearer TOKEN`; `gravity up` keeps the administrator's in admin.token in its data folder")
-        };
-        if given.next().is_some() {
-            return Err(wrong("there is more than one Authorization header"));
-        }
-        let bytes = value.as_bytes();
-        let (scheme, token) = bytes.split_at(bytes.iter().position(|b| *b == b' ').unwrap_or(bytes.len()));
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            return Err(wrong("the Authorization header is not of the scheme Bearer"));
-        }
-        self.role(token.trim_ascii()).map(Some).ok_or_else(|| wrong("the token is not known"))
-    }
-}
-
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tokens(..)")
-    }
-}
-
-/// A caller with a valid token. As an extractor: 401 without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// What it may do.
-    pub role: Role,
+fn not_allowed(principal: &Principal, what: &str) -> Problem {
+    let of = match &principal.event {
+        Some(event) => format!("{} of event `{event}`", principal.role.name()),
+        None => principal.role.name().to_owned(),
+    };
+    Problem::new(StatusCode::FORBIDDEN, "not_allowed", format!("the token's role is {of}; {what}"))
+        .hint("ask an administrator for another: `gravity token`")
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Principal
@@ -78,35 +43,93 @@ where
 {
     type Rejection = Problem;
 
+    /// 401 without a valid token.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Principal, Problem> {
-        let viewer = Viewer::from_request_parts(parts, state).await?;
-        viewer.principal.ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "this route needs a token")
-                .hint("send `Authorization: Bearer TOKEN`; `gravity up` keeps the administrator's in admin.token in its data folder")
-        })
+        let needed = || Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "this route needs a token").hint(HINT);
+        holder_of(&Tokens::from_ref(state), parts)?.ok_or_else(needed)
+    }
+}
+
+impl Principal {
+    /// 403 unless it may see what judges see of that event; without one, of the platform.
+    pub fn require_read(&self, event: Option<&str>) -> Result<(), Problem> {
+        match (self.may_read(event), event) {
+            (true, _) => Ok(()),
+            (false, Some(event)) => Err(not_allowed(self, &format!("an analyst of event `{event}` may ask this"))),
+            (false, None) => Err(not_allowed(self, "an analyst of all events may ask this")),
+        }
+    }
+
+    /// 403 unless it may hand in for that team.
+    pub fn require_submit(&self, event: &str, team: &str) -> Result<(), Problem> {
+        if matches!(self.role, Role::Admin | Role::Feed) || self.is_team(event, team) {
+            return Ok(());
+        }
+        Err(not_allowed(self, &format!("team `{team}` of event `{event}`, or a feed, may hand this in")))
+    }
+}
+
+/// An administrator: 401 without a token, 403 with another's.
+#[derive(Clone, Copy, Debug)]
+pub struct Admin;
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin
+where
+    Tokens: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Admin, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        match principal.role {
+            Role::Admin => Ok(Admin),
+            _ => Err(not_allowed(&principal, "only an administrator may do this")),
+        }
+    }
+}
+
+/// Whoever may append records: 401 without a token, 403 with another's.
+#[derive(Clone, Copy, Debug)]
+pub struct Feeder;
+
+impl<S: Send + Sync> FromRequestParts<S> for Feeder
+where
+    Tokens: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Feeder, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        match principal.role {
+            Role::Admin | Role::Feed => Ok(Feeder),
+            _ => Err(not_allowed(&principal, "a feed may append records")),
+        }
     }
 }
 
 /// Anybody: with a valid token, or without any. As an extractor: 401 for a wrong token, so that its holder learns of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Viewer {
     /// Who, where a token was given.
     pub principal: Option<Principal>,
 }
 
 impl Viewer {
-    /// Whether this viewer may see that view.
-    pub fn may_see(&self, view: View) -> bool {
-        view == View::Public || self.principal.is_some_and(|p| p.role == Role::Admin)
+    /// Whether this viewer may see that view of an event.
+    pub fn may_see(&self, view: View, event: &str) -> bool {
+        view == View::Public || self.principal.as_ref().is_some_and(|p| p.may_read(Some(event)))
     }
 
-    /// The view, or 401.
-    pub fn require(&self, view: View) -> Result<View, Problem> {
-        if self.may_see(view) {
-            Ok(view)
-        } else {
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
-                .hint("send `Authorization: Bearer TOKEN`, or ask for view=public"))
+    /// The view, or 401, or 403. Unless it was said which: the one with the most that the viewer may see.
+    pub fn require(&self, view: Option<View>, event: &str) -> Result<View, Problem> {
+        match view {
+            None if self.may_see(View::Jury, event) => Ok(View::Jury),
+            None | Some(View::Public) => Ok(View::Public),
+            Some(View::Jury) => match &self.principal {
+                Some(principal) => principal.require_read(Some(event)).map(|()| View::Jury),
+                None => Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", "the jury view needs a token")
+                    .hint("send `Authorization: Bearer TOKEN`, or ask for view=public")),
+            },
         }
     }
 }
@@ -118,8 +141,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Viewer, Problem> {
-        let role = Tokens::from_ref(state).role_of(parts)?;
-        Ok(Viewer { principal: role.map(|role| Principal { role }) })
+        Ok(Viewer { principal: holder_of(&Tokens::from_ref(state), parts)? })
     }
 }
 
@@ -133,21 +155,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Peer, Infallible> {
         let info = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
         Ok(Peer(info.map(|i| i.0)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_token_is_the_token() {
-        let t = Tokens::admin("s3cret");
-        assert_eq!(t.role(b"s3cret"), Some(Role::Admin));
-        for wrong in [&b""[..], b"s3cre", b"s3cret ", b"S3CRET", b"\xff"] {
-            assert_eq!(t.role(wrong), None);
-        }
-        assert_eq!(Tokens::admin("").role(b""), None);
-        assert!(!format!("{t:?}").contains("s3cret"));
     }
 }

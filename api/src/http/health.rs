@@ -90,7 +90,7 @@ pub async fn metrics_text(
 ) -> Result<Response, Problem> {
     let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
     let local = peer.is_some_and(|p| p.ip().to_canonical().is_loopback()) && !forwarded;
-    if viewer.principal.is_none() && !local {
+    if !viewer.principal.is_some_and(|p| p.may_read(None)) && !local {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "token_needed",

@@ -1,5 +1,6 @@
 //! The read side of the CLICS Contest API (2023-06), so that ICPC tools work as clients. See <https://ccs-specs.icpc.io>.
 
+pub mod access;
 pub mod feed;
 pub mod objects;
 mod question;

@@ -78,9 +78,10 @@ pub struct Alert {
     responses((status = 200, body = Labs), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub async fn list(
     State(state): State<AppState>,
-    _principal: Principal,
+    principal: Principal,
     ApiQuery(query): ApiQuery<LabsQuery>,
 ) -> Result<Json<Labs>, Problem> {
+    principal.require_read(None)?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let tenant = query.tenant.as_deref().map(Id::from);
     let after = query.after.as_deref().map(parse).transpose()?;

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery, body_bytes, from_json};
-use crate::http::{Principal, Problem};
+use crate::http::{Admin, Principal, Problem};
 use crate::operations::{DeadLetter, OperationError, Retried, Status};
 
 /// Dead letters of a page when none are asked for.
@@ -32,8 +32,9 @@ impl From<OperationError> for Problem {
 /// Roles, pipelines, epochs, lag per partition, time to drain.
 #[utoipa::path(get, path = "/api/v1/ops/status", tag = "operations", security(("token" = [])),
     responses((status = 200, body = Status), (status = 401, body = Problem)))]
-pub async fn status(State(state): State<AppState>, _principal: Principal) -> Json<Status> {
-    Json(state.operations.status().await)
+pub async fn status(State(state): State<AppState>, principal: Principal) -> Result<Json<Status>, Problem> {
+    principal.require_read(None)?;
+    Ok(Json(state.operations.status().await))
 }
 
 /// Where a verification is asked for; it may take longer than any other request.
@@ -55,7 +56,7 @@ pub struct VerifyRequest {
         (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub async fn verify(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     request: Request,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let body = body_bytes(request.into_body()).await?;
@@ -87,9 +88,10 @@ pub struct DeadLetters {
     responses((status = 200, body = DeadLetters), (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn dead_letters(
     State(state): State<AppState>,
-    _principal: Principal,
+    principal: Principal,
     ApiQuery(query): ApiQuery<DeadLetterQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
+    principal.require_read(None)?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if limit == 0 {
         return Err(Problem::invalid("limit", "is 0; 1 or more was expected"));
@@ -106,9 +108,10 @@ pub async fn dead_letters(
     responses((status = 200, body = DeadLetter), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn dead_letter(
     State(state): State<AppState>,
-    _principal: Principal,
+    principal: Principal,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<DeadLetter>, Problem> {
+    principal.require_read(None)?;
     let found = state.operations.dead_letter(id).await?;
     found.map(Json).ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", "there is no such dead letter")
@@ -137,7 +140,7 @@ pub struct RetryResults {
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub async fn retry(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     ApiJson { value: request, .. }: ApiJson<RetryRequest>,
 ) -> Result<Json<RetryResults>, Problem> {
     if request.ids.is_empty() || request.ids.len() > LIMIT_MAX {

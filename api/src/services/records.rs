@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::AppState;
 use crate::http::extract::{ApiQuery, body_bytes, unsupported};
-use crate::http::{Principal, Problem};
+use crate::http::{Feeder, Problem};
 use crate::metrics;
 use crate::visibility::Outcome;
 
@@ -61,7 +61,7 @@ pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
         (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
-    _principal: Principal,
+    _feeder: Feeder,
     ApiQuery(query): ApiQuery<WaitQuery>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use gravity_events::Id;
 use gravity_events::board::{BoardHeader, View};
+use gravity_events::body::CustomAward;
 use gravity_events::time::format_rfc3339_ms;
 use serde_json::json;
 
@@ -130,4 +132,18 @@ async fn a_frozen_view_names_no_winner() {
         json!([winner("1"), gold, group, first])
     });
     assert_eq!(f.get("/api/contests/spring/state").await.json()["end_of_updates"], "2026-03-14T15:00:00.000Z");
+    // What somebody decided comes on top, or takes the place of what follows from the board.
+    let award = |id: &str, teams: &[&str]| CustomAward {
+        award: id.into(),
+        citation: "Decided".into(),
+        teams: teams.iter().copied().map(Id::from).collect(),
+    };
+    let awards =
+        vec![award("gold-medal", &["3", "nobody"]), award("group-winner-g1", &[]), award("best-newcomer", &["1"])];
+    f.show(BoardHeader { awards, ..over(Some(START_MS + 7 * HOUR_MS)) }, 4);
+    let decided = |id: &str, team: &str| json!({"id": id, "citation": "Decided", "team_ids": [team]});
+    assert_eq!(
+        f.get("/api/contests/spring/awards").await.json(),
+        json!([winner("1"), decided("gold-medal", "3"), first, decided("best-newcomer", "1")])
+    );
 }

@@ -6,7 +6,9 @@ use gravity_events::body::{
     Body, JudgementRecorded, LanguagePublished, ProblemPublished, SubmissionReceived, TeamRegistered,
 };
 use gravity_events::publish::BoardsEpoch;
-use gravity_events::query::{BoardQueries, Object, Objects, QueryError, Resolution, ScoreExplained, Supposition};
+use gravity_events::query::{
+    Asker, BoardQueries, Object, Objects, QueryError, Resolution, ScoreExplained, Supposition,
+};
 use gravity_events::{Id, Position, Topic, board::BoardValue};
 use parking_lot::Mutex;
 
@@ -32,12 +34,16 @@ impl BoardQueries for FixedQueries {
         Ok(epoch)
     }
 
-    fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError> {
+    fn explain(&self, event: &Id, submission: &Id, asker: &Asker) -> Result<ScoreExplained, QueryError> {
         if submission == "unknown" {
             return Err(QueryError::UnknownSubmission { event: event.clone(), submission: submission.clone() });
         }
-        let why = if public { "as everybody knows it" } else { "all of it" };
-        Ok(ScoreExplained { submission: submission.clone(), state: "counts", why: why.into(), ..Default::default() })
+        let why = match asker {
+            Asker::Everybody => "as everybody knows it".into(),
+            Asker::Team(team) => format!("as team {team} knows it"),
+            Asker::Jury => "all of it".into(),
+        };
+        Ok(ScoreExplained { submission: submission.clone(), state: "counts", why, ..Default::default() })
     }
 
     fn resolve(&self, event: &Id, _: &dyn Fn(&str) -> Arc<[u8]>) -> Result<Resolution, QueryError> {

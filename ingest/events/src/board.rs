@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Id;
-use crate::body::Scoring;
+use crate::body::{CustomAward, Scoring};
 
 /// Who may see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +139,9 @@ pub struct BoardHeader {
     pub problems: Vec<BoardProblem>,
     /// The divisions: groups that are not hidden, by natural order of id.
     pub divisions: Vec<Division>,
+    /// Awards that somebody decided on, once they may be told.
+    #[serde(default)]
+    pub awards: Vec<CustomAward>,
 }
 
 /// A dimension of a rubric board.

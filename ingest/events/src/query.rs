@@ -90,6 +90,18 @@ pub struct Objects {
     pub visibility: Vec<Position>,
 }
 
+/// Who asks about a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Anybody: what the public board tells, without the steps.
+    Everybody,
+    /// A team. Of its own submissions it sees the verdict also in a freeze, and each step; never what the event keeps to
+    /// its end, such as a private split.
+    Team(Id),
+    /// A judge: everything.
+    Jury,
+}
+
 /// How a submission came to its score.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct ScoreExplained {
@@ -180,7 +192,7 @@ pub trait BoardQueries: Send + Sync {
     fn boards(&self, event: &Id, suppose: &Supposition) -> Result<BoardsEpoch, QueryError>;
 
     /// How a submission came to its score; with `public` only what everybody may know.
-    fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError>;
+    fn explain(&self, event: &Id, submission: &Id, asker: &Asker) -> Result<ScoreExplained, QueryError>;
 
     /// The steps that reveal an event's frozen board. `name_key` gives names their place among equal rows.
     fn resolve(&self, event: &Id, name_key: &dyn Fn(&str) -> Arc<[u8]>) -> Result<Resolution, QueryError>;

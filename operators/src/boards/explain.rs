@@ -3,7 +3,7 @@
 
 use gravity_events::Id;
 use gravity_events::body::{Scoring, Selection};
-use gravity_events::query::{DimensionExplained, QueryError, ScoreExplained};
+use gravity_events::query::{Asker, DimensionExplained, QueryError, ScoreExplained};
 
 use super::attempts::{Attempt, attempt};
 use super::fact::Fact;
@@ -15,13 +15,14 @@ use super::visible::{PRIVATE_SPLIT, Sight};
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
 
-/// Explains a submission of an event from its facts; with `public` only from what everybody may know.
-pub fn explain(event: &EventKey, facts: &[Fact], id: &Id, public: bool) -> Result<ScoreExplained, QueryError> {
+/// Explains a submission of an event from its facts, as far as the asker may know them.
+pub fn explain(event: &EventKey, facts: &[Fact], id: &Id, asker: &Asker) -> Result<ScoreExplained, QueryError> {
     let unknown = || QueryError::UnknownSubmission { event: event.event.clone(), submission: id.clone() };
     let rules = Rules::of(facts).ok_or_else(|| QueryError::UnknownEvent(event.event.clone()))?;
     let submissions = facts.iter().filter_map(|f| if let Fact::Submission(s) = f { Some(s) } else { None });
     let asked = submissions.clone().find(|s| s.submission == *id).ok_or_else(unknown)?;
-    if public && !is_shown(&rules, facts, &asked.team) {
+    let is_own = matches!(asker, Asker::Team(team) if *team == asked.team);
+    if *asker != Asker::Jury && !is_own && !is_shown(&rules, facts, &asked.team) {
         return Err(unknown());
     }
     let of_team = submissions.filter(|s| (&s.team, &s.problem) == (&asked.team, &asked.problem));
@@ -33,7 +34,11 @@ pub fn explain(event: &EventKey, facts: &[Fact], id: &Id, public: bool) -> Resul
             _ => None,
         })
         .collect();
-    let sight = if public { Sight::public(&rules) } else { Sight::jury(&rules) };
+    let sight = match asker {
+        Asker::Jury => Sight::jury(&rules),
+        Asker::Team(_) if is_own => Sight::own(&rules),
+        Asker::Team(_) | Asker::Everybody => Sight::public(&rules),
+    };
     let asked_id = NaturalId(id.clone());
     let (asked_attempt, judgement) = attempts.iter().find(|(a, _)| a.submission == asked_id).ok_or_else(unknown)?;
     let contest_time_ms = rules.contest_time_ms(asked_attempt.when);
@@ -85,6 +90,10 @@ pub fn explain(event: &EventKey, facts: &[Fact], id: &Id, public: bool) -> Resul
             let places: Vec<&Place> = all.iter().filter(|(team, _)| *team == asked.team).map(|(_, p)| p).collect();
             told.dimensions((&selected, &places), &counted, &mut said);
         }
+    }
+    if *asker != Asker::Jury && !is_own {
+        // What was measured of a team's work is its own affair.
+        said.dimensions.iter_mut().for_each(|d| d.steps.clear());
     }
     Ok(said)
 }

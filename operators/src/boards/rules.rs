@@ -96,6 +96,10 @@ impl Rules {
         effects.sort();
         let mut hiding: Vec<_> = groups.iter().map(|g| (g.group.clone(), g.hidden)).collect();
         hiding.sort();
+        let (thawed_at_ms, finalized_at_ms) = (at(MomentKind::Thawed), at(MomentKind::Finalized));
+        let freeze_ms = by_hand.or(by_plan).or(as_announced);
+        // The header is the same for everybody.
+        let is_told = finalized_at_ms.is_some() && (freeze_ms.is_none() || thawed_at_ms.is_some());
         Rules {
             header: BoardHeader {
                 name: config.name.clone(),
@@ -106,14 +110,15 @@ impl Rules {
                 start_at_ms: config.start_at,
                 started_at_ms,
                 duration_ms,
-                freeze_ms: by_hand.or(by_plan).or(as_announced),
+                freeze_ms,
                 frozen_at_ms,
                 ended_at_ms: at(MomentKind::Ended),
-                thawed_at_ms: at(MomentKind::Thawed),
-                finalized_at_ms: at(MomentKind::Finalized),
+                thawed_at_ms,
+                finalized_at_ms,
                 penalty_min: config.penalty_ms.map_or(DEFAULT_PENALTY_MIN, |ms| ms.div_euclid(60_000)),
                 problems: problems.iter().map(|p| column(p)).collect(),
                 divisions: groups.iter().filter(|g| !g.hidden).map(|g| division(g)).collect(),
+                awards: if is_told { config.awards.clone() } else { Vec::new() },
             },
             main_group: config.main_group.clone(),
             board: config.rules.clone(),

@@ -33,6 +33,11 @@ impl<'a> Sight<'a> {
         }
     }
 
+    /// Of a team, of its own work: verdicts in a freeze, too.
+    pub fn own(rules: &'a Rules) -> Self {
+        Sight { hidden_from_ms: None, ..Sight::public(rules) }
+    }
+
     /// Of judges: everything.
     pub fn jury(rules: &'a Rules) -> Self {
         Sight { rules, hidden_from_ms: None, private: true, revealed: &[], corrected: true }

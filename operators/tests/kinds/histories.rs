@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gravity_events::Id;
 use gravity_events::body::{
-    BoardRules, EventConfigured, EventExtended, GroupRegistered, Interval, JudgementTypePublished, Moment,
+    BoardRules, CustomAward, EventConfigured, EventExtended, GroupRegistered, Interval, JudgementTypePublished, Moment,
     OrganizationRegistered, ProblemPublished, Scoring, Selection, Subtasks, TeamRegistered, TestGroup, ValueFunction,
 };
 use gravity_operators::boards::fact::Fact;
@@ -76,8 +76,13 @@ pub fn config(dice: &mut Dice, scoring: Scoring) -> EventConfigured {
         penalty_ms: maybe(dice, 30, |d| d.below(3) as i64 * 10 * MINUTE),
         main_group: maybe(dice, 10, |d| id(d, "g", 3)),
         rules: rules(dice),
+        awards: maybe(dice, 20, award).into_iter().collect(),
         ..EventConfigured::default()
     }
+}
+
+fn award(dice: &mut Dice) -> CustomAward {
+    CustomAward { award: id(dice, "award", 2), citation: "For courage".into(), teams: vec![id(dice, "t", 5)] }
 }
 
 /// Sound ones and, now and then, one that is not.

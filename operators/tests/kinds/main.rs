@@ -1,6 +1,7 @@
 //! Every kind of board against the plain implementation, on random histories: inserts, updates and retractions of
 //! everything, in any order, with configurations that change on the way, over 1, 2 and 3 workers.
 
+mod explaining;
 mod failing;
 mod gate;
 mod histories;

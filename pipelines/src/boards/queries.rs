@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gravity_events::publish::BoardsEpoch;
-use gravity_events::query::{BoardQueries, Objects, QueryError, Resolution, ScoreExplained, Supposition};
+use gravity_events::query::{Asker, BoardQueries, Objects, QueryError, Resolution, ScoreExplained, Supposition};
 use gravity_events::{Body, Id};
 use gravity_operators::boards::explain::explain;
 use gravity_operators::boards::resolver::resolve;
@@ -29,10 +29,10 @@ impl BoardQueries for Queries {
         suppose::compute(&rows, facts)
     }
 
-    fn explain(&self, event: &Id, submission: &Id, public: bool) -> Result<ScoreExplained, QueryError> {
+    fn explain(&self, event: &Id, submission: &Id, asker: &Asker) -> Result<ScoreExplained, QueryError> {
         let rows = self.store.event(event)?;
         let facts = suppose::suppose(&rows, &Supposition::default())?;
-        explain(&rows.event, &facts, submission, public)
+        explain(&rows.event, &facts, submission, asker)
     }
 
     fn objects(&self, event: &Id, public: bool) -> Result<Objects, QueryError> {

@@ -44,10 +44,9 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// Which feed, and from where.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 pub struct FeedQuery {
-    /// `public` (default) or `jury` (with a token).
+    /// `public` or `jury`; what the token allows, when left out.
     #[param(inline)]
-    #[serde(default)]
-    pub view: ViewName,
+    pub view: Option<ViewName>,
     /// The token of the last line that was read: everything since then.
     pub since_token: Option<String>,
     /// `false`: ends after what there is, instead of waiting for more.
@@ -84,10 +83,7 @@ pub async fn get(
     ApiPath(event): ApiPath<String>,
     ApiQuery(query): ApiQuery<FeedQuery>,
 ) -> Result<Response, Problem> {
-    let view = viewer.require(match query.view {
-        ViewName::Public => View::Public,
-        ViewName::Jury => View::Jury,
-    })?;
+    let view = viewer.require(query.view.map(View::from), &event)?;
     let head = state.boards.header(&event, view).ok_or_else(|| Problem::unknown_event(&event))?;
     let open = Open::one().ok_or_else(|| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_feeds", format!("{OPEN_MAX} event feeds are open"))

@@ -91,10 +91,9 @@ pub(super) fn object(object: &Object, head: &HeaderState) -> Option<(&'static st
 /// Parameters of objects.
 #[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]
 pub struct ObjectsQuery {
-    /// `public` (default) or `jury` (with a token).
+    /// `public` or `jury`; what the token allows, when left out.
     #[param(inline)]
-    #[serde(default)]
-    pub view: ViewName,
+    pub view: Option<ViewName>,
 }
 
 async fn all(
@@ -104,10 +103,7 @@ async fn all(
     event: &str,
     collection: &str,
 ) -> Result<(View, Vec<(Id, Value)>), Problem> {
-    let view = viewer.require(match query.view {
-        ViewName::Public => View::Public,
-        ViewName::Jury => View::Jury,
-    })?;
+    let view = viewer.require(query.view.map(View::from), event)?;
     let head = state.boards.header(event, view).ok_or_else(|| Problem::unknown_event(event))?;
     if !COLLECTIONS.contains(&collection) {
         let problem = Problem::new(

@@ -18,23 +18,30 @@ use crate::http::{Problem, Viewer};
 use crate::serving::{Boards, HeaderState, RankedRow};
 
 /// Whose view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewName {
     /// Everybody's.
-    #[default]
     Public,
     /// The jury's; needs a token.
     Jury,
 }
 
+impl From<ViewName> for View {
+    fn from(name: ViewName) -> View {
+        match name {
+            ViewName::Public => View::Public,
+            ViewName::Jury => View::Jury,
+        }
+    }
+}
+
 /// Parameters of contest objects.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 pub struct ContestQuery {
-    /// `public` (default) or `jury` (with a token).
+    /// `public` or `jury`; what the token allows, when left out.
     #[param(inline)]
-    #[serde(default)]
-    pub view: ViewName,
+    pub view: Option<ViewName>,
     /// A division's board instead of the overall one.
     pub division: Option<String>,
 }
@@ -53,18 +60,20 @@ impl FromRequestParts<AppState> for Question {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Question, Problem> {
         let viewer = Viewer::from_request_parts(parts, state).await?;
-        let ApiPath(event) = ApiPath::from_request_parts(parts, state).await?;
+        let ApiPath(event) = ApiPath::<String>::from_request_parts(parts, state).await?;
         let ApiQuery(query) = ApiQuery::<ContestQuery>::from_request_parts(parts, state).await?;
-        let view = viewer.require(match query.view {
-            ViewName::Public => View::Public,
-            ViewName::Jury => View::Jury,
-        })?;
+        let view = viewer.require(query.view.map(View::from), &event)?;
         let division = query.division.unwrap_or_else(|| OVERALL.to_owned());
         Ok(Question { boards: state.boards.clone(), event, view, division, headers: parts.headers.clone() })
     }
 }
 
 impl Question {
+    /// Whose view it is.
+    pub(super) fn view(&self) -> View {
+        self.view
+    }
+
     /// What the contest's boards say besides rows, or 404.
     pub(super) fn header(&self) -> Result<Arc<HeaderState>, Problem> {
         self.boards.header(&self.event, self.view).ok_or_else(|| Problem::unknown_event(&self.event))

@@ -1,5 +1,6 @@
 //! CLICS objects made of a board. Times are absolute or whole minutes; no wall clock is in any of them.
 
+use gravity_events::Id;
 use gravity_events::board::{BoardHeader, BoardProblem, View};
 use gravity_events::body::Scoring;
 use gravity_events::time::format_rfc3339_ms;
@@ -179,7 +180,8 @@ impl Scoreboard {
 /// An award.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Award {
-    /// `winner`, `gold-medal`, `silver-medal`, `bronze-medal`, `group-winner-<group>` or `first-to-solve-<problem>`.
+    /// `winner`, `gold-medal`, `silver-medal`, `bronze-medal`, `group-winner-<group>`, `first-to-solve-<problem>`, or one
+    /// that somebody decided on.
     pub id: String,
     /// For people.
     pub citation: String,
@@ -236,6 +238,19 @@ pub(super) fn awards(head: &HeaderState, rows: &[RankedRow]) -> Vec<Award> {
             citation: format!("First to solve problem {}", problem.label),
             team_ids: vec![first.team.to_string()],
         });
+    }
+    // What somebody decided takes the place of what follows from the board.
+    for decided in &h.awards {
+        let of_board = |team: &&Id| rows.iter().any(|r| r.row.team == **team);
+        let team_ids: Vec<String> = decided.teams.iter().filter(of_board).map(Id::to_string).collect();
+        let award = Award { id: decided.award.to_string(), citation: decided.citation.clone(), team_ids };
+        let place = awards.iter().position(|a| a.id == award.id);
+        match (place, award.team_ids.is_empty()) {
+            (Some(at), false) => awards[at] = award,
+            (Some(at), true) => drop(awards.remove(at)),
+            (None, false) => awards.push(award),
+            (None, true) => {}
+        }
     }
     awards
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::file::{EventFile, EventFileError};
 use crate::app::AppState;
 use crate::http::extract::{ApiQuery, body_bytes, media_type, unsupported};
-use crate::http::{Principal, Problem};
+use crate::http::{Admin, Problem};
 use crate::services::records::{Wait, WaitQuery, produce};
 use crate::serving::ServeError;
 use crate::visibility::Outcome;
@@ -55,7 +55,7 @@ impl From<EventFileError> for Problem {
         (status = 422, description = "A field is missing, unknown or wrong", body = Problem), (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     ApiQuery(query): ApiQuery<WaitQuery>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use gravity_events::body::{
-    EventConfigured, GroupRegistered, JudgementTypePublished, LanguagePublished, OrganizationRegistered,
+    CustomAward, EventConfigured, GroupRegistered, JudgementTypePublished, LanguagePublished, OrganizationRegistered,
     ProblemPublished, RubricDimension, RubricPublished, TeamRegistered,
 };
 use gravity_events::record::stable_hash128;
@@ -94,6 +94,7 @@ impl EventFile {
         }
         unique("problem", self.problem.iter().map(|p| &p.id))?;
         unique("team", self.team.iter().map(|t| &t.id))?;
+        unique("award", self.award.iter().map(|a| &a.id))?;
         let groups = unique("group", self.group.iter().map(|g| &g.id))?;
         let organizations = unique("organization", self.organization.iter().map(|o| &o.id))?;
         unique("language", self.language.iter().map(|l| &l.id))?;
@@ -158,6 +159,7 @@ impl EventFile {
                 penalty_ms: e.penalty.map(|d| d.0),
                 main_group: e.main_group.clone(),
                 rules: self.rules.to_rules(),
+                awards: self.award.iter().map(award).collect(),
             })),
         )];
         let mut add = |kind: &str, n: usize, body: Body| all.push((format!("{kind}[{n}]"), self.record(body)));
@@ -280,6 +282,10 @@ impl EventFile {
             body,
         }
     }
+}
+
+fn award(entry: &AwardEntry) -> CustomAward {
+    CustomAward { award: entry.id.clone(), citation: entry.citation.clone(), teams: entry.teams.clone() }
 }
 
 fn is_colour(text: &str) -> bool {

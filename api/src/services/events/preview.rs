@@ -18,7 +18,7 @@ use super::own::Own;
 use super::{header, time_ordered_id};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath};
-use crate::http::{Principal, Problem};
+use crate::http::{Admin, Problem};
 use crate::services::records::RecordResult;
 use crate::serving::{Boards, RankedRow};
 
@@ -98,7 +98,7 @@ pub struct Move {
         (status = 422, description = "A record cannot be", body = Problem), (status = 503, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     ApiPath(event): ApiPath<String>,
     ApiJson { value: request, .. }: ApiJson<PreviewRequest>,
 ) -> Result<Response, Problem> {
@@ -125,7 +125,7 @@ pub struct Rescored {
         (status = 422, description = "A record cannot be", body = Problem), (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn rescore(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     ApiPath(event): ApiPath<String>,
     ApiJson { value: request, .. }: ApiJson<PreviewRequest>,
 ) -> Result<Response, Problem> {

@@ -27,7 +27,7 @@ pub async fn get(
     let head = state.boards.header(&event, View::Public).ok_or_else(|| Problem::unknown_event(&event));
     let thawed = head.is_ok_and(|h| h.header.thawed_at_ms.is_some());
     if !thawed {
-        viewer.require(View::Jury)?;
+        viewer.require(Some(View::Jury), &event)?;
         header(&state, &event)?;
     }
     let event = Id::from(event.as_str());

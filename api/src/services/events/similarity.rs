@@ -67,10 +67,11 @@ pub struct Side {
         (status = 404, body = Problem)))]
 pub async fn get(
     State(state): State<AppState>,
-    _principal: Principal,
+    principal: Principal,
     ApiPath(event): ApiPath<String>,
     ApiQuery(query): ApiQuery<SimilarityQuery>,
 ) -> Result<Json<Similarity>, Problem> {
+    principal.require_read(Some(&event))?;
     let head = header(&state, &event)?;
     let problem = query.problem.as_deref().map(Id::from);
     let found = state.flags.pairs(&head.event, problem.as_ref());

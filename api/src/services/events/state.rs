@@ -17,7 +17,7 @@ use super::{header, time_ordered_id};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::idempotency::{Begun, Stamp, key_of};
-use crate::http::{Principal, Problem};
+use crate::http::{Admin, Problem};
 use crate::services::records::{RecordResult, Wait, WaitQuery};
 use crate::serving::HeaderState;
 
@@ -90,7 +90,7 @@ pub struct StateChanged {
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
-    _principal: Principal,
+    _admin: Admin,
     ApiPath(event): ApiPath<String>,
     ApiQuery(query): ApiQuery<WaitQuery>,
     headers: HeaderMap,

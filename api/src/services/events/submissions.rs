@@ -88,11 +88,12 @@ pub struct Place {
         (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
-    _principal: Principal,
+    principal: Principal,
     ApiPath(event): ApiPath<String>,
     headers: HeaderMap,
     ApiJson { value: request, bytes }: ApiJson<SubmissionRequest>,
 ) -> Result<Response, Problem> {
+    principal.require_submit(&event, &request.team)?;
     let now_ms = (state.clock)();
     let head = header(&state, &event)?;
     let key = key_of(&headers)?;

@@ -33,7 +33,9 @@ checks! {
     EventConfigured {
         name: text, formal_name: text_option, scoring: any, start_at: time_option, duration_ms: duration_option,
         freeze_duration_ms: duration_option, penalty_ms: duration_option, main_group: id_option, rules: nested,
+        awards: each,
     }
+    CustomAward { award: id, citation: text, teams: ids }
     BoardRules {
         rubric: id_option, selection: any, subtasks: any, value: nested_option, selected_max: any, lower_is_better: any,
         strict: any, list_all: any, removed_intervals: each,
@@ -112,7 +114,7 @@ checks! {
         name: text, formal_name: text_option, scoring: any, rubric: rubric_version, dimensions: each, start_at_ms: time_option, started_at_ms: time_option,
         duration_ms: duration_option, freeze_ms: contest_time_option, frozen_at_ms: time_option,
         ended_at_ms: time_option, thawed_at_ms: time_option, finalized_at_ms: time_option, penalty_min: amount,
-        problems: each, divisions: each,
+        problems: each, divisions: each, awards: each,
     }
     BoardDimension { dimension: id, weight_bp: share }
     BoardProblem { problem: id, label: text, name: text, rgb: text_option }

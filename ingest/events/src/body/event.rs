@@ -157,10 +157,25 @@ pub struct EventConfigured {
     /// What differs from what is usual for boards of this kind.
     #[serde(default, skip_serializing_if = "is_usual", deserialize_with = "super::objects::object")]
     pub rules: BoardRules,
+    /// Awards besides those that follow from the board. One by the name of such takes its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::objects::list")]
+    pub awards: Vec<CustomAward>,
 }
 
 fn is_usual(rules: &BoardRules) -> bool {
     *rules == BoardRules::default()
+}
+
+/// An award that somebody decided on. Told once the results are final and nothing is hidden.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CustomAward {
+    /// Its id, as in CLICS: `best-newcomer`, or `gold-medal` to give medals otherwise than by rank.
+    pub award: Id,
+    /// For people.
+    pub citation: String,
+    /// Who has it.
+    #[serde(default)]
+    pub teams: Vec<Id>,
 }
 
 /// One moment of an event's life: when it came, or null when it is taken back. A later record replaces an earlier one.

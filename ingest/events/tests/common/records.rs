@@ -139,7 +139,8 @@ fn board_header() -> BoxedStrategy<BoardHeader> {
     });
     let division = (id(), text()).prop_map(|(division, name)| Division { division, name });
     let times = (of(time()), of(time()), of(time()), of(time()), of(time()), of(time()));
-    let rest = (of(duration()), of(contest_time()), amount(), vec(problem, 0..4), vec(division, 0..4));
+    let lists = (vec(problem, 0..4), vec(division, 0..4), vec(award(), 0..3));
+    let rest = (of(duration()), of(contest_time()), amount(), lists.0, lists.1, lists.2);
     let dimension = (id(), 0..=10_000_u32).prop_map(|(dimension, weight_bp)| BoardDimension { dimension, weight_bp });
     let rubric = (scoring(), of((id(), count())), vec(dimension, 0..3));
     (text(), of(text()), times, rest, rubric)
@@ -160,6 +161,7 @@ fn board_header() -> BoxedStrategy<BoardHeader> {
             penalty_min: rest.2,
             problems: rest.3,
             divisions: rest.4,
+            awards: rest.5,
         })
         .boxed()
 }
@@ -249,13 +251,17 @@ fn board_rules() -> BoxedStrategy<BoardRules> {
         .boxed()
 }
 
+fn award() -> impl Strategy<Value = CustomAward> {
+    (id(), text(), vec(id(), 0..3)).prop_map(|(award, citation, teams)| CustomAward { award, citation, teams })
+}
+
 /// A body of one type. Panics on a type that has no strategy yet: add one.
 pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
     match kind {
         "event.configured" => {
             let durations = (of(duration()), of(duration()), of(duration()));
-            (text(), of(text()), scoring(), of(time()), durations, of(id()), board_rules())
-                .prop_map(|(name, formal_name, scoring, start_at, durations, main_group, rules)| {
+            (text(), of(text()), scoring(), of(time()), durations, of(id()), board_rules(), vec(award(), 0..3))
+                .prop_map(|(name, formal_name, scoring, start_at, durations, main_group, rules, awards)| {
                     Body::EventConfigured(EventConfigured {
                         name,
                         formal_name,
@@ -266,6 +272,7 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                         penalty_ms: durations.2,
                         main_group,
                         rules,
+                        awards,
                     })
                 })
                 .boxed()

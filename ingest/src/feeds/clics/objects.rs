@@ -25,6 +25,7 @@ pub(super) fn configured(f: Fields<'_>) -> Result<Body, FieldProblem> {
         penalty_ms: f.reltime("penalty_time")?,
         main_group: f.id("main_scoreboard_group_id")?,
         rules: BoardRules::default(),
+        awards: Vec::new(),
     }))
 }
 

@@ -33,6 +33,7 @@ fn a_contest_sets_the_event_up() {
         freeze_duration_ms: Some(3_600_000),
         penalty_ms: Some(1_200_000),
         main_group: None,
+        awards: vec![],
     };
     let data = r#"{"id":"c1","name":"C","formal_name":"The C","start_time":"2023-02-25T14:00:00.004-05","duration":"5:00:00","scoreboard_freeze_duration":"01:00:00","penalty_time":20}"#;
     for line in [

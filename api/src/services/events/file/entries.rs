@@ -37,12 +37,28 @@ pub struct EventFile {
     /// How its boards differ from what is usual for their kind.
     #[serde(default)]
     pub rules: RulesSection,
+    /// Awards besides those that follow from the board.
+    #[serde(default)]
+    pub award: Vec<AwardEntry>,
     /// Rubrics.
     #[serde(default)]
     pub rubric: Vec<RubricEntry>,
     /// Verdicts; absent: AC, WA, TLE, RTE and the other usual ones.
     #[serde(default)]
     pub judgement_type: Option<Vec<JudgementTypeEntry>>,
+}
+
+/// `[[award]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwardEntry {
+    /// Its id; one that follows from the board, such as `gold-medal`, takes that one's place.
+    pub id: Id,
+    /// For people.
+    pub citation: String,
+    /// Who has it.
+    #[serde(default)]
+    pub teams: Vec<Id>,
 }
 
 /// `[event]`.
