@@ -4,6 +4,7 @@
 //! it in each epoch; [`oracle::agree`] holds that against a plain function of the facts, for several numbers of
 //! workers; [`golden::golden`] holds a text against a file. [`boards`] does this for views of [`crate::boards`].
 
+pub mod bench;
 pub mod boards;
 pub mod dice;
 pub mod dimension;

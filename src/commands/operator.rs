@@ -1,16 +1,18 @@
 //! `gravity operator`: the catalogue of operators for dimensions, and one of them on recorded input.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use gravity_operators::harness::bench::bench;
 use gravity_operators::harness::dimension;
 use gravity_operators::scoring::dimensions::{CATALOGUE, find};
+use gravity_operators::scoring::operator::Entry;
 use serde_json::{Value, json};
 
 use super::Output;
 
-/// Lists operators with their parameters, or runs one on recorded input
+/// Lists operators with their parameters, runs one on recorded input, or times it
 #[derive(Args, Debug)]
 pub struct OperatorArgs {
     #[command(subcommand)]
@@ -37,6 +39,20 @@ enum OperatorCommand {
         #[arg(long)]
         parameters: Option<String>,
     },
+    /// Times an operator on recorded input
+    Bench {
+        /// The operator
+        name: String,
+        /// Recorded input, as for `run`
+        #[arg(long)]
+        input: PathBuf,
+        /// Its parameters as JSON; those of its example when absent
+        #[arg(long)]
+        parameters: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value = "text")]
+        format: Output,
+    },
 }
 
 /// Runs it.
@@ -49,23 +65,46 @@ pub fn run(args: OperatorArgs) -> anyhow::Result<()> {
             }
         }
         OperatorCommand::Run { name, input, parameters } => {
-            let Some(entry) = find(&name) else {
-                let known: Vec<_> = CATALOGUE.iter().map(|e| e.name).collect();
-                bail!("there is no operator `{name}`; there are {}", known.join(", "));
-            };
-            let text = parameters.as_deref().unwrap_or(entry.example);
-            let parameters: Value = serde_json::from_str(text).context("the parameters are not JSON")?;
-            let recorded =
-                std::fs::read_to_string(&input).with_context(|| format!("cannot read {}", input.display()))?;
+            let (entry, parameters, recorded) = read(&name, &input, parameters.as_deref())?;
             let said = dimension::run(entry, &parameters, &recorded);
             print!("{}", said.with_context(|| format!("cannot run {name} on {}", input.display()))?);
+        }
+        OperatorCommand::Bench { name, input, parameters, format } => {
+            let (entry, parameters, recorded) = read(&name, &input, parameters.as_deref())?;
+            let measured = bench(entry, &parameters, &recorded);
+            let m = measured.with_context(|| format!("cannot run {name} on {}", input.display()))?;
+            let round = |ns: f64| (ns * 10.0).round() / 10.0;
+            let (score, explained, floor) = (round(m.score_ns), round(m.explained_ns), round(m.floor_ns));
+            match format {
+                Output::Json => println!(
+                    "{}",
+                    json!({"operator": name, "outcomes": m.outcomes, "score_ns": score, "explained_ns": explained, "floor_ns": floor})
+                ),
+                Output::Text => println!(
+                    "{name}: {score} ns a score, {explained} ns with its steps told, on {} recorded outcomes\n\
+                     an operator that does nothing: {floor} ns; a rubric's change over 500,000 submissions: {:.0} ms of a core",
+                    m.outcomes,
+                    m.score_ns * 0.5
+                ),
+            }
         }
     }
     Ok(())
 }
 
+fn read(name: &str, input: &Path, parameters: Option<&str>) -> anyhow::Result<(&'static Entry, Value, String)> {
+    let Some(entry) = find(name) else {
+        let known: Vec<_> = CATALOGUE.iter().map(|e| e.name).collect();
+        bail!("there is no operator `{name}`; there are {}", known.join(", "));
+    };
+    let text = parameters.unwrap_or(entry.example);
+    let parameters: Value = serde_json::from_str(text).context("the parameters are not JSON")?;
+    let recorded = std::fs::read_to_string(input).with_context(|| format!("cannot read {}", input.display()))?;
+    Ok((entry, parameters, recorded))
+}
+
 fn list() -> Value {
-    let entry = |e: &gravity_operators::scoring::operator::Entry| {
+    let entry = |e: &Entry| {
         let example: Value = serde_json::from_str(e.example).unwrap_or(Value::Null);
         json!({"name": e.name, "summary": e.summary, "parameters": (e.schema)(), "example": example})
     };

@@ -75,7 +75,7 @@ fn script(entry: &Entry, parameters: &Value, input: &str) -> Result<BoardScript,
             script.end_epoch();
             continue;
         }
-        let line: Line = serde_json::from_str(text).map_err(|e| InputError { line: n + 1, problem: e.to_string() })?;
+        let line = line(n, text)?;
         let at = order.iter().position(|s| *s == line.submission).unwrap_or_else(|| {
             order.push(line.submission.clone());
             order.len() - 1
@@ -107,6 +107,20 @@ fn script(entry: &Entry, parameters: &Value, input: &str) -> Result<BoardScript,
     }
     script.end_epoch();
     Ok(script)
+}
+
+/// What was measured of the submissions of recorded input, as far as anything was.
+pub fn outcomes(input: &str) -> Result<Vec<Outcome>, InputError> {
+    let mut outcomes = Vec::new();
+    for (n, text) in input.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = line(n, text)?;
+        outcomes.extend(Outcome::of(&line.groups, &line.measures).map(std::sync::Arc::unwrap_or_clone));
+    }
+    Ok(outcomes)
+}
+
+fn line(n: usize, text: &str) -> Result<Line, InputError> {
+    serde_json::from_str(text).map_err(|e| InputError { line: n + 1, problem: e.to_string() })
 }
 
 /// Runs the operator and tells, epoch by epoch, which teams lost a score (-) and got one (+).
