@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gravity_pipelines::boards::SLICE_TEAMS;
 use gravity_pipelines::runtime::ROW_CAP;
+use gravity_pipelines::runtime::watchdog::BUDGET;
 
 /// Every key, and whether the part it configures is in this build. `*` stands for the name of a service.
 const KEYS: &[(&str, bool)] = &[
@@ -21,6 +23,7 @@ const KEYS: &[(&str, bool)] = &[
     ("pipelines.row_cap", true),
     ("pipelines.merge_bytes", true),
     ("pipelines.slice_teams", true),
+    ("pipelines.operator_budget_ms", true),
     ("sql.listen", false),
     ("database.url", false),
     ("database.*.url", false),
@@ -108,6 +111,8 @@ pub struct Config {
     pub merge_bytes: Option<u64>,
     /// Teams per epoch, about, when the rules of an event change.
     pub slice_teams: u32,
+    /// CPU time that one call of an operator may take.
+    pub operator_budget: Duration,
     /// What is set but has no effect in this build.
     pub warnings: Vec<String>,
 }
@@ -187,6 +192,7 @@ impl Config {
             workers: number("pipelines.workers", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(cores.min(4)),
             row_cap: number("pipelines.row_cap", 1)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(ROW_CAP),
             merge_bytes: number("pipelines.merge_bytes", 1)?,
+            operator_budget: number("pipelines.operator_budget_ms", 1)?.map_or(BUDGET, Duration::from_millis),
             slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
             warnings,
         })

@@ -124,7 +124,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Labs(args) => commands::labs::run(args, server).await?,
         Command::Similarity(args) => commands::similarity::run(args, server).await?,
         Command::Token(args) => commands::token::run(args, server).await?,
-        Command::Operator(args) => commands::operator::run(args)?,
+        Command::Operator(args) => commands::operator::run(args, server).await?,
         Command::Verify(args) => return commands::verify::run(args, server).await,
         Command::Status(args) => commands::status::run(args, server).await?,
         Command::Deadletter(args) => commands::deadletter::run(args, server).await?,

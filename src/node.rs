@@ -124,6 +124,7 @@ impl Node {
             let mut options = Options::new(dir.join("pipelines").join(name), workers);
             (options.sync, options.row_cap) = (sync, config.row_cap);
             options.merge_bytes = config.merge_bytes.unwrap_or(options.merge_bytes);
+            options.operator_budget = config.operator_budget;
             options
         };
         let (definition, queries) = gravity_pipelines::boards::Boards::with_queries(sinks.clone())?;

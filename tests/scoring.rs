@@ -132,6 +132,19 @@ async fn a_panels_votes_move_the_board_and_survive_a_kill() {
     assert_eq!(standing(&ok_json(&server, &["board", "hack"])), moved);
     server.ok(&["verify", "--event", "hack"]);
     assert!(server.ok(&["series", "hack"]).contains("Bob"));
+
+    // Without the panel's operator its dimension is pending, and the rows are stale; with it they are as they were.
+    let at = ["--event", "hack", "--tenant", "t"];
+    server.ok(&[&["operator", "quarantine", "panel", "--reason", "a wrong formula"], &at[..]].concat());
+    let without = ok_json(&server, &["board", "hack"]);
+    assert!(standing(&without).iter().all(|(_, _, innovation)| innovation.is_none()), "{without}");
+    assert!(without["rows"][0]["stale_since_ms"].is_i64(), "{without}");
+    assert!(server.ok(&["score", "hack", "s-b"]).contains("it is quarantined: a wrong formula"));
+    assert!(server.ok(&["changes", "hack"]).contains("a wrong formula"));
+    server.ok(&["verify", "--event", "hack"]);
+    server.ok(&[&["operator", "release", "panel"], &at[..]].concat());
+    assert_eq!(standing(&ok_json(&server, &["board", "hack"])), moved);
+    server.ok(&["verify", "--event", "hack"]);
 }
 
 const EVENT: &str = "cup";

@@ -12,3 +12,4 @@ pub mod plain;
 pub mod primitives;
 pub mod scoring;
 pub mod similarity;
+pub mod watch;

@@ -63,6 +63,7 @@ struct Event {
     selected: BTreeSet<(Id, Id)>,
     corrections: Vec<Correction>,
     votes: Vec<Vote>,
+    quarantined: BTreeMap<Id, String>,
 }
 
 /// Everything that follows from the facts of all events.
@@ -99,6 +100,7 @@ pub fn boards(facts: &[Fact]) -> Plain {
             Fact::Selection(_, submission, team) => drop(event.selected.insert((team, submission))),
             Fact::Correction(c) => event.corrections.push(c),
             Fact::Vote(v) => event.votes.push(v),
+            Fact::Quarantine(_, operator, reason) => drop(event.quarantined.insert(operator, reason)),
         }
     }
     let mut said = Plain::default();
@@ -157,7 +159,12 @@ impl Event {
         rubrics.sort_by(|a, b| (&b.0, b.1).cmp(&(&a.0, a.1)));
         for (name, version, text) in rubrics {
             match Rubric::parse(text) {
-                Ok(rubric) => return Some(rubric),
+                Ok(rubric) => {
+                    let rubric = rubric.with_quarantined(self.quarantined.clone());
+                    let missed = rubric.missed().map(|(operator, reason)| (operator.clone(), reason.clone()));
+                    faults.extend(missed.map(|(o, reason)| (key.clone(), format!("operator/{o}").into(), reason)));
+                    return Some(rubric);
+                }
                 Err(fault) => faults.push((key.clone(), format!("{name}/{version}").into(), fault.to_string())),
             }
         }

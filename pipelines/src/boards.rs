@@ -3,6 +3,7 @@
 mod facts;
 mod objects;
 mod output;
+mod quarantine;
 mod queries;
 mod store;
 mod suppose;
@@ -15,8 +16,13 @@ use gravity_events::board::{BoardValue, OVERALL, View};
 use gravity_events::publish::BoardsSink;
 use gravity_events::{Id, Record, Topic};
 use gravity_ingest::log::Produce;
+use gravity_operators::boards::attempts::Attempt;
 use gravity_operators::boards::facts::EventKey;
 use gravity_operators::boards::gate::{Pace, Slices};
+use gravity_operators::boards::rules::Rules;
+use gravity_operators::boards::score::{Team, score_team};
+use gravity_operators::boards::view::{boards_in_slices, boards_in_slices_with};
+use gravity_operators::scoring::operator::Scorer;
 use parking_lot::Mutex;
 use prometheus::{IntGauge, IntGaugeVec, register_int_gauge, register_int_gauge_vec};
 use serde::{Deserialize, Serialize};
@@ -24,7 +30,9 @@ use serde::{Deserialize, Serialize};
 pub use queries::Queries;
 use store::FactStore;
 
+use crate::runtime::watchdog::Overrun;
 use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
+use quarantine::Quarantine;
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "boards";
@@ -55,6 +63,9 @@ pub struct Boards {
     last_hash: Mutex<Option<(EventKey, u128)>>,
     /// Teams and rubrics that something is wrong with.
     errors: Mutex<BTreeSet<(EventKey, Id)>>,
+    quarantine: Quarantine,
+    /// Operators in the place of the catalogue's, by dimension.
+    scorers: BTreeMap<String, Arc<dyn Scorer>>,
 }
 
 /// Key of an output row.
@@ -121,12 +132,20 @@ impl Boards {
             orphans: Mutex::default(),
             last_hash: Mutex::default(),
             errors: Mutex::default(),
+            quarantine: Quarantine::default(),
+            scorers: BTreeMap::new(),
         }
     }
 
     /// The same, which takes about so many teams per epoch when the rules of an event change.
     pub fn in_slices_of(mut self, teams: u32) -> Boards {
         self.slices.teams = Some(teams.max(1));
+        self
+    }
+
+    /// The same with another operator for a dimension of every rubric: one that is in no catalogue, in tests.
+    pub fn with_scorer(mut self, dimension: &str, scorer: Arc<dyn Scorer>) -> Boards {
+        self.scorers.insert(dimension.into(), scorer);
         self
     }
 
@@ -159,7 +178,19 @@ impl Definition for Boards {
     }
 
     fn views<'s>(&self, folds: &mut Folds<'s>) -> VecCollection<'s, u64, (Key, Value), i64> {
-        output::views(facts::collections(folds), self.slices.clone())
+        let facts = self.quarantine.add_to(facts::collections(folds));
+        if self.scorers.is_empty() {
+            return output::views(boards_in_slices(facts, self.slices.clone()));
+        }
+        let scorers = self.scorers.clone();
+        let score = move |rules: &Rules, team: Team<'_>, attempts: &[&Attempt]| {
+            let mut rules = rules.clone();
+            for (dimension, scorer) in &scorers {
+                rules.rubric = rules.rubric.map(|rubric| rubric.with_scorer(dimension, scorer.clone()));
+            }
+            score_team(&rules, team, attempts)
+        };
+        output::views(boards_in_slices_with(facts, score, self.slices.clone()))
     }
 
     fn touches(&self, key: &Key, value: &Value, touches: &mut Vec<Touch<Scope>>) {
@@ -207,6 +238,10 @@ impl Definition for Boards {
 
     fn pace(&self) -> Arc<Pace> {
         self.slices.pace.clone()
+    }
+
+    fn quarantine(&self, overrun: &Overrun) -> Vec<Produce> {
+        self.quarantine.begin(overrun)
     }
 
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {

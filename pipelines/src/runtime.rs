@@ -25,6 +25,7 @@ pub mod row;
 pub mod sequencer;
 pub mod supervisor;
 pub mod versions;
+pub mod watchdog;
 pub mod worker;
 
 pub use definition::{Change, Committed, Definition, Facts, Folds, Touch};

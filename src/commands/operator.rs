@@ -1,18 +1,22 @@
 //! `gravity operator`: the catalogue of operators for dimensions, and one of them on recorded input.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use gravity_events::body::OperatorQuarantined;
+use gravity_events::{Body, Record, codec};
+use gravity_ingest::client::{Outcome, Status};
 use gravity_operators::harness::bench::bench;
 use gravity_operators::harness::dimension;
 use gravity_operators::scoring::dimensions::{CATALOGUE, find};
 use gravity_operators::scoring::operator::Entry;
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, ServerArgs};
 
-/// Lists operators with their parameters, runs one on recorded input, or times it
+/// Lists operators with their parameters, runs one on recorded input, times it, or takes it out of an event
 #[derive(Args, Debug)]
 pub struct OperatorArgs {
     #[command(subcommand)]
@@ -39,6 +43,10 @@ enum OperatorCommand {
         #[arg(long)]
         parameters: Option<String>,
     },
+    /// Is not called in an event any more: what it would score is pending
+    Quarantine(Where),
+    /// Is called again, once it is mended
+    Release(Where),
     /// Times an operator on recorded input
     Bench {
         /// The operator
@@ -55,8 +63,23 @@ enum OperatorCommand {
     },
 }
 
+#[derive(Args, Debug)]
+struct Where {
+    /// The operator
+    name: String,
+    /// The event
+    #[arg(long)]
+    event: String,
+    /// The event's tenant
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Why, for the change log
+    #[arg(long, default_value = "by hand")]
+    reason: String,
+}
+
 /// Runs it.
-pub fn run(args: OperatorArgs) -> anyhow::Result<()> {
+pub async fn run(args: OperatorArgs, server: &ServerArgs) -> anyhow::Result<()> {
     match args.command {
         OperatorCommand::List { format: Output::Json } => println!("{}", list()),
         OperatorCommand::List { format: Output::Text } => {
@@ -69,6 +92,8 @@ pub fn run(args: OperatorArgs) -> anyhow::Result<()> {
             let said = dimension::run(entry, &parameters, &recorded);
             print!("{}", said.with_context(|| format!("cannot run {name} on {}", input.display()))?);
         }
+        OperatorCommand::Quarantine(at) => say(at, false, server).await?,
+        OperatorCommand::Release(at) => say(at, true, server).await?,
         OperatorCommand::Bench { name, input, parameters, format } => {
             let (entry, parameters, recorded) = read(&name, &input, parameters.as_deref())?;
             let measured = bench(entry, &parameters, &recorded);
@@ -90,6 +115,34 @@ pub fn run(args: OperatorArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Appends the record that says so, and waits until it counts.
+async fn say(at: Where, released: bool, server: &ServerArgs) -> anyhow::Result<()> {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let record = Record {
+        id: format!("{}/{now_ms}", at.name).into(),
+        source: "urn:gravity:operator".into(),
+        tenant: at.tenant.as_str().into(),
+        event: Some(at.event.as_str().into()),
+        subject: None,
+        time_ms: None,
+        backfill: true,
+        body: Body::OperatorQuarantined(OperatorQuarantined {
+            operator: at.name.as_str().into(),
+            reason: at.reason,
+            released,
+            ..OperatorQuarantined::default()
+        }),
+    };
+    let outcomes = server.client()?.send_records(&[codec::encode(&record)], true).await?;
+    match outcomes.as_slice() {
+        [Outcome { status: Status::Counted, .. }] => Ok(()),
+        [Outcome { problem: Some(problem), .. }] => {
+            bail!("the record does not count: {}", problem.detail.as_deref().unwrap_or("see `gravity deadletter list`"))
+        }
+        other => bail!("the record does not count: {other:?}"),
+    }
 }
 
 fn read(name: &str, input: &Path, parameters: Option<&str>) -> anyhow::Result<(&'static Entry, Value, String)> {

@@ -135,6 +135,7 @@ bodies! {
     LanguagePublished = "language.published", Reference, Event;
     JudgementTypePublished = "judgement_type.published", Reference, Event;
     RubricPublished = "rubric.published", Reference, Event;
+    OperatorQuarantined = "operator.quarantined", Reference, Event;
     PricePublished = "price.published", Reference, Tenant;
     BudgetSet = "budget.set", Reference, Tenant;
     SubmissionReceived = "submission.received", Submissions, Event;

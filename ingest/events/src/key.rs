@@ -46,6 +46,7 @@ impl Record {
             Body::RubricPublished(b) => {
                 join(&mut key, [event, Some("rubric"), Some(&b.rubric), Some(&b.version.to_string())]);
             }
+            Body::OperatorQuarantined(b) => join(&mut key, [event, Some("operator"), Some(&b.operator)]),
             Body::PricePublished(b) => {
                 join(&mut key, [None, Some("price"), Some(&b.price_list), Some(&b.version.to_string())]);
             }

@@ -32,6 +32,8 @@ pub enum Fact {
     Selection(EventKey, Id, Id),
     Correction(Correction),
     Vote(Vote),
+    /// (event, operator, reason)
+    Quarantine(EventKey, Id, String),
 }
 
 /// Which object a fact is about: kind, event, id.
@@ -56,6 +58,7 @@ impl Fact {
             Fact::Selection(e, submission, _) => (19, e, submission.clone()),
             Fact::Correction(c) => (20, &c.event, format!("{}/{}", c.team, c.id).into()),
             Fact::Vote(v) => (21, &v.event, v.vote.clone()),
+            Fact::Quarantine(e, operator, _) => (22, e, operator.clone()),
         };
         (kind, event.clone(), id)
     }
@@ -87,5 +90,6 @@ pub fn board_facts<'s>(rows: VecCollection<'s, u64, Fact, i64>) -> BoardFacts<'s
         selections: only!(Fact::Selection(e, submission, team) => ((e, submission), team)),
         corrections: only!(Fact::Correction(c) => c),
         votes: only!(Fact::Vote(v) => v),
+        quarantines: only!(Fact::Quarantine(e, operator, reason) => ((e, operator), reason)),
     }
 }

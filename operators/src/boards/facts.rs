@@ -222,4 +222,6 @@ pub struct BoardFacts<'s> {
     pub corrections: Rows<'s, Correction>,
     /// Votes of panels.
     pub votes: Rows<'s, Vote>,
+    /// Operators that are not called, with the reason, by event.
+    pub quarantines: Rows<'s, ((EventKey, Id), String)>,
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use differential_dataflow::AsCollection;
 use foldhash::fast::FixedState;
+use gravity_events::Id;
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
@@ -106,6 +107,10 @@ struct Came {
     rules: Option<Option<SharedRules>>,
 }
 
+fn quarantined(rules: Option<&SharedRules>) -> Option<&BTreeMap<Id, String>> {
+    rules?.rubric.as_ref().map(|rubric| rubric.quarantined()).filter(|all| !all.is_empty())
+}
+
 type Given<'a> = &'a mut dyn FnMut((Bucket, SharedRules), i64);
 
 impl Event {
@@ -139,8 +144,10 @@ impl Event {
             let old = std::mem::replace(&mut self.rules, new);
             let is_large = slices.teams.is_some_and(|slice| self.teams.values().sum::<i64>() > i64::from(slice));
             let changes = old.is_some() && self.rules.is_some() && old != self.rules;
+            // An operator that does not come back must not be called again by any team, not even until its slice is due.
+            let is_urgent = quarantined(old.as_ref()) != quarantined(self.rules.as_ref());
             // One that is open begins all over, towards the newest rules.
-            if self.rules.is_some() && (was_open || (changes && is_large)) {
+            if self.rules.is_some() && !is_urgent && (was_open || (changes && is_large)) {
                 self.gate = Some(self.teams.keys().copied().collect());
             } else {
                 self.gate = None;

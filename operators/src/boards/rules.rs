@@ -1,6 +1,7 @@
 //! An event's rules: its configuration, moments, problems, judgement types and groups in one shared value.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -145,6 +146,7 @@ impl Rules {
                 Of::JudgementType(_, t) => Fact::JudgementType(t.clone()),
                 Of::Group(_, g) => Fact::Group(g.clone()),
                 Of::Rubric(_, rubric, version, text) => Fact::Rubric(rubric.clone(), *version, text.clone()),
+                Of::Quarantine(_, operator, reason) => Fact::Quarantine(operator.clone(), reason.clone()),
                 _ => continue,
             };
             group.push((fact, 1));
@@ -293,6 +295,7 @@ enum Fact {
     JudgementType(JudgementTypePublished),
     Group(GroupRegistered),
     Rubric(Id, u64, RubricText),
+    Quarantine(Id, String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -327,6 +330,7 @@ pub fn rules<'s>(facts: &BoardFacts<'s>) -> RulesViews<'s> {
         facts.judgement_types.clone().map(|((e, _), t)| (e, Fact::JudgementType(t))),
         facts.groups.clone().map(|((e, _), g)| (e, Fact::Group(g))),
         facts.rubrics.clone().map(|((e, rubric, version), text)| (e, Fact::Rubric(rubric, version, text))),
+        facts.quarantines.clone().map(|((e, operator), reason)| (e, Fact::Quarantine(operator, reason))),
     ]);
     let said = reduce_total(facts, "Rules", Memory::Keep, |event: &EventKey, group, said| {
         let mut fault = |rubric: &str, text: String| said.push(Said::Fault(event.clone(), rubric.into(), text));
@@ -375,6 +379,7 @@ fn pick_rubric(
 fn assemble(group: Group<'_, Fact>, fault: &mut dyn FnMut(&str, String)) -> Option<Rules> {
     let (mut config, mut extension, mut moments) = (None, None, Vec::new());
     let (mut problems, mut types, mut groups, mut rubrics) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut quarantined: BTreeMap<Id, String> = BTreeMap::new();
     for fact in group.iter() {
         match fact {
             Fact::Config(c) => config = Some(c),
@@ -384,9 +389,16 @@ fn assemble(group: Group<'_, Fact>, fault: &mut dyn FnMut(&str, String)) -> Opti
             Fact::JudgementType(t) => types.push(t),
             Fact::Group(g) => groups.push(g),
             Fact::Rubric(rubric, version, text) => rubrics.push((rubric, *version, text)),
+            // Of two reasons the first in order.
+            Fact::Quarantine(operator, reason) => {
+                quarantined.entry(operator.clone()).or_insert_with(|| reason.clone());
+            }
         }
     }
     let moment = |kind| moments.iter().find(|(k, _)| *k == kind).map(|(_, m)| (*m).clone());
-    let rubric = pick_rubric(config?, rubrics, fault);
+    let rubric = pick_rubric(config?, rubrics, fault).map(|rubric| rubric.with_quarantined(quarantined));
+    for (operator, reason) in rubric.iter().flat_map(Rubric::missed) {
+        fault(&format!("operator/{operator}"), reason.clone());
+    }
     Some(Rules::new(config?, extension, moment, problems, &types, groups, rubric))
 }

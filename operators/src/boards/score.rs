@@ -65,7 +65,7 @@ pub struct ViewScore {
     pub faults: Vec<Fault>,
 }
 
-/// That an operator panicked.
+/// That an operator gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Contest time of the submission.
@@ -74,10 +74,8 @@ pub struct Fault {
     pub submission: Id,
     /// The operator.
     pub operator: Id,
-    /// Its message.
-    pub message: String,
-    /// What it was given, as JSON.
-    pub input: String,
+    /// Its message, and what it was given, as JSON; none where it was not called: that is said of the event.
+    pub panic: Option<(String, String)>,
 }
 
 /// What a team contributes to its event's boards.
@@ -93,12 +91,13 @@ impl TeamScore {
     /// What operators failed at, with the input of the first: for whoever mends them.
     pub fn fault_text(&self) -> Option<String> {
         let faults = &self.jury.as_ref().or(self.public.as_ref())?.faults;
-        let first = faults.iter().min_by_key(|fault| fault.at_ms)?;
-        let others = match faults.len() {
+        let panics = || faults.iter().filter_map(|fault| Some((fault, fault.panic.as_ref()?)));
+        let (first, (message, input)) = panics().min_by_key(|(fault, _)| fault.at_ms)?;
+        let others = match panics().count() {
             1 => String::new(),
             n => format!(" (and {} more)", n - 1),
         };
-        let Fault { submission, operator, message, input, .. } = first;
+        let Fault { submission, operator, .. } = first;
         Some(format!("`{operator}` failed at submission `{submission}`{others}: {message}; it was given {input}"))
     }
 

@@ -24,6 +24,7 @@ use crate::primitives::complete_times::Out;
 use crate::primitives::extreme::least;
 use crate::primitives::natural::NaturalId;
 use crate::primitives::reduce::{Group, Memory, merge_difference, reduce_states};
+use crate::watch;
 
 /// What is known of one team, in an order that puts what there is one of first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,6 +167,7 @@ where
     };
     let team = Team { registered, organization, selected: &selected, corrections: &corrections, places: &places };
     let member = Member { event: event.clone(), team: registered.team.clone() };
+    watch::team(&member.event, &member.team);
     match guarded(|| score(rules, team, &attempts)) {
         Ok(score) => State::Scored(member, score),
         Err(message) => State::Failed(member, message),

@@ -41,7 +41,7 @@ pub fn boards(facts: BoardFacts<'_>) -> BoardViews<'_> {
 
 /// The same, which takes several epochs for a change of the rules of a large event.
 pub fn boards_in_slices(facts: BoardFacts<'_>, slices: Slices) -> BoardViews<'_> {
-    wired(facts, score_team, slices)
+    boards_in_slices_with(facts, score_team, slices)
 }
 
 /// The same with another scoring function. It must be pure. Where it panics, the team has an error instead of rows.
@@ -49,10 +49,11 @@ pub fn boards_with<'s, F>(facts: BoardFacts<'s>, score: F) -> BoardViews<'s>
 where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {
-    wired(facts, score, Slices::default())
+    boards_in_slices_with(facts, score, Slices::default())
 }
 
-fn wired<'s, F>(facts: BoardFacts<'s>, score: F, slices: Slices) -> BoardViews<'s>
+/// Both.
+pub fn boards_in_slices_with<'s, F>(facts: BoardFacts<'s>, score: F, slices: Slices) -> BoardViews<'s>
 where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {

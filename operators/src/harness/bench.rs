@@ -45,12 +45,11 @@ pub fn bench(entry: &Entry, parameters: &Value, recorded: &str) -> Result<Measur
     if outcomes.is_empty() {
         return Err(InputError { line: 1, problem: "there is no submission with anything measured".into() });
     }
-    let (silent, telling): (fn() -> Explain, fn() -> Explain) = (Explain::nothing, Explain::steps);
     Ok(Measured {
         outcomes: outcomes.len(),
-        score_ns: time(&scorer, &outcomes, silent),
-        explained_ns: time(&scorer, &outcomes, telling),
-        floor_ns: time(&(Arc::new(Nothing) as Arc<dyn Scorer>), &outcomes, silent),
+        score_ns: time(&scorer, &outcomes, Explain::nothing),
+        explained_ns: time(&scorer, &outcomes, Explain::steps),
+        floor_ns: time(&(Arc::new(Nothing) as Arc<dyn Scorer>), &outcomes, Explain::nothing),
     })
 }
 

@@ -1,6 +1,7 @@
 //! A rubric: dimensions with weights and operators, ready to score.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ use super::explain::Explain;
 use super::operator::{FULL_BP, Scorer};
 use crate::boards::facts::{Outcome, RubricText};
 use crate::guard::guarded;
+use crate::watch;
 
-/// A rubric that is known to be sound. Two are equal when their texts are.
+/// A rubric that is known to be sound. Two are equal when their texts are, and what is quarantined of them.
 #[derive(Clone, Debug)]
 pub struct Rubric {
     /// Its name.
@@ -25,6 +27,8 @@ pub struct Rubric {
     /// Its dimensions, in its order.
     pub dimensions: Vec<Dimension>,
     text: RubricText,
+    /// Operators that are not called, with the reason; by name.
+    quarantined: BTreeMap<Id, String>,
 }
 
 /// A dimension of a rubric.
@@ -38,6 +42,10 @@ pub struct Dimension {
     pub operator: Id,
     /// The operator with its parameters.
     pub scorer: Arc<dyn Scorer>,
+    /// The operator's place in the catalogue.
+    place: u32,
+    /// Why it is not called.
+    quarantined: Option<String>,
 }
 
 /// What is wrong with a rubric.
@@ -57,10 +65,32 @@ impl std::fmt::Display for RubricFault {
 
 impl std::error::Error for RubricFault {}
 
+/// Why an operator gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It panicked, with this message.
+    Panicked(String),
+    /// It was not called, for this reason.
+    Quarantined(String),
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failed::Panicked(message) => write!(f, "it failed: {message}"),
+            Failed::Quarantined(reason) => write!(f, "it is quarantined: {reason}"),
+        }
+    }
+}
+
 impl Dimension {
-    /// The score of one outcome, behind a guard: the operator's panic is an error with its message.
-    pub fn score(&self, outcome: &Outcome, explain: &mut Explain) -> Result<Option<i64>, String> {
-        guarded(|| self.scorer.score(outcome, explain))
+    /// The score of one outcome, behind a guard: the operator's panic is an error with its message, and one that is
+    /// quarantined is not called.
+    pub fn score(&self, outcome: &Outcome, explain: &mut Explain) -> Result<Option<i64>, Failed> {
+        if let Some(reason) = &self.quarantined {
+            return Err(Failed::Quarantined(reason.clone()));
+        }
+        watch::call(self.place, || guarded(|| self.scorer.score(outcome, explain))).map_err(Failed::Panicked)
     }
 }
 
@@ -71,6 +101,26 @@ impl Rubric {
             d.scorer = scorer.clone();
         }
         self
+    }
+
+    /// The same, in which these operators are not called.
+    pub fn with_quarantined(mut self, quarantined: BTreeMap<Id, String>) -> Rubric {
+        for d in &mut self.dimensions {
+            d.quarantined = quarantined.get(&d.operator).cloned();
+        }
+        self.quarantined = quarantined;
+        self
+    }
+
+    /// Operators that are not called, with the reason.
+    pub fn quarantined(&self) -> &BTreeMap<Id, String> {
+        &self.quarantined
+    }
+
+    /// Those of them that it would call.
+    pub fn missed(&self) -> impl Iterator<Item = (&Id, &String)> {
+        let has = |operator: &Id| self.dimensions.iter().any(|d| d.operator == *operator);
+        self.quarantined.iter().filter(move |(operator, _)| has(operator))
     }
 
     /// Checks a rubric: unknown operators, parameters that do not fit, weights that do not add up to 10,000.
@@ -89,7 +139,8 @@ impl Rubric {
             let scorer = (entry.build)(&d.parameters)
                 .map_err(|problem| fault(at("parameters"), format!("do not fit `{}`: {problem}", d.operator)))?;
             let (dimension, weight_bp, operator) = (d.dimension.clone(), d.weight_bp, d.operator.clone());
-            dimensions.push(Dimension { dimension, weight_bp, operator, scorer });
+            let place = CATALOGUE.iter().position(|e| e.name == entry.name).map_or(u32::MAX, |at| at as u32);
+            dimensions.push(Dimension { dimension, weight_bp, operator, scorer, place, quarantined: None });
         }
         let sum: u64 = dimensions.iter().map(|d| u64::from(d.weight_bp)).sum();
         if sum != FULL_BP as u64 {
@@ -103,6 +154,7 @@ impl Rubric {
             version: published.version,
             dimensions,
             text: RubricText(text.into()),
+            quarantined: BTreeMap::new(),
         })
     }
 
@@ -113,6 +165,10 @@ impl Rubric {
         Rubric::new(&published)
     }
 
+    fn parts(&self) -> (&RubricText, &BTreeMap<Id, String>) {
+        (&self.text, &self.quarantined)
+    }
+
     /// Its text.
     pub fn text(&self) -> &RubricText {
         &self.text
@@ -121,7 +177,7 @@ impl Rubric {
 
 impl PartialEq for Rubric {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.parts() == other.parts()
     }
 }
 
@@ -135,25 +191,27 @@ impl PartialOrd for Rubric {
 
 impl Ord for Rubric {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.text.cmp(&other.text)
+        self.parts().cmp(&other.parts())
     }
 }
 
 impl Hash for Rubric {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.parts().hash(state);
     }
 }
 
 impl Serialize for Rubric {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        self.text.serialize(s)
+        self.parts().serialize(s)
     }
 }
 
 impl<'de> Deserialize<'de> for Rubric {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Rubric::parse(&RubricText::deserialize(d)?).map_err(serde::de::Error::custom)
+        let (text, quarantined) = <(RubricText, BTreeMap<Id, String>)>::deserialize(d)?;
+        let rubric = Rubric::parse(&text).map_err(serde::de::Error::custom)?;
+        Ok(rubric.with_quarantined(quarantined))
     }
 }
 
@@ -190,8 +248,10 @@ mod tests {
     fn it_survives_being_stored() {
         let text =
             r#"{"rubric":"r","version":2,"dimensions":[{"dimension":"c","weight_bp":10000,"operator":"test_groups"}]}"#;
-        let rubric = rubric(text).unwrap();
+        let rubric = rubric(text).unwrap().with_quarantined([("test_groups".into(), "slow".into())].into());
         let again: Rubric = serde_json::from_str(&serde_json::to_string(&rubric).unwrap()).unwrap();
         assert_eq!((again.version, &again), (2, &rubric));
+        let said = again.dimensions[0].score(&Outcome::default(), &mut Explain::nothing());
+        assert_eq!(said, Err(Failed::Quarantined("slow".into())));
     }
 }

@@ -255,7 +255,11 @@ fn fact(dice: &mut Dice, event: &EventKey, scoring: Scoring) -> Fact {
             Fact::Selection(event, submission, team)
         }
         42..48 => Fact::Correction(correction(dice, &event)),
-        48..56 => Fact::Vote(vote(dice, &event)),
+        48..55 => Fact::Vote(vote(dice, &event)),
+        55..56 => {
+            let operator = *dice.pick(&["test_groups", "log_ratio", "panel"]);
+            Fact::Quarantine(event, operator.into(), format!("slow {}", dice.below(2)))
+        }
         56..74 => Fact::Submission(submission(dice, &event)),
         _ => Fact::Judgement(judgement(dice, &event)),
     }

@@ -40,6 +40,7 @@ enum RefKey {
     Rubric(EventKey, Id, u64),
     Language(EventKey, Id),
     RejudgingReason(EventKey, Id),
+    Quarantine(EventKey, Id),
 }
 
 /// What was said of a rejudging when it was decided.
@@ -201,6 +202,7 @@ pub fn collect(record: &Record, out: &mut Facts) {
             out.upsert(JUDGEMENTS, at, j.revision, (!j.deleted).then(|| encode(&value)));
         }
         Body::RubricPublished(r) => put(RefKey::Rubric(key, r.rubric.clone(), r.version), 0, json()),
+        Body::OperatorQuarantined(q) => put(RefKey::Quarantine(key, q.operator.clone()), q.revision, kept(q.released)),
         Body::LanguagePublished(l) => put(RefKey::Language(key, l.language.clone()), l.revision, kept(l.deleted)),
         Body::SubmissionSelected(s) => {
             deed(DeedKey::Selected(key, s.submission.clone()), s.selected.then(json).flatten(), record, out)
@@ -297,6 +299,9 @@ pub fn fact_of(fold: u8, key: &[u8], value: &[u8]) -> Option<Fact> {
             RefKey::Rubric(e, r, version) => {
                 Fact::Rubric(e, r, version, RubricText(String::from_utf8(value.to_vec()).ok()?.into()))
             }
+            RefKey::Quarantine(e, operator) => {
+                Fact::Quarantine(e, operator, json::<OperatorQuarantined>(value)?.reason)
+            }
             RefKey::Language(..) | RefKey::RejudgingReason(..) => return None,
         },
     })
@@ -388,7 +393,7 @@ pub fn object_of(fold: u8, key: &[u8], value: &[u8]) -> Option<(Body, Option<i64
             RefKey::JudgementType(..) => Body::JudgementTypePublished(json(value)?),
             RefKey::Language(..) => Body::LanguagePublished(json(value)?),
             RefKey::Rubric(..) => Body::RubricPublished(json(value)?),
-            RefKey::Rejudging(..) | RefKey::RejudgingReason(..) => return None,
+            RefKey::Rejudging(..) | RefKey::RejudgingReason(..) | RefKey::Quarantine(..) => return None,
         },
         _ => return None,
     };
@@ -432,6 +437,11 @@ pub fn cause_of(fold: u8, key: &[u8], value: Option<&[u8]>) -> Option<(EventKey,
             RefKey::Problem(e, problem) => (e, plain("problem", problem)),
             RefKey::JudgementType(e, judgement_type) => (e, plain("judgement type", judgement_type)),
             RefKey::Rubric(e, rubric, version) => (e, plain("rescored", format!("{rubric} version {version}").into())),
+            RefKey::Quarantine(e, operator) => {
+                let why = json::<OperatorQuarantined>(value).map(|q| q.reason);
+                let kind = if why.is_some() { "quarantined" } else { "released" };
+                (e, cause(kind, Some(operator), why, None))
+            }
             RefKey::RejudgingReason(e, rejudging) => {
                 let reason: RejudgingReason = json(value)?;
                 (e, cause(reason.kind()?, Some(rejudging), Some(reason.reason), None))
@@ -498,6 +508,7 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
         submissions: folds.upsert(SUBMISSIONS, |_, value| submission_of(value)),
         judgements: folds.upsert(JUDGEMENTS, |_, value| judgement_of(value)),
         rubrics,
+        quarantines: objects!(Quarantine).map(|(key, said): (_, OperatorQuarantined)| (key, said.reason)),
         selections: deeds.clone().flat_map(|fact| match fact {
             Fact::Selection(event, submission, team) => Some(((event, submission), team)),
             _ => None,

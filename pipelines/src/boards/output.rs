@@ -8,18 +8,16 @@ use gravity_events::body::{BoardChanged, BoardNoted, Cause};
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::{Body, Id, Record};
 use gravity_ingest::log::Produce;
-use gravity_operators::boards::facts::{BoardFacts, EventKey};
-use gravity_operators::boards::gate::Slices;
-use gravity_operators::boards::view::boards_in_slices;
+use gravity_operators::boards::facts::EventKey;
+use gravity_operators::boards::view::BoardViews;
 use timely::dataflow::operators::Concatenate;
 
 use super::{Boards, Key, NAME, Value, facts};
 use crate::runtime::row::{Stored, Unpack};
 use crate::runtime::{Change, Committed};
 
-/// Wires the views.
-pub fn views<'s>(facts: BoardFacts<'s>, slices: Slices) -> VecCollection<'s, u64, (Key, Value), i64> {
-    let views = boards_in_slices(facts, slices);
+/// The views as output rows.
+pub fn views(views: BoardViews<'_>) -> VecCollection<'_, u64, (Key, Value), i64> {
     let changes = views.changes.map(|((view, key), value)| (from_board_key(view, key), Value::Board(value)));
     let orphans = views.orphans.map(|(event, n)| (Key::Orphans(event), Value::Count(n)));
     let errors = views.errors.map(|(event, team, text)| (Key::Error(event, team), Value::Text(text)));

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 pub use super::folds::{Block, Folds};
 use super::row::{FoldOp, FoldRow, shard_of};
+use super::watchdog::Overrun;
 
 /// What outputs are made of.
 pub trait OutData: ExchangeData + Debug + Serialize + DeserializeOwned + Sync {}
@@ -69,6 +70,12 @@ pub trait Definition: Send + Sync + Sized + 'static {
     /// What the views' gates say of the epochs that they need.
     fn pace(&self) -> Arc<Pace> {
         Arc::default()
+    }
+
+    /// The author's function is not to be called again for that event: by the views that are wired from now on, and, by the
+    /// records that are given, for good. None: whoever it was, there is nothing to be done.
+    fn quarantine(&self, _overrun: &Overrun) -> Vec<Produce> {
+        Vec::new()
     }
 
     /// The records of an epoch's out topics, in a deterministic order.

@@ -3,6 +3,8 @@
 use gravity_events::Topic;
 use gravity_ingest::log::LogError;
 
+use super::watchdog::Overrun;
+
 /// A pipeline's error. The supervisor restarts the pipeline from its journal, with back-off; the process goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -114,6 +116,14 @@ pub enum PipelineError {
     Gone {
         /// Which pipeline.
         pipeline: &'static str,
+    },
+    /// An author's function did not come back.
+    #[error("{overrun}")]
+    Overrun {
+        /// Which pipeline.
+        pipeline: &'static str,
+        /// Which function.
+        overrun: Box<Overrun>,
     },
     /// A failpoint of a test.
     #[error("failpoint {0}")]

@@ -27,6 +27,7 @@ metrics! {
     DUPLICATES: IntCounterVec = register_int_counter_vec!("gravity_duplicates_total", "Records that had been counted before.", &["topic"]);
     OPERATOR_RECORDS: IntGaugeVec = register_int_gauge_vec!("gravity_operator_records", "Rows that an operator holds in memory: fold rows, groups of a view.", &["operator"]);
     RESTARTS: IntCounterVec = register_int_counter_vec!("gravity_pipeline_restarts_total", "Restarts of a pipeline after an error.", &["pipeline"]);
+    OVERRUNS: IntCounterVec = register_int_counter_vec!("gravity_operator_overruns_total", "Calls of operators that did not come back.", &["pipeline"]);
     BROKEN: IntCounterVec = register_int_counter_vec!("gravity_invariant_violations_total", "Things that must not be, seen and survived.", &["invariant"]);
 }
 

@@ -24,6 +24,7 @@ use super::journal::merge::{MERGE_BYTES, Merger};
 use super::outputs::Behind;
 use super::recovery::Recovered;
 use super::sequencer::{InFlight, Script, Sequencer, Waker};
+use super::watchdog::{self, WatchedThread};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs};
 use begin::{Begun, begin};
@@ -55,6 +56,8 @@ pub struct Options {
     pub wall: WallClock,
     /// For tests.
     pub failpoints: Failpoints,
+    /// CPU time that one call of an author's function may take.
+    pub operator_budget: Duration,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             script: Script::default(),
             wall: WallClock::default(),
             failpoints: Failpoints::of_process(),
+            operator_budget: watchdog::BUDGET,
         }
     }
 }
@@ -135,6 +139,8 @@ impl Drop for Runtime {
     }
 }
 
+/// Workers that do not end by then are in a function that does not come back.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(3);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LAST_BACK_OFF: Duration = Duration::from_secs(10);
 
@@ -160,6 +166,10 @@ fn supervise<D: Definition>(
         if matches!(result, Ok(Ended::Rebuilt)) {
             continue;
         }
+        if let Err(PipelineError::Overrun { overrun, .. }) = &result {
+            metrics::OVERRUNS.with_label_values(&[name]).inc();
+            quarantine(definition, &**log, overrun);
+        }
         let fenced = matches!(result, Err(PipelineError::Log(LogError::Fenced { .. })));
         let error = result.err().map_or_else(|| "it ended without being asked to".to_owned(), |e| e.to_string());
         if began.elapsed() > LAST_BACK_OFF {
@@ -180,6 +190,17 @@ fn supervise<D: Definition>(
             std::thread::park_timeout(Duration::from_millis(50).min(back_off));
         }
         back_off = (back_off * 2).min(LAST_BACK_OFF);
+    }
+}
+
+/// Sees to it that a function that did not come back is not called again.
+fn quarantine<D: Definition>(definition: &Arc<D>, log: &dyn Log, overrun: &watchdog::Overrun) {
+    let records = definition.quarantine(overrun);
+    // Where they cannot be appended now, the next start of the process finds it out anew.
+    if !records.is_empty()
+        && let Err(error) = futures::executor::block_on(log.append(records))
+    {
+        tracing::error!(pipeline = definition.name(), %overrun, %error, "the quarantine could not be recorded");
     }
 }
 
@@ -238,6 +259,8 @@ fn run_once<D: Definition>(
     };
     let (commands, seeds) = deal(workers, definition.folds(), restored.blocks.clone(), identities);
     let (activators, from_workers) = unbounded();
+    let watched: Vec<_> = (0..workers).map(|_| Arc::<WatchedThread>::default()).collect();
+    let workers_ended = Arc::<worker::Ended>::default();
     let shared = Shared {
         definition: definition.clone(),
         seeds: std::sync::Mutex::new(seeds),
@@ -247,10 +270,16 @@ fn run_once<D: Definition>(
         claims: Arc::new(claims),
         runs: runs.clone(),
         aborted: threads.aborted.clone(),
+        watched: watched.clone(),
+        ended: workers_ended.clone(),
     };
     let cannot_start = |what: String| PipelineError::Start { pipeline: name, what };
     definition.pace().reset();
     let guards = timely::execute(worker::config(workers), move |w| worker::run(w, &shared)).map_err(cannot_start)?;
+    let watchdog = {
+        let (budget, ending, out) = (options.operator_budget, threads.ending.clone(), to_committer.clone());
+        spawn(name, "watchdog", move || watchdog::run(name, &watched, budget, &ending, &out))?
+    };
     let ended = guarded(name, "committer", || {
         let started = Started {
             definition,
@@ -277,12 +306,27 @@ fn run_once<D: Definition>(
     if let Some(wake) = stop.waker.lock().take() {
         wake();
     }
-    for thread in [threads.sequencer, threads.writer].into_iter().flatten() {
+    watchdog.thread().unpark();
+    for thread in [threads.sequencer, threads.writer, Some(watchdog)].into_iter().flatten() {
         let _ = thread.join();
     }
     // Workers end once closed or aborted; they may be asleep.
     for guard in guards.guards() {
         guard.thread().unpark();
+    }
+    if matches!(ended, Err(PipelineError::Overrun { .. })) {
+        let back = workers_ended.wait(workers, LEFT_BEHIND_AFTER);
+        if back < workers {
+            let left = workers - back;
+            tracing::error!(
+                pipeline = name,
+                left,
+                "threads are left behind in a function that does not come back: each keeps a core busy until the process is restarted"
+            );
+            // To drop them would be to wait for them.
+            std::mem::forget(guards);
+            return ended.map(|()| Ended::Stopped);
+        }
     }
     for guard in guards.join() {
         let _ = guard;

@@ -85,6 +85,7 @@ fn fact_of(counted: &Counted) -> Option<(Fact, u64, bool)> {
             let text = canonical(&text).ok()?.into_owned();
             Some((Fact::Rubric(event, r.rubric, r.version, RubricText(text.into())), 0, false))
         }
+        Body::OperatorQuarantined(q) => Some((Fact::Quarantine(event, q.operator, q.reason), q.revision, q.released)),
         Body::RejudgingOpened(r) => rejudging(&r.rejudging, RejudgingState::Opened),
         Body::RejudgingApplied(r) => rejudging(&r.rejudging, RejudgingState::Applied),
         Body::RejudgingCancelled(r) => rejudging(&r.rejudging, RejudgingState::Cancelled),

@@ -11,5 +11,6 @@ mod formats;
 mod gates;
 mod identities;
 mod journals;
+mod overruns;
 mod support;
 mod toy;

@@ -60,6 +60,7 @@ checks! {
         judgement_type: id, name: text, solved: any, penalty: any, deleted: any, revision: count,
     }
     RubricPublished { rubric: id, version: count, dimensions: each }
+    OperatorQuarantined { operator: id, reason: text, released: any, revision: count }
     RubricDimension { dimension: id, weight_bp: share, operator: id, parameters: any }
     PricePublished { price_list: id, version: count, currency: id, prices: each }
     Price { model: id, kind: id, micro_per_million: size }

@@ -146,6 +146,22 @@ pub struct JudgementTypePublished {
     pub revision: u64,
 }
 
+/// An operator of rubrics is not called any more in this event, or is again: it did not come back. What it would score is
+/// pending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OperatorQuarantined {
+    /// Its name.
+    pub operator: Id,
+    /// Why.
+    pub reason: String,
+    /// It is called again.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub released: bool,
+    /// See [`TeamRegistered::revision`].
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub revision: u64,
+}
+
 /// How submissions become scores: weights and operators by name. Versions are kept side by side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RubricPublished {

@@ -353,6 +353,11 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
             })
             .boxed(),
+        "operator.quarantined" => (id(), text(), flag(), count())
+            .prop_map(|(operator, reason, released, revision)| {
+                Body::OperatorQuarantined(OperatorQuarantined { operator, reason, released, revision })
+            })
+            .boxed(),
         "rubric.published" => {
             let dimension =
                 (id(), 0..=10_000_u32, id(), json()).prop_map(|(dimension, weight_bp, operator, parameters)| {

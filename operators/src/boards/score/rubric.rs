@@ -16,7 +16,7 @@ use crate::boards::panel::{Place, measure};
 use crate::boards::rules::Rules;
 use crate::primitives::natural::NaturalId;
 use crate::scoring::explain::Explain;
-use crate::scoring::rubric::{Dimension, Rubric};
+use crate::scoring::rubric::{Dimension, Failed, Rubric};
 
 /// Dimensions that decide between equal totals, in this order.
 const TIES: [&str; 3] = ["correctness", "performance", "security"];
@@ -55,8 +55,8 @@ fn known<'a>(sight: Sight<'_>, places: &[&'a Place]) -> SmallVec<[&'a Place; 4]>
 pub fn explain(rubric: &Rubric, outcome: &Outcome) -> Vec<Explained> {
     let one = |d: &Dimension| {
         let mut explain = Explain::steps();
-        let score_bp = d.score(outcome, &mut explain).unwrap_or_else(|message| {
-            explain.step(|| format!("`{}` failed: {message}; the dimension is pending", d.operator));
+        let score_bp = d.score(outcome, &mut explain).unwrap_or_else(|failed| {
+            explain.step(|| format!("`{}`: {failed}; the dimension is pending", d.operator));
             None
         });
         let (dimension, operator) = (d.dimension.clone(), d.operator.clone());
@@ -85,10 +85,13 @@ fn scored<'a>(rubric: &Rubric, places: &[&Place], j: &Judged<'a>, faults: &mut V
     let outcome = with_places(j.outcome, places);
     let mut score = |d: &Dimension| {
         let outcome = outcome.as_deref()?;
-        d.score(outcome, &mut Explain::nothing()).unwrap_or_else(|message| {
+        d.score(outcome, &mut Explain::nothing()).unwrap_or_else(|failed| {
             let (submission, operator) = (j.attempt.submission.0.clone(), d.operator.clone());
-            let input = serde_json::to_string(outcome).unwrap_or_default();
-            faults.push(Fault { at_ms: j.at_ms, submission, operator, message, input });
+            let panic = match failed {
+                Failed::Panicked(message) => Some((message, serde_json::to_string(outcome).unwrap_or_default())),
+                Failed::Quarantined(_) => None,
+            };
+            faults.push(Fault { at_ms: j.at_ms, submission, operator, panic });
             None
         })
     };
