@@ -6,11 +6,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use gravity_events::body::Scoring;
 use gravity_operators::harness::dice::Dice;
 use gravity_pipelines::runtime::failpoint;
 use support::Server;
 use support::clients::Load;
-use support::contest::reference;
 use support::environment::{number, seed};
 use support::watcher::{Versions, follow, sees};
 
@@ -31,12 +31,23 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         ("GRAVITY_PIPELINES__SLICE_TEAMS", "4"),
     ];
     let mut server = Server::start(dir.path(), &env).await;
-    server.send(&reference(EVENT, TEAMS, PROBLEMS), true).await;
     let page = format!("/api/v1/events/{EVENT}/board?limit=1000");
     let (follower, following) = follow(server.url.clone(), format!("/api/v1/events/{EVENT}/board/stream?limit=1000"));
     let mut versions = Versions::default();
     let load = Load::new(EVENT, TEAMS, PROBLEMS).with_rules(25);
+    load.set_up(&server).await;
+    // In turn, a board of another kind beside it.
+    let others = [Scoring::Rubric, Scoring::Ctf, Scoring::Kaggle, Scoring::Ioi];
+    let names = ["crash-rubric", "crash-ctf", "crash-kaggle", "crash-ioi"];
+    let others = Vec::from_iter(
+        names.into_iter().zip(others).map(|(name, kind)| Load::new(name, 12, 4).of_kind(kind).with_rules(25)),
+    );
+    for other in &others {
+        other.set_up(&server).await;
+    }
     for crash in 0..crashes {
+        let other = &others[crash as usize % others.len()];
+        let other_page = format!("/api/v1/events/{}/board?limit=1000", other.event);
         // Every third crash is at a failpoint, in turn, at its first to eighth passage; the others at a random instant.
         let point = crash.is_multiple_of(3).then(|| failpoint::ALL[(crash / 3) as usize % failpoint::ALL.len()]);
         let armed = point.map(|p| {
@@ -52,13 +63,14 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         server.spawn_again(&more);
         let up = server.ready_or_ended().await;
         if up {
-            let clients = load.start(&server, 4, false);
+            let (clients, more) = (load.start(&server, 3, false), other.start(&server, 1, false));
             let until = Instant::now()
                 + if point.is_some() { Duration::from_secs(20) } else { Duration::from_millis(20 + random.below(400)) };
             versions.watch(&mut server, &page, until).await;
             assert!(point.is_none() || server.ended(), "failpoint {armed:?} was not reached");
             server.kill();
             clients.finish().await;
+            more.finish().await;
         }
         server.spawn_again(&[]);
         server.wait_ready().await;
@@ -66,6 +78,8 @@ async fn killed_at_any_instant_nothing_is_lost_doubled_or_forked() {
         versions.check(&page, &board);
         assert!(board["version"].as_u64() >= versions.newest(&page), "a version that was seen is gone");
         load.settle(&server).await;
+        other.settle(&server).await;
+        versions.check(&other_page, &server.get_json(&other_page).await);
         let (code, _, err) = server.cli(&["verify"]);
         assert_eq!(code, 0, "crash {crash} ({armed:?}): {err}");
         eprintln!(

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gravity_events::Body;
-use gravity_events::body::EventConfigured;
+use gravity_events::body::{EventConfigured, Scoring};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::contest::{attempt, bytes, reference, rules};
+use super::contest::{attempt, bytes, reference_of, rules};
 use super::{Server, post};
 
 /// What the clients know: attempts that were acknowledged, and those whose answer was lost.
@@ -27,6 +27,7 @@ pub struct Load {
     pub event: &'static str,
     pub teams: u32,
     pub problems: u32,
+    pub scoring: Scoring,
     /// Every such attempt comes with other rules for the whole event; 0: none does.
     rules_every: u32,
     next: Arc<AtomicU32>,
@@ -52,7 +53,7 @@ impl Clients {
 impl Load {
     pub fn new(event: &'static str, teams: u32, problems: u32) -> Load {
         let (next, ledger) = (Arc::default(), Arc::default());
-        Load { event, teams, problems, rules_every: 0, next, ledger }
+        Load { event, teams, problems, scoring: Scoring::Icpc, rules_every: 0, next, ledger }
     }
 
     /// The same, in which the rules of the event change every so many attempts.
@@ -60,10 +61,15 @@ impl Load {
         Load { rules_every, ..self }
     }
 
+    /// The same with a board of another kind.
+    pub fn of_kind(self, scoring: Scoring) -> Load {
+        Load { scoring, ..self }
+    }
+
     pub fn attempt(&self, n: u32) -> Vec<Vec<u8>> {
         let mut records = attempt(self.event, n, self.teams, self.problems);
         if self.rules_every > 0 && n % self.rules_every == self.rules_every - 1 {
-            records.push(rules(self.event, n));
+            records.push(rules(self.scoring, self.event, n));
         }
         records
     }
@@ -76,7 +82,7 @@ impl Load {
     }
 
     pub async fn set_up(&self, server: &Server) {
-        let statuses = server.send(&reference(self.event, self.teams, self.problems), true).await;
+        let statuses = server.send(&reference_of(self.scoring, self.event, self.teams, self.problems), true).await;
         assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
         // Another event of the same tenant: whatever is told of one must not be taken for the other's.
         let other = EventConfigured { name: "other".into(), ..Default::default() };

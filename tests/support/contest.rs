@@ -5,7 +5,8 @@ use gravity_events::{Body, Record};
 
 /// The bytes of a record.
 pub fn bytes(event: &str, id: String, body: Body) -> Vec<u8> {
-    bytes_of("test", event, id, body)
+    // Two events of a tenant do not share identities.
+    bytes_of(&format!("test-{event}"), event, id, body)
 }
 
 /// The bytes of a record of some source.
@@ -25,8 +26,28 @@ pub fn bytes_of(source: &str, event: &str, id: String, body: Body) -> Vec<u8> {
 
 /// An event of five hours with a freeze of one, with teams and problems. Even teams are in division `even`.
 pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    reference_of(Scoring::Icpc, event, teams, problems)
+}
+
+/// The same for a board of another kind.
+pub fn reference_of(scoring: Scoring, event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    let dimension = |name: &str, operator: &str, parameters: serde_json::Value| RubricDimension {
+        dimension: name.into(),
+        weight_bp: 5_000,
+        operator: operator.into(),
+        parameters,
+    };
+    let rubric = RubricPublished {
+        rubric: "main".into(),
+        version: 1,
+        dimensions: vec![
+            dimension("correctness", "test_groups", serde_json::json!({})),
+            dimension("quality", "measure", serde_json::json!({"measure": "quality"})),
+        ],
+    };
     let mut records = vec![
-        bytes(event, "configured".into(), Body::EventConfigured(configured(event))),
+        bytes(event, "configured".into(), Body::EventConfigured(configured(scoring, event))),
+        bytes(event, "rubric".into(), Body::RubricPublished(rubric)),
         bytes(
             event,
             "started".into(),
@@ -52,19 +73,29 @@ pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
     records
 }
 
-fn configured(event: &str) -> EventConfigured {
+fn configured(scoring: Scoring, event: &str) -> EventConfigured {
     EventConfigured {
         name: event.into(),
+        scoring,
         duration_ms: Some(18_000_000),
         freeze_duration_ms: Some(3_600_000),
         ..Default::default()
     }
 }
 
-/// Other rules for the event: the penalty is `n` minutes, which moves every row that has one.
-pub fn rules(event: &str, n: u32) -> Vec<u8> {
+/// Other rules for the event: the penalty is `n` minutes, what a challenge is worth begins at 1,000 and `n`, and so on: they
+/// move every row that has anything.
+pub fn rules(scoring: Scoring, event: &str, n: u32) -> Vec<u8> {
+    let board = BoardRules {
+        selection: [Selection::Best, Selection::Last][(n % 2) as usize],
+        subtasks: [Subtasks::Each, Subtasks::Whole][(n % 2) as usize],
+        value: Some(ValueFunction::Linear { initial: 1_000 + i64::from(n), minimum: 100, decay: 10 }),
+        lower_is_better: n.is_multiple_of(2),
+        ..BoardRules::default()
+    };
     let penalty_ms = Some(i64::from(n) * 60_000);
-    bytes(event, format!("rules{n}"), Body::EventConfigured(EventConfigured { penalty_ms, ..configured(event) }))
+    let config = EventConfigured { penalty_ms, rules: board, ..configured(scoring, event) };
+    bytes(event, format!("rules{n}"), Body::EventConfigured(config))
 }
 
 /// Submission `n` and its judgement, for `teams` teams and `problems` problems. Some verdicts are revised later.
@@ -88,6 +119,15 @@ pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
         start_contest_time_ms: Some(at_ms),
         end_contest_time_ms: Some(at_ms),
         revision,
+        groups: vec![TestGroup {
+            group: "all".into(),
+            passed: mix % 21,
+            total: 20,
+            points: Some(i64::from(mix % 100)),
+        }],
+        measures: [("quality", 10_000), ("public", 1_000), ("private", 900)]
+            .map(|(name, most)| (name.into(), i64::from(mix.rotate_left(revision as u32)) % most))
+            .into(),
         ..Default::default()
     };
     let mut records = vec![
