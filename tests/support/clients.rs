@@ -10,7 +10,7 @@ use gravity_events::body::{EventConfigured, Scoring};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::contest::{attempt, bytes, reference_of, rules};
+use super::contest::{attempt_of, bytes, reference_of, rules};
 use super::{Server, post};
 
 /// What the clients know: attempts that were acknowledged, and those whose answer was lost.
@@ -67,7 +67,7 @@ impl Load {
     }
 
     pub fn attempt(&self, n: u32) -> Vec<Vec<u8>> {
-        let mut records = attempt(self.event, n, self.teams, self.problems);
+        let mut records = attempt_of(self.scoring, self.event, n, self.teams, self.problems);
         if self.rules_every > 0 && n % self.rules_every == self.rules_every - 1 {
             records.push(rules(self.scoring, self.event, n));
         }

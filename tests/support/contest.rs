@@ -5,8 +5,7 @@ use gravity_events::{Body, Record};
 
 /// The bytes of a record.
 pub fn bytes(event: &str, id: String, body: Body) -> Vec<u8> {
-    // Two events of a tenant do not share identities.
-    bytes_of(&format!("test-{event}"), event, id, body)
+    bytes_of("test", event, id, body)
 }
 
 /// The bytes of a record of some source.
@@ -29,8 +28,14 @@ pub fn reference(event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
     reference_of(Scoring::Icpc, event, teams, problems)
 }
 
+/// Boards of other kinds stand beside one of this, in the same tenant: their records have a source of their own.
+fn source(scoring: Scoring, event: &str) -> &str {
+    if scoring == Scoring::Icpc { "test" } else { event }
+}
+
 /// The same for a board of another kind.
 pub fn reference_of(scoring: Scoring, event: &str, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    let bytes = |event, id, body| bytes_of(source(scoring, event), event, id, body);
     let dimension = |name: &str, operator: &str, parameters: serde_json::Value| RubricDimension {
         dimension: name.into(),
         weight_bp: 5_000,
@@ -95,11 +100,17 @@ pub fn rules(scoring: Scoring, event: &str, n: u32) -> Vec<u8> {
     };
     let penalty_ms = Some(i64::from(n) * 60_000);
     let config = EventConfigured { penalty_ms, rules: board, ..configured(scoring, event) };
-    bytes(event, format!("rules{n}"), Body::EventConfigured(config))
+    bytes_of(source(scoring, event), event, format!("rules{n}"), Body::EventConfigured(config))
 }
 
 /// Submission `n` and its judgement, for `teams` teams and `problems` problems. Some verdicts are revised later.
 pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    attempt_of(Scoring::Icpc, event, n, teams, problems)
+}
+
+/// The same for a board of another kind, which goes by what was measured.
+pub fn attempt_of(scoring: Scoring, event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
+    let bytes = |event, id, body| bytes_of(source(scoring, event), event, id, body);
     let mix = n.wrapping_mul(2_654_435_761) >> 7;
     let (team, problem, verdict) =
         (mix % teams, (mix / teams) % problems, ["WA", "AC", "CE", "WA", "TLE"][(mix % 5) as usize]);
@@ -119,26 +130,29 @@ pub fn attempt(event: &str, n: u32, teams: u32, problems: u32) -> Vec<Vec<u8>> {
         start_contest_time_ms: Some(at_ms),
         end_contest_time_ms: Some(at_ms),
         revision,
-        groups: vec![TestGroup {
-            group: "all".into(),
-            passed: mix % 21,
-            total: 20,
-            points: Some(i64::from(mix % 100)),
-        }],
-        measures: [("quality", 10_000), ("public", 1_000), ("private", 900)]
-            .map(|(name, most)| (name.into(), i64::from(mix.rotate_left(revision as u32)) % most))
-            .into(),
         ..Default::default()
+    };
+    let measured = |judgement: JudgementRecorded| {
+        if scoring == Scoring::Icpc {
+            return judgement;
+        }
+        let (points, turned) = (Some(i64::from(mix % 100)), i64::from(mix.rotate_left(judgement.revision as u32)));
+        let measures = [("quality", 10_000), ("public", 1_000), ("private", 900)];
+        JudgementRecorded {
+            groups: vec![TestGroup { group: "all".into(), passed: mix % 21, total: 20, points }],
+            measures: measures.map(|(name, most)| (name.into(), turned % most)).into(),
+            ..judgement
+        }
     };
     let mut records = vec![
         bytes(event, submission.clone(), Body::SubmissionReceived(received)),
-        bytes(event, format!("j{n}"), Body::JudgementRecorded(judged(0, verdict))),
+        bytes(event, format!("j{n}"), Body::JudgementRecorded(measured(judged(0, verdict)))),
     ];
     if n.is_multiple_of(20) {
         records.push(bytes(
             event,
             format!("j{n}-1"),
-            Body::JudgementRecorded(judged(1, if verdict == "AC" { "WA" } else { "AC" })),
+            Body::JudgementRecorded(measured(judged(1, if verdict == "AC" { "WA" } else { "AC" }))),
         ));
     }
     records
