@@ -221,6 +221,33 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
         took.sort_by(f64::total_cmp);
         shown_ms.push((selection, took[took.len() / 2], took[took.len() - 1]));
     }
+    // All submissions to a problem are judged again, and the rejudging is applied.
+    let again = (0..teams).map(|team| {
+        let n = team * PROBLEMS;
+        let (groups, measures) = judged(n + 7);
+        let judgement = JudgementRecorded {
+            judgement: format!("again{n}").into(),
+            submission: format!("s{n}").into(),
+            judgement_type: Some("AC".into()),
+            end_contest_time_ms: Some(2_000_000),
+            rejudging: Some("again".into()),
+            groups,
+            measures,
+            ..Default::default()
+        };
+        gravity_events::codec::encode(&record(EVENT, format!("again{n}"), Body::JudgementRecorded(judgement)))
+    });
+    let fed = Instant::now();
+    for part in Vec::from_iter(again).chunks(1_000) {
+        let (status, _) = client.send(&append_request(&server.address, &server.token()?, part)).await?;
+        ensure!(status == 202, "the server answers {status}");
+    }
+    tokio::time::sleep(CALM).await;
+    let applied = RejudgingApplied { rejudging: "again".into(), reason: "a wrong test".into() };
+    let began = Instant::now();
+    visible(&mut client, &server, &record(EVENT, "applied".into(), Body::RejudgingApplied(applied))).await?;
+    let rejudged = (began, Instant::now());
+    tokio::time::sleep(CALM).await;
     // A preview of the next one, while the others go on.
     let body = serde_json::json!({"records": [{"type": "rubric.published", "data": rubric(version + 1)}]}).to_string();
     let request = format!(
@@ -247,7 +274,9 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
     };
     // A change's window ends a second after it is shown: what it leaves to be done counts, too.
     let changing = |at: Instant| windows.iter().any(|w| near(at, (w.0, w.1 + Duration::from_secs(1))));
-    let quiet = p99(&|at| !changing(at) && !near(at, preview));
+    let rejudging = |at: Instant| near(at, (rejudged.0, rejudged.1 + Duration::from_secs(1)));
+    let feeding = |at: Instant| near(at, (fed, rejudged.1 + Duration::from_secs(1)));
+    let quiet = p99(&|at| !changing(at) && !feeding(at) && !near(at, preview));
     let during = p99(&changing);
     let previewing = p99(&|at| near(at, preview));
     let plain_ms = plain(teams)?;
@@ -277,6 +306,16 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
         format!("otherwise p99 {quiet:.1} ms"),
         format!("{:.1}", during / quiet),
         "<= 2".to_owned() + if during <= 2.0 * quiet { ": met" } else { ": missed" },
+    ));
+    let again_ms = (rejudged.1 - rejudged.0).as_secs_f64() * 1e3;
+    let during = p99(&rejudging);
+    rows.push(row(
+        format!(
+            "a rejudging of {teams} submissions is applied: visible after {again_ms:.0} ms; others meanwhile p99 {during:.1} ms"
+        ),
+        format!("otherwise p99 {quiet:.1} ms"),
+        format!("{:.1}", during / quiet),
+        at_most(again_ms, 1_000.0, " ms"),
     ));
     rows.push(row(
         format!("while a preview is computed ({:.1} s): p99 {previewing:.1} ms", (preview.1 - preview.0).as_secs_f64()),

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use differential_dataflow::AsCollection;
 use gravity_events::Id;
+use gravity_events::body::EventConfigured;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::core::OkErr;
 
 use super::facts::{EventKey, Judgement, Outcome, RejudgingState, Rows, Submission};
+use super::gate::{Bucket, Ruling, bucket_of};
 use crate::primitives::complete_times::Out;
 use crate::primitives::id_hash::IdHash;
 use crate::primitives::natural::NaturalId;
-use crate::primitives::reduce::{Group, Memory, reduce_states};
+use crate::primitives::reduce::{Group, Memory, reduce_states, reduce_total};
 
 /// When something was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,11 +82,39 @@ enum State {
 /// unknown submissions an event has (none: no row).
 pub type Attempts<'s, W> = (Rows<'s, (u128, W)>, Rows<'s, (EventKey, i64)>);
 
-/// Joins submissions with their current judgements.
+/// The rejudgings of an event that are applied, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Applied(Arc<[Id]>);
+
+impl Ruling for Applied {}
+
+/// The applied rejudgings of every configured event, also where there are none.
+pub fn applied<'s>(
+    configs: Rows<'s, (EventKey, EventConfigured)>,
+    rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
+) -> Rows<'s, (EventKey, Applied)> {
+    let applied = rejudgings
+        .filter(|(_, state)| *state == RejudgingState::Applied)
+        .map(|((event, rejudging), _)| (event, Some(rejudging)));
+    reduce_total(
+        configs.map(|(event, _)| (event, None)).concat(applied),
+        "Applied",
+        Memory::Keep,
+        |event: &EventKey, group, out| {
+            // The configuration sorts first.
+            if group.iter().next().is_some_and(Option::is_none) {
+                out.push((event.clone(), Applied(group.iter().flatten().cloned().collect())));
+            }
+        },
+    )
+}
+
+/// Joins submissions with their current judgements. `apply` spreads applied rejudgings over the buckets of the judgements
+/// that it is given.
 pub fn attempts<'s, W: Clone + 'static>(
     submissions: Rows<'s, Submission>,
     judgements: Rows<'s, Judgement>,
-    rejudgings: Rows<'s, ((EventKey, Id), RejudgingState)>,
+    apply: impl FnOnce(Rows<'s, (EventKey, Bucket)>) -> Rows<'s, (Bucket, Applied)>,
     wrap: fn(Attempt) -> W,
 ) -> Attempts<'s, W> {
     let submissions = submissions.map(|s| (s.event.hash_of(&s.submission), submission_fact(s)));
@@ -95,9 +125,11 @@ pub fn attempts<'s, W: Clone + 'static>(
     let ordinary = ordinary.container::<Vec<_>>().as_collection();
     let of_rejudgings = of_rejudgings.container::<Vec<_>>().as_collection();
     let waiting = of_rejudgings.clone().map(|j| judgement_fact(j, false, true));
-    let applied = rejudgings.filter(|(_, state)| *state == RejudgingState::Applied).map(|(key, _)| key);
+    let bucket = |j: &Judgement| bucket_of(j.event.hash(), j.event.hash_of(&j.submission));
+    let applied = apply(of_rejudgings.clone().map(move |j| (j.event.clone(), bucket(&j))));
+    let applied = applied.flat_map(|(bucket, Applied(all))| Vec::from_iter(all.iter().map(|r| (bucket, r.clone()))));
     let applied = of_rejudgings
-        .flat_map(|j| j.rejudging.clone().map(|r| ((j.event.clone(), r), j)))
+        .flat_map(move |j| j.rejudging.clone().map(|r| ((bucket(&j), r), j)))
         .semijoin(applied)
         .map(|(_, j)| judgement_fact(j, true, false));
 

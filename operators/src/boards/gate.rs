@@ -1,17 +1,18 @@
-//! Rules reach an event's teams through buckets; in a large event a change of them reaches some buckets per epoch.
+//! What holds for a whole event reaches its members through buckets; in a large event a change of it reaches some buckets
+//! per epoch. Rules reach teams so, and applied rejudgings the judgements that waited for them.
 //!
 //! A changed rubric moves every row of its event. Done in one epoch, every other event would wait for it. So the gate of the
-//! event opens in the epoch of the change, in each of the following epochs some teams get the new rules, and with the
+//! event opens in the epoch of the change, in each of the following epochs some members get the new rules, and with the
 //! last of them it closes. What is computed meanwhile is work in progress: while [`Gated::open`] has an event, nothing of
 //! it is to be shown, and all of it is shown at once when it is closed (the committer's part).
 //!
-//! There are 256 buckets; an event has rules only in those that it has teams in.
+//! There are 256 buckets; an event has rules only in those that it has members in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use differential_dataflow::AsCollection;
+use differential_dataflow::{AsCollection, ExchangeData};
 use foldhash::fast::FixedState;
 use gravity_events::Id;
 use serde::{Deserialize, Serialize};
@@ -25,18 +26,18 @@ use super::facts::{EventKey, Rows};
 use super::rules::SharedRules;
 use crate::primitives::complete_times::Update;
 
-/// A part of an event's teams: hash of the event, number.
+/// A part of an event's members: hash of the event, number.
 pub type Bucket = (u128, u8);
 
-/// The bucket of a team, by the hashes of its event and itself.
-pub fn bucket_of(event: u128, team: u128) -> Bucket {
-    (event, team as u8)
+/// The bucket of a member, by the hashes of its event and itself.
+pub fn bucket_of(event: u128, member: u128) -> Bucket {
+    (event, member as u8)
 }
 
 /// How changes of rules are spread over epochs.
 #[derive(Clone, Debug, Default)]
 pub struct Slices {
-    /// Teams per epoch, about; events with fewer are done in one. None: all are.
+    /// Members per epoch, about; events with fewer are done in one. None: all are.
     pub teams: Option<u32>,
     /// With whoever makes the epochs.
     pub pace: Arc<Pace>,
@@ -69,54 +70,78 @@ impl Pace {
     }
 }
 
+/// What holds for a whole event.
+pub trait Ruling: ExchangeData {
+    /// Whether a change must not wait for slices.
+    fn is_urgent(_old: Option<&Self>, _new: Option<&Self>) -> bool {
+        false
+    }
+}
+
+impl Ruling for SharedRules {
+    /// An operator that does not come back must not be called again by any team, not even until its slice is due.
+    fn is_urgent(old: Option<&Self>, new: Option<&Self>) -> bool {
+        fn quarantined(rules: Option<&SharedRules>) -> Option<&BTreeMap<Id, String>> {
+            rules?.rubric.as_ref().map(|rubric| rubric.quarantined()).filter(|all| !all.is_empty())
+        }
+        quarantined(old) != quarantined(new)
+    }
+}
+
 /// What leaves the gate.
-pub struct Gated<'s> {
+pub struct Gated<'s, R> {
     /// The rules of each bucket.
-    pub buckets: Rows<'s, (Bucket, SharedRules)>,
+    pub buckets: Rows<'s, (Bucket, R)>,
     /// Events of which nothing is to be shown.
     pub open: Rows<'s, EventKey>,
 }
 
 /// What came for one epoch.
-type Facts = Vec<((EventKey, Fact), i64)>;
+type Facts<R> = Vec<((EventKey, Fact<R>), i64)>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Fact {
-    Rules(SharedRules),
-    Team(u8),
+enum Fact<R> {
+    Rules(R),
+    Member(u8),
 }
 
 /// What the operator knows of an event.
-#[derive(Default)]
-struct Event {
-    rules: Option<SharedRules>,
-    /// Teams of each bucket that has any.
-    teams: BTreeMap<u8, i64>,
+struct Event<R> {
+    rules: Option<R>,
+    /// Members of each bucket that has any.
+    members: BTreeMap<u8, i64>,
     /// What each bucket was given.
-    given: BTreeMap<u8, SharedRules>,
+    given: BTreeMap<u8, R>,
     /// A change is under way: the buckets that do not have the new rules yet.
     gate: Option<BTreeSet<u8>>,
 }
 
+impl<R> Default for Event<R> {
+    fn default() -> Self {
+        Event { rules: None, members: BTreeMap::new(), given: BTreeMap::new(), gate: None }
+    }
+}
+
 /// What came for an event in one epoch.
-#[derive(Default)]
-struct Came {
-    /// Teams that came and went, by bucket.
-    teams: BTreeMap<u8, i64>,
+struct Came<R> {
+    /// Members that came and went, by bucket.
+    members: BTreeMap<u8, i64>,
     /// New rules; None: they only went.
-    rules: Option<Option<SharedRules>>,
+    rules: Option<Option<R>>,
 }
 
-fn quarantined(rules: Option<&SharedRules>) -> Option<&BTreeMap<Id, String>> {
-    rules?.rubric.as_ref().map(|rubric| rubric.quarantined()).filter(|all| !all.is_empty())
+impl<R> Default for Came<R> {
+    fn default() -> Self {
+        Came { members: BTreeMap::new(), rules: None }
+    }
 }
 
-type Given<'a> = &'a mut dyn FnMut((Bucket, SharedRules), i64);
+type Given<'a, R> = &'a mut dyn FnMut((Bucket, R), i64);
 
-impl Event {
+impl<R: Ruling> Event<R> {
     /// Gives a bucket the rules that it should have.
-    fn give(&mut self, event: u128, bucket: u8, out: Given<'_>) {
-        let new = self.rules.as_ref().filter(|_| self.teams.contains_key(&bucket));
+    fn give(&mut self, event: u128, bucket: u8, out: Given<'_, R>) {
+        let new = self.rules.as_ref().filter(|_| self.members.contains_key(&bucket));
         if self.given.get(&bucket) == new {
             return;
         }
@@ -131,34 +156,33 @@ impl Event {
     }
 
     /// Takes in what came. Says how the row of open gates changes.
-    fn take(&mut self, event: u128, came: Came, slices: &Slices, out: Given<'_>) -> i64 {
-        for (bucket, diff) in &came.teams {
-            let teams = self.teams.entry(*bucket).or_default();
+    fn take(&mut self, event: u128, came: Came<R>, slices: &Slices, out: Given<'_, R>) -> i64 {
+        for (bucket, diff) in &came.members {
+            let teams = self.members.entry(*bucket).or_default();
             *teams += diff;
             if *teams == 0 {
-                self.teams.remove(bucket);
+                self.members.remove(bucket);
             }
         }
         let was_open = self.gate.is_some();
         if let Some(new) = came.rules {
             let old = std::mem::replace(&mut self.rules, new);
-            let is_large = slices.teams.is_some_and(|slice| self.teams.values().sum::<i64>() > i64::from(slice));
+            let is_large = slices.teams.is_some_and(|slice| self.members.values().sum::<i64>() > i64::from(slice));
             let changes = old.is_some() && self.rules.is_some() && old != self.rules;
-            // An operator that does not come back must not be called again by any team, not even until its slice is due.
-            let is_urgent = quarantined(old.as_ref()) != quarantined(self.rules.as_ref());
+            let is_urgent = R::is_urgent(old.as_ref(), self.rules.as_ref());
             // One that is open begins all over, towards the newest rules.
             if self.rules.is_some() && !is_urgent && (was_open || (changes && is_large)) {
-                self.gate = Some(self.teams.keys().copied().collect());
+                self.gate = Some(self.members.keys().copied().collect());
             } else {
                 self.gate = None;
-                let all: BTreeSet<u8> = self.teams.keys().chain(self.given.keys()).copied().collect();
+                let all: BTreeSet<u8> = self.members.keys().chain(self.given.keys()).copied().collect();
                 all.into_iter().for_each(|bucket| self.give(event, bucket, out));
             }
         }
-        for bucket in came.teams.into_keys() {
+        for bucket in came.members.into_keys() {
             // A bucket that waits for its slice gets nothing before.
             let waits = self.gate.as_ref().is_some_and(|left| left.contains(&bucket));
-            if !waits || !self.teams.contains_key(&bucket) {
+            if !waits || !self.members.contains_key(&bucket) {
                 self.give(event, bucket, out);
             }
         }
@@ -167,11 +191,11 @@ impl Event {
 
     /// Buckets of the next slice: about so many teams.
     fn slice(&self, left: &mut BTreeSet<u8>, slices: &Slices) -> Vec<u8> {
-        let (mut buckets, mut teams) = (Vec::new(), 0);
+        let (mut buckets, mut members) = (Vec::new(), 0);
         while let Some(bucket) = left.pop_first() {
             buckets.push(bucket);
-            teams += self.teams.get(&bucket).copied().unwrap_or(0);
-            if teams > 0 && teams >= i64::from(slices.teams.unwrap_or(u32::MAX)) {
+            members += self.members.get(&bucket).copied().unwrap_or(0);
+            if members > 0 && members >= i64::from(slices.teams.unwrap_or(u32::MAX)) {
                 break;
             }
         }
@@ -179,7 +203,7 @@ impl Event {
     }
 
     /// The next slice. Says whether it was the last one.
-    fn step(&mut self, event: u128, slices: &Slices, out: Given<'_>) -> bool {
+    fn step(&mut self, event: u128, slices: &Slices, out: Given<'_, R>) -> bool {
         let Some(mut left) = self.gate.take() else { return false };
         self.slice(&mut left, slices).into_iter().for_each(|bucket| self.give(event, bucket, out));
         let is_last = left.is_empty();
@@ -202,23 +226,23 @@ impl Event {
 }
 
 /// Spreads rules over buckets, and their changes over epochs.
-pub fn gate<'s>(
-    rules: Rows<'s, (EventKey, SharedRules)>,
-    teams: Rows<'s, (EventKey, Bucket)>,
+pub fn gate<'s, R: Ruling>(
+    rules: Rows<'s, (EventKey, R)>,
+    members: Rows<'s, (EventKey, Bucket)>,
     slices: Slices,
-) -> Gated<'s> {
+) -> Gated<'s, R> {
     let rules = rules.map(|(event, rules)| (event, Fact::Rules(rules)));
-    let facts = rules.concat(teams.map(|(event, (_, bucket))| (event, Fact::Team(bucket)))).inner;
+    let facts = rules.concat(members.map(|(event, (_, bucket))| (event, Fact::Member(bucket)))).inner;
     let mut builder = OperatorBuilder::new("Gate".to_owned(), facts.scope());
-    let route = Exchange::new(|((event, _), _, _): &Update<(EventKey, Fact)>| event.hash() as u64);
+    let route = Exchange::new(|((event, _), _, _): &Update<(EventKey, Fact<R>)>| event.hash() as u64);
     let mut input = builder.new_input(facts, route);
     let (buckets, buckets_stream) = builder.new_output();
     let (open, open_stream) = builder.new_output();
-    let mut buckets = OutputBuilder::<_, CapacityContainerBuilder<Vec<Update<(Bucket, SharedRules)>>>>::from(buckets);
+    let mut buckets = OutputBuilder::<_, CapacityContainerBuilder<Vec<Update<(Bucket, R)>>>>::from(buckets);
     let mut open = OutputBuilder::<_, CapacityContainerBuilder<Vec<Update<EventKey>>>>::from(open);
     builder.build(move |_capabilities| {
-        let mut waiting: BTreeMap<u64, Facts> = BTreeMap::new();
-        let mut events: HashMap<EventKey, Event, FixedState> = HashMap::default();
+        let mut waiting: BTreeMap<u64, Facts<R>> = BTreeMap::new();
+        let mut events: HashMap<EventKey, Event<R>, FixedState> = HashMap::default();
         // Events whose gate is open, in an order that runs agree on.
         let mut gates: Vec<EventKey> = Vec::new();
         // The next epoch in which a slice is due, where a gate is open.
@@ -251,13 +275,13 @@ pub fn gate<'s>(
                 }
                 let (mut to_buckets, mut to_open) = (buckets.session(&held[0]), open.session(&held[1]));
                 let mut out = |row, diff| to_buckets.give((row, time, diff));
-                let mut came: BTreeMap<EventKey, Came> = BTreeMap::new();
+                let mut came: BTreeMap<EventKey, Came<R>> = BTreeMap::new();
                 // Whose rules changed in this epoch: the first slice is in the next one.
                 let mut begun: BTreeSet<EventKey> = BTreeSet::new();
                 for ((event, fact), diff) in waiting.remove(&time).into_iter().flatten() {
                     let came = came.entry(event).or_default();
                     match fact {
-                        Fact::Team(bucket) => *came.teams.entry(bucket).or_default() += diff,
+                        Fact::Member(bucket) => *came.members.entry(bucket).or_default() += diff,
                         Fact::Rules(rules) if diff > 0 => came.rules = Some(Some(rules)),
                         Fact::Rules(_) => drop(came.rules.get_or_insert_default()),
                     }
@@ -276,7 +300,7 @@ pub fn gate<'s>(
                             to_open.give((key.clone(), time, diff));
                         }
                     }
-                    if event.rules.is_none() && event.teams.is_empty() {
+                    if event.rules.is_none() && event.members.is_empty() {
                         events.remove(&key);
                     }
                     if opened {

@@ -58,8 +58,16 @@ where
     F: Fn(&Rules, Team<'_>, &[&Attempt]) -> TeamScore + 'static,
 {
     let rules = rules::rules(&facts);
+    let applied = attempts::applied(facts.configs.clone(), facts.rejudgings);
+    let mut rejudging = None;
+    let apply = |judgements| {
+        let gated = gate(applied, judgements, slices.clone());
+        rejudging = Some(gated.open);
+        gated.buckets
+    };
     let (attempts, orphans) =
-        attempts::attempts(facts.submissions, facts.judgements, facts.rejudgings, teams::Fact::Attempt);
+        attempts::attempts(facts.submissions, facts.judgements, apply, teams::Fact::Attempt);
+    let rejudging = rejudging.expect("it was called");
     let selected = facts
         .selections
         .map(|((event, submission), team)| (event.hash_of(&team), teams::Fact::Selected(NaturalId(submission))));
@@ -75,6 +83,7 @@ where
         changes: scored.rows.concatenate([rules.headers, scored.firsts, valued]),
         orphans,
         errors: scored.errors.concat(rules.faults),
-        open: gated.open,
+        // Both may be under way: what is shown at the end is the end of both.
+        open: gated.open.concat(rejudging).distinct_core::<i64>(),
     }
 }

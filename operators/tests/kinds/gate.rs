@@ -1,4 +1,4 @@
-//! Changes of rules that reach an event's teams in slices: what is to be shown is always right, what is not to be shown
+//! Changes of rules that reach an event's teams, and rejudgings that reach its judgements, in slices: what is to be shown is always right, what is not to be shown
 //! is said to be so, and every gate closes.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ use crate::histories;
 const EVENTS: u64 = 40;
 /// Teams of an event at most: slices of a change.
 const TEAMS: u64 = 5;
+/// Submissions that may be judged again: slices of a rejudging.
+const SUBMISSIONS: u64 = 14;
 const EPOCHS: u64 = 16;
 
 fn view(rows: Rows<'_, Fact>, teams: u32) -> Rows<'_, Said> {
@@ -42,7 +44,7 @@ fn script(seed: u64, scoring: Scoring, percent: u64) -> Vec<Epoch<Fact>> {
         script.end_epoch();
     }
     // And as many as may be under way when the input is closed, which ends all slices.
-    for _ in 0..TEAMS + 8 {
+    for _ in 0..TEAMS + SUBMISSIONS + 8 {
         script.end_epoch();
     }
     script.epochs().to_vec()
@@ -56,7 +58,7 @@ fn without<'a>(rows: &'a [Said], open: &BTreeSet<EventKey>) -> Vec<&'a Said> {
     rows.iter().filter(|row| !open.contains(&row.event())).collect()
 }
 
-/// Slices of about that many teams. Returns in how many (epoch, event) a gate was open, and how many were closed again.
+/// Slices of about that many. Returns in how many (epoch, event) a gate was open, and how many were closed again.
 fn shows_what_is_right(scoring: Scoring, teams: u32, percent: u64) -> (usize, usize) {
     let (mut open_epochs, mut closed) = (0, 0);
     for seed in 0..4 {
@@ -110,5 +112,5 @@ fn changed_again_and_again_on_the_way() {
 
 #[test]
 fn small_events_have_no_gates() {
-    assert_eq!(shows_what_is_right(Scoring::Ioi, 5, 40), (0, 0));
+    assert_eq!(shows_what_is_right(Scoring::Ioi, 50, 40), (0, 0));
 }

@@ -145,6 +145,59 @@ fn a_change_is_shown_in_one_step_with_one_version() {
 }
 
 #[test]
+fn a_rejudging_is_shown_in_one_step_with_one_version() {
+    for workers in 1..=3 {
+        let (log, dir, seen) = (Shared::default(), tempfile::tempdir().unwrap(), Arc::new(Seen::default()));
+        log.0.put(&reference(TEAMS, PROBLEMS));
+        let all = TEAMS * PROBLEMS;
+        for n in 0..all {
+            log.0.put(&attempt(n, n % TEAMS, n / TEAMS, 10, "WA"));
+        }
+        let pipeline = start_sliced(&log, &seen, dir.path(), |o| o.workers = workers);
+        let again = (0..all).map(|n| {
+            let judgement = JudgementRecorded {
+                judgement: format!("again{n}").into(),
+                submission: format!("s{n}").into(),
+                judgement_type: Some("AC".into()),
+                start_contest_time_ms: Some(2_000_000),
+                end_contest_time_ms: Some(2_000_000),
+                rejudging: Some("r".into()),
+                ..Default::default()
+            };
+            record(&format!("again{n}"), Body::JudgementRecorded(judgement))
+        });
+        log.0.put(&Vec::from_iter(again));
+        let before = seen.settle(&log);
+        let solved = |rows: &Rows| -> BTreeSet<u32> {
+            let of_row = |value: &BoardValue| match value {
+                BoardValue::Row(row) => Some(row.solved),
+                _ => None,
+            };
+            rows.values().filter_map(of_row).collect()
+        };
+        assert_eq!(solved(&before.rows), [0].into());
+        let applied = RejudgingApplied { rejudging: "r".into(), reason: "a wrong test".into() };
+        log.0.put(&[record("applied", Body::RejudgingApplied(applied))]);
+        let after = seen.settle(&log);
+        stop_soon(pipeline);
+        assert_eq!(solved(&after.rows), [PROBLEMS].into());
+        assert_eq!(after.closed, before.closed + 1, "it went through a gate");
+        assert!(after.epochs.len() >= before.epochs.len() + all as usize / 2, "in slices");
+        assert_eq!(topics(&log.0.epochs()), after.rows);
+        for view in [View::Public, View::Jury] {
+            let version = |state: &SeenState| state.versions[&("e".into(), view, OVERALL.into())];
+            assert_eq!(version(&after), version(&before) + 1);
+            let told = (version(&after), vec!["rejudged".into()]);
+            assert_eq!(notes(&log.0.epochs(), view).last(), Some(&told), "it is told once");
+        }
+        let firsts = after.rows.keys().filter(|(view, key)| {
+            *view == View::Public && matches!(key, BoardKey::First { .. })
+        });
+        assert_eq!(firsts.count(), PROBLEMS as usize, "first solves, too");
+    }
+}
+
+#[test]
 fn every_step_may_fail_behind_a_gate() {
     for (n, point) in failpoint::ALL.iter().enumerate() {
         for nth in [1, 17, 40] {
