@@ -86,7 +86,8 @@ impl Load {
         assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
         // Another event of the same tenant: whatever is told of one must not be taken for the other's.
         let other = EventConfigured { name: "other".into(), ..Default::default() };
-        let other = bytes(&format!("{}-other", self.event), "other".into(), Body::EventConfigured(other));
+        let other =
+            bytes(&format!("{}-other", self.event), format!("other-{}", self.event), Body::EventConfigured(other));
         assert_eq!(server.send(&[other], true).await, ["counted"]);
     }
 

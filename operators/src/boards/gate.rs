@@ -89,7 +89,7 @@ impl Ruling for SharedRules {
 }
 
 /// What leaves the gate.
-pub struct Gated<'s, R> {
+pub struct Gated<'s, R: Ruling> {
     /// The rules of each bucket.
     pub buckets: Rows<'s, (Bucket, R)>,
     /// Events of which nothing is to be shown.

@@ -65,8 +65,7 @@ where
         rejudging = Some(gated.open);
         gated.buckets
     };
-    let (attempts, orphans) =
-        attempts::attempts(facts.submissions, facts.judgements, apply, teams::Fact::Attempt);
+    let (attempts, orphans) = attempts::attempts(facts.submissions, facts.judgements, apply, teams::Fact::Attempt);
     let rejudging = rejudging.expect("it was called");
     let selected = facts
         .selections

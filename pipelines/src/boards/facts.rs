@@ -268,6 +268,11 @@ pub fn event_of(fold: u8, key: &[u8]) -> Option<EventKey> {
     Some(postcard::take_from_bytes(rest).ok()?.0)
 }
 
+/// Whether a fold key is that of a vote, which moves the places of many teams.
+pub fn is_vote(fold: u8, key: &[u8]) -> bool {
+    fold == DEEDS && matches!(postcard::from_bytes(key), Ok(DeedKey::Vote(..)))
+}
+
 /// Whether a fold key is that of an event's configuration.
 pub fn is_config(fold: u8, key: &[u8]) -> bool {
     fold == REFERENCE && matches!(postcard::from_bytes(key), Ok(RefKey::Config(_)))

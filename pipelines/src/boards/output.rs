@@ -99,9 +99,10 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
             let Some((_, version)) = epoch.versions.iter().find(overall) else { continue };
             let is_row = |c: &&Change<Key, Value>| matches!(&c.key, Key::Row(v, e, _) if *v == view && *e == event);
             let rows = epoch.shown_changes().filter(is_row).count() as u64;
-            // What moved nothing that the public sees leaves no trace there. What did must have moved it alone: that rows
-            // moved for another reason at the same moment tells nothing of an adjustment made in a freeze.
-            let told = |c: &&Cause| view == View::Jury || is_public(c) || (rows > 0 && !has_submissions(epoch, &event));
+            // What moved nothing that the public sees leaves no trace there. What did must be known to have moved it: that rows
+            // moved for another reason at the same time tells nothing of an adjustment made in a freeze.
+            let moved = || causes.len() == 1 && rows > others(epoch, &event);
+            let told = |c: &&Cause| view == View::Jury || is_public(c) || moved();
             let causes: Vec<Cause> = causes.iter().filter(told).cloned().collect();
             if causes.is_empty() {
                 continue;
@@ -112,15 +113,21 @@ pub fn notes(epoch: &Committed<Boards>) -> Vec<(EventKey, BoardNoted)> {
     notes
 }
 
-/// Whether submissions or judgements of an event changed in an epoch.
-fn has_submissions(epoch: &Committed<Boards>, event: &EventKey) -> bool {
-    // What came while its gate was open is not known any more.
-    if epoch.released.iter().any(|r| r.group == event.hash()) {
-        return true;
+/// How many rows of an event may have moved by submissions and judgements in an epoch; where its gate closes, since that
+/// opened. Each moves one team's, but where all rows may follow from one.
+fn others(epoch: &Committed<Boards>, event: &EventKey) -> u64 {
+    let released = epoch.released.iter().find(|r| r.group == event.hash());
+    let blocks = released.map_or(&epoch.blocks, |r| &r.blocks);
+    let rows = blocks.iter().flat_map(|b| Unpack::new(&b.rows).flatten().map(|(key, _)| (b.fold, key)));
+    let is_worth = |c: &Change<Key, Value>| matches!(&c.key, Key::Worth(_, e, _) if e == event);
+    let (mut others, mut moves_all) = (0, false);
+    for (fold, key) in rows.filter(|(fold, key)| facts::event_of(*fold, key).as_ref() == Some(event)) {
+        others += u64::from(!facts::has_causes(fold));
+        moves_all |= facts::is_vote(fold, key);
     }
-    let blocks = epoch.blocks.iter().filter(|b| !facts::has_causes(b.fold));
-    let mut keys = blocks.flat_map(|b| Unpack::new(&b.rows).flatten().map(|(key, _)| facts::event_of(b.fold, key)));
-    keys.any(|of| of.as_ref() == Some(event))
+    // One solve changes what a challenge is worth, and so the rows of all who solved it.
+    moves_all |= others > 0 && epoch.shown_changes().any(is_worth);
+    if moves_all { u64::MAX } else { others }
 }
 
 /// Causes of one note; the setting up of an event has thousands.

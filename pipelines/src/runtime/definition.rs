@@ -62,7 +62,7 @@ pub trait Definition: Send + Sync + Sized + 'static {
         None
     }
 
-    /// Whether changed rows of a fold are told of once a gate closes that was open when they came.
+    /// Whether changed rows of a fold are needed to tell of a gate once it closes that was open when they came.
     fn explains(&self, _fold: u8) -> bool {
         false
     }
