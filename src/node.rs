@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gravity_api::app::{AppState, router};
+use gravity_api::http::server::listen;
 use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
 use gravity_api::visibility::Visibility;
@@ -154,16 +155,14 @@ impl Node {
         let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
         let shutdown = state.shutdown.clone();
         tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
-        let listener = tokio::net::TcpListener::bind(&config.http_listen)
+        let listener = listen(&config.http_listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;
         let address = listener.local_addr()?;
         let serving = spawn_server(listener, router(state), shutdown.clone());
         let metrics = match &config.metrics_listen {
-            Some(listen) => {
-                let listener = tokio::net::TcpListener::bind(listen)
-                    .await
-                    .with_context(|| format!("cannot serve metrics on {listen}"))?;
+            Some(address) => {
+                let listener = listen(address).await.with_context(|| format!("cannot serve metrics on {address}"))?;
                 tracing::info!(address = %listener.local_addr()?, "metrics");
                 Some(spawn_server(listener, metrics_router(), shutdown.clone()))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use gravity_events::Topic;
 
 use crate::contest::{self, Contest};
@@ -58,8 +58,11 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
         let version = serde_json::from_str::<serde_json::Value>(&page)?["version"].as_u64().unwrap_or(u64::MAX);
         anyhow::Ok((at_ns, watcher.version(version).await.at_ns))
     };
-    let (board_ns, stream_ns) = tokio::time::timeout(Duration::from_secs(120), on_board).await??;
+    let on_board = tokio::time::timeout(Duration::from_secs(20), on_board).await;
     let sent: Answer = sending.answer()?;
+    let (board_ns, stream_ns) = on_board.with_context(|| {
+        format!("{} were accepted, {} were not, such as: {:?}", sent.accepted, sent.errors, sent.error)
+    })??;
     let cpu_s = server.cpu_s() - cpu_s;
     watching.abort();
     ensure!(sent.accepted + sent.errors >= submissions.min(sent.accepted), "every request has an answer");
