@@ -183,10 +183,17 @@ async fn paced(task: &Task, per_s: u64, batch: u64, seconds: u64) -> anyhow::Res
     for (due_ns, request) in requests {
         tokio::time::sleep_until((began + Duration::from_nanos(due_ns)).into()).await;
         let permit = idle.clone().acquire_owned().await?;
-        let (clients, tally) = (clients.clone(), tally.clone());
+        let (clients, tally, address) = (clients.clone(), tally.clone(), task.address.clone());
         tasks.push(tokio::spawn(async move {
             let Some(mut client) = clients.lock().pop() else { return };
-            let answer = client.send(&request).await;
+            let mut answer = client.send(&request).await;
+            if answer.is_err()
+                && let Ok(another) = Client::connect(&address, "").await
+            {
+                // It had been idle for so long that the server closed it, as clients must expect.
+                client = another;
+                answer = client.send(&request).await;
+            }
             if tally.lock().note(began_ns + due_ns, answer) {
                 clients.lock().push(client);
             }
