@@ -6,7 +6,6 @@ pub mod simulation;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gravity_events::Record;
 use gravity_ingest::log::{Log, LogError, Produce};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,15 +13,6 @@ use tokio_util::sync::CancellationToken;
 pub use simulation::{EVENT, simulate};
 
 const BATCH: usize = 500;
-
-fn produce(record: &Record) -> Produce {
-    Produce {
-        topic: record.body.topic(),
-        key: record.key().into(),
-        partition: None,
-        value: gravity_events::codec::encode(record).into(),
-    }
-}
 
 /// Plays a simulation: reference data at once, then so many records a second, then the thaw. Playing it again changes
 /// nothing, since its records have the same identities.
@@ -35,7 +25,7 @@ pub async fn play(
 ) -> Result<(), LogError> {
     let simulation = simulate(teams, seed);
     for batch in simulation.before.chunks(BATCH) {
-        log.append(batch.iter().map(produce).collect()).await?;
+        log.append(batch.iter().map(Produce::from).collect()).await?;
     }
     let began = Instant::now();
     let mut sent = 0usize;
@@ -43,7 +33,7 @@ pub async fn play(
         let due = (began.elapsed().as_secs_f64() * rate) as usize + 1;
         let upto = due.clamp(sent, simulation.timeline.len()).min(sent + BATCH);
         if upto > sent {
-            log.append(simulation.timeline[sent..upto].iter().map(|(_, r)| produce(r)).collect()).await?;
+            log.append(simulation.timeline[sent..upto].iter().map(|(_, r)| Produce::from(r)).collect()).await?;
             sent = upto;
         }
         tokio::select! {
@@ -51,6 +41,6 @@ pub async fn play(
             () = tokio::time::sleep(Duration::from_millis(20)), if upto < due.max(sent + 1) => {}
         }
     }
-    log.append(simulation.after.iter().map(produce).collect()).await?;
+    log.append(simulation.after.iter().map(Produce::from).collect()).await?;
     Ok(())
 }

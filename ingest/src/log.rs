@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gravity_events::{Position, Topic};
+use gravity_events::{Position, Record, Topic};
 
 pub mod embedded;
 mod error;
@@ -29,6 +29,14 @@ pub struct Produce {
     pub partition: Option<u32>,
     /// The record.
     pub value: Bytes,
+}
+
+/// Where a record belongs, under its own key.
+impl From<&Record> for Produce {
+    fn from(record: &Record) -> Produce {
+        let value = gravity_events::codec::encode(record).into();
+        Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value }
+    }
 }
 
 /// A record that was read: durable, in its final place.

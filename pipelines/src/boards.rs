@@ -232,11 +232,6 @@ impl Definition for Boards {
         }
     }
 
-    fn explains(&self, _fold: u8) -> bool {
-        // Submissions explain nothing, but how many came says what else may have moved rows.
-        true
-    }
-
     fn pace(&self) -> Arc<Pace> {
         self.slices.pace.clone()
     }

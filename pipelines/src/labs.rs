@@ -183,11 +183,5 @@ fn alert_record(epoch: &Committed<Labs>, key: &LabAlertKey, alert: Option<&LabAl
         backfill: false,
         body: if alert.is_some() { Body::AlertRaised(body) } else { Body::AlertCleared(body) },
     };
-    let key = record.key();
-    Produce {
-        topic: Topic::Alerts,
-        key: key.into(),
-        partition: None,
-        value: gravity_events::codec::encode(&record).into(),
-    }
+    Produce::from(&record)
 }

@@ -131,8 +131,7 @@ impl Definition for Similarity {
                 backfill: false,
                 body: Body::SimilarityChanged(changed(&change.key, change.value.as_ref())),
             };
-            let value = gravity_events::codec::encode(&record).into();
-            Produce { topic: Topic::Similarities, key: record.key().into(), partition: None, value }
+            Produce::from(&record)
         };
         epoch.changes.iter().enumerate().map(record).collect()
     }

@@ -60,12 +60,17 @@ impl Principal {
         }
     }
 
+    fn require_role(&self, roles: &[Role], what: &str) -> Result<(), Problem> {
+        if roles.contains(&self.role) { Ok(()) } else { Err(not_allowed(self, what)) }
+    }
+
     /// 403 unless it may hand in for that team.
     pub fn require_submit(&self, event: &str, team: &str) -> Result<(), Problem> {
-        if matches!(self.role, Role::Admin | Role::Feed) || self.is_team(event, team) {
+        if self.is_team(event, team) {
             return Ok(());
         }
-        Err(not_allowed(self, &format!("team `{team}` of event `{event}`, or a feed, may hand this in")))
+        let what = format!("team `{team}` of event `{event}`, or a feed, may hand this in");
+        self.require_role(&[Role::Admin, Role::Feed], &what)
     }
 }
 
@@ -81,10 +86,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Admin, Problem> {
         let principal = Principal::from_request_parts(parts, state).await?;
-        match principal.role {
-            Role::Admin => Ok(Admin),
-            _ => Err(not_allowed(&principal, "only an administrator may do this")),
-        }
+        principal.require_role(&[Role::Admin], "only an administrator may do this").map(|()| Admin)
     }
 }
 
@@ -100,10 +102,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Feeder, Problem> {
         let principal = Principal::from_request_parts(parts, state).await?;
-        match principal.role {
-            Role::Admin | Role::Feed => Ok(Feeder),
-            _ => Err(not_allowed(&principal, "a feed may append records")),
-        }
+        principal.require_role(&[Role::Admin, Role::Feed], "a feed may append records").map(|()| Feeder)
     }
 }
 

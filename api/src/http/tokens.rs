@@ -117,7 +117,7 @@ impl Tokens {
         Tokens(Arc::new(Keys { admin, signs, checks, validation }))
     }
 
-    /// Who holds a token. Takes the same time for every wrong one: hashes are compared, and in constant time.
+    /// Who holds a token. The administrator's is compared by hash, and a signature by its code, each in constant time.
     pub fn holder(&self, token: &[u8]) -> Result<Principal, Refused> {
         if blake3::hash(token) == self.0.admin {
             return Ok(Principal::ADMIN);

@@ -86,8 +86,7 @@ impl<O: Order> Sorted<O> {
 
     /// The row for which `order` is equal.
     pub(super) fn find(&self, order: impl Fn(&TeamRow) -> std::cmp::Ordering) -> Option<&Arc<TeamRow>> {
-        let (chunk, offset) = self.place(|row| order(row).is_lt());
-        self.chunks.get(chunk)?.get(offset).filter(|row| order(row).is_eq())
+        self.find_place(order).map(|place| self.at(place))
     }
 
     /// The rows from a position on.

@@ -242,8 +242,7 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
             backfill: false,
             body: Body::BoardChanged(BoardChanged { view, key, value: board_value(&change.value), versions: told }),
         };
-        let value = gravity_events::codec::encode(&record).into();
-        records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });
+        records.push((&record).into());
     }
     for (event, note) in notes(epoch) {
         let record = Record {
@@ -256,8 +255,7 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
             backfill: false,
             body: Body::BoardNoted(note),
         };
-        let value = gravity_events::codec::encode(&record).into();
-        records.push(Produce { topic: record.body.topic(), key: record.key().into(), partition: None, value });
+        records.push((&record).into());
     }
     records
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use differential_dataflow::AsCollection;
 use gravity_events::body::OperatorQuarantined;
-use gravity_events::{Body, Id, Record, codec};
+use gravity_events::{Body, Id, Record};
 use gravity_ingest::log::Produce;
 use gravity_operators::boards::facts::{BoardFacts, EventKey};
 use gravity_operators::watch::Call;
@@ -37,8 +37,7 @@ impl Quarantine {
             backfill: true,
             body: Body::OperatorQuarantined(OperatorQuarantined { operator, reason, ..Default::default() }),
         };
-        let (topic, key) = (record.body.topic(), record.key().into());
-        vec![Produce { topic, key, value: codec::encode(&record).into(), partition: None }]
+        vec![(&record).into()]
     }
 
     /// The facts with those.

@@ -62,11 +62,6 @@ pub trait Definition: Send + Sync + Sized + 'static {
         None
     }
 
-    /// Whether changed rows of a fold are needed to tell of a gate once it closes that was open when they came.
-    fn explains(&self, _fold: u8) -> bool {
-        false
-    }
-
     /// What the views' gates say of the epochs that they need.
     fn pace(&self) -> Arc<Pace> {
         Arc::default()

@@ -87,7 +87,7 @@ pub fn recover<D: Definition>(
             gates.remove(&group);
         }
         for gate in gates.values_mut() {
-            gate.blocks.extend(frame.blocks.iter().filter(|block| definition.explains(block.fold)).cloned());
+            gate.blocks.extend(frame.blocks.iter().cloned());
         }
         (epoch, now_ms, trusted_ms, bound) = (frame.epoch, frame.now_ms, frame.trusted_ms, frame.bound);
         blocks.extend(frame.blocks);

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use gravity_ingest::log::{Bound, Log, LogError, Outputs};
 use gravity_ingest::segment::SyncMode;
 use parking_lot::Mutex;
+use timely::communication::WorkerGuards;
 use timely::scheduling::SyncActivator;
 
 use super::clock::{Clock, WallClock};
@@ -216,6 +217,7 @@ enum Ended {
 struct Threads {
     sequencer: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
+    watchdog: Option<JoinHandle<()>>,
     in_flight: Arc<InFlight>,
     aborted: Arc<AtomicBool>,
     ending: Arc<AtomicBool>,
@@ -253,6 +255,7 @@ fn run_once<D: Definition>(
     let mut threads = Threads {
         sequencer: None,
         writer: None,
+        watchdog: None,
         in_flight: Arc::new(InFlight::new(restored.epoch, restored.bound.clone())),
         aborted: Arc::default(),
         ending: Arc::default(),
@@ -260,7 +263,6 @@ fn run_once<D: Definition>(
     let (commands, seeds) = deal(workers, definition.folds(), restored.blocks.clone(), identities);
     let (activators, from_workers) = unbounded();
     let watched: Vec<_> = (0..workers).map(|_| Arc::<WatchedThread>::default()).collect();
-    let workers_ended = Arc::<worker::Ended>::default();
     let shared = Shared {
         definition: definition.clone(),
         seeds: std::sync::Mutex::new(seeds),
@@ -271,15 +273,10 @@ fn run_once<D: Definition>(
         runs: runs.clone(),
         aborted: threads.aborted.clone(),
         watched: watched.clone(),
-        ended: workers_ended.clone(),
     };
     let cannot_start = |what: String| PipelineError::Start { pipeline: name, what };
     definition.pace().reset();
     let guards = timely::execute(worker::config(workers), move |w| worker::run(w, &shared)).map_err(cannot_start)?;
-    let watchdog = {
-        let (budget, ending, out) = (options.operator_budget, threads.ending.clone(), to_committer.clone());
-        spawn(name, "watchdog", move || watchdog::run(name, &watched, budget, &ending, &out))?
-    };
     let ended = guarded(name, "committer", || {
         let started = Started {
             definition,
@@ -295,6 +292,7 @@ fn run_once<D: Definition>(
             from_workers,
             from_all,
             to_committer,
+            watched,
             began,
         };
         started.run(restored, &mut threads)
@@ -306,32 +304,42 @@ fn run_once<D: Definition>(
     if let Some(wake) = stop.waker.lock().take() {
         wake();
     }
-    watchdog.thread().unpark();
-    for thread in [threads.sequencer, threads.writer, Some(watchdog)].into_iter().flatten() {
+    for thread in [threads.sequencer, threads.writer, threads.watchdog].into_iter().flatten() {
+        // The watchdog sleeps between two looks.
+        thread.thread().unpark();
         let _ = thread.join();
     }
     // Workers end once closed or aborted; they may be asleep.
     for guard in guards.guards() {
         guard.thread().unpark();
     }
-    if matches!(ended, Err(PipelineError::Overrun { .. })) {
-        let back = workers_ended.wait(workers, LEFT_BEHIND_AFTER);
-        if back < workers {
-            let left = workers - back;
-            tracing::error!(
-                pipeline = name,
-                left,
-                "threads are left behind in a function that does not come back: each keeps a core busy until the process is restarted"
-            );
-            // To drop them would be to wait for them.
-            std::mem::forget(guards);
-            return ended.map(|()| Ended::Stopped);
+    let left = if matches!(ended, Err(PipelineError::Overrun { .. })) { left_behind(&guards) } else { 0 };
+    if left > 0 {
+        tracing::error!(
+            pipeline = name,
+            left,
+            "threads are left behind in a function that does not come back: each keeps a core busy until the process is restarted"
+        );
+        // To drop them would be to wait for them.
+        std::mem::forget(guards);
+    } else {
+        for guard in guards.join() {
+            let _ = guard;
         }
     }
-    for guard in guards.join() {
-        let _ = guard;
-    }
     ended.map(|()| if rebuilds { Ended::Rebuilt } else { Ended::Stopped })
+}
+
+/// How many workers have not ended after a while.
+fn left_behind(guards: &WorkerGuards<()>) -> usize {
+    let until = Instant::now() + LEFT_BEHIND_AFTER;
+    loop {
+        let left = guards.guards().iter().filter(|guard| !guard.is_finished()).count();
+        if left == 0 || Instant::now() >= until {
+            return left;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 /// A pipeline whose workers run, on the thread that commits.
@@ -349,6 +357,7 @@ struct Started<'a, D: Definition> {
     from_workers: Receiver<(usize, SyncActivator)>,
     from_all: Receiver<Message>,
     to_committer: crossbeam_channel::Sender<Message>,
+    watched: Vec<Arc<WatchedThread>>,
     began: Instant,
 }
 
@@ -357,6 +366,11 @@ impl<D: Definition> Started<'_, D> {
     fn run(mut self, restored: Restored<D::Scope>, threads: &mut Threads) -> Result<(), PipelineError> {
         let (definition, options, status) = (self.definition, self.options, self.status);
         let name = definition.name();
+        let (watched, budget) = (std::mem::take(&mut self.watched), options.operator_budget);
+        let (ending, out) = (threads.ending.clone(), self.to_committer.clone());
+        // Hydrating calls authors' functions, too.
+        let watch = move || watchdog::run(name, &watched, budget, &ending, &out);
+        threads.watchdog = Some(spawn(name, "watchdog", watch)?);
         // What is run again was shown before, up to its end: none of it is shown until that end is reached.
         let rebuilds = !self.redo.is_empty();
         let (gated, frames) = (self.outputs.gates_visibility(), self.journal.reader());

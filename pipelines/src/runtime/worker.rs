@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -159,29 +159,6 @@ pub struct Shared<D: Definition> {
     pub aborted: Arc<AtomicBool>,
     /// For the watchdog: one per worker.
     pub watched: Vec<Arc<WatchedThread>>,
-    /// How many workers have ended.
-    pub ended: Arc<Ended>,
-}
-
-/// Counts the workers that have ended.
-#[derive(Debug, Default)]
-pub struct Ended {
-    workers: Mutex<usize>,
-    changed: Condvar,
-}
-
-impl Ended {
-    fn one(&self) {
-        *self.workers.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_all();
-    }
-
-    /// Waits until so many have ended, or the time is over; says how many have.
-    pub fn wait(&self, workers: usize, at_most: Duration) -> usize {
-        let ended = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(ended, at_most, |ended| *ended < workers);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 struct EpochInfo {
@@ -215,7 +192,6 @@ pub fn run<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D
         }
     };
     catch_unwind(AssertUnwindSafe(drop_all)).unwrap_or_else(failed);
-    shared.ended.one();
 }
 
 fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) {

@@ -56,7 +56,7 @@ impl Partition {
         Ok(())
     }
 
-    pub fn not_a_batch(&self, first: u64) -> LogError {
+    fn not_a_batch(&self, first: u64) -> LogError {
         let what = format!("the frame of offset {first} does not hold records");
         LogError::Damaged { path: self.dir.clone(), at: 0, what }
     }

@@ -7,9 +7,8 @@ use gravity_events::{Body, Topic, codec};
 use parking_lot::Mutex;
 
 use super::Inner;
-use super::batch::Records;
-use super::partition::Partition;
-use crate::log::{Limit, LogError};
+use super::partition::{Cursor, Partition, Room};
+use crate::log::{Entry, Limit, LogError};
 
 /// A page of a file that is looked through.
 const PAGE: Limit = Limit { records: 10_000, bytes: 4 << 20 };
@@ -121,23 +120,17 @@ fn each(
     end: u64,
     mut show: impl FnMut(u64, &Bytes, &Bytes),
 ) -> Result<u64, LogError> {
-    let mut next = from;
-    while next < end {
-        let frames = partition.reader.read_from(next, PAGE)?;
-        if frames.is_empty() {
-            break;
-        }
-        for frame in &frames {
-            let not_a_batch = |_| partition.not_a_batch(frame.first);
-            let mut records = Records::new(frame).map_err(not_a_batch)?;
-            records.skip_to(next).map_err(not_a_batch)?;
-            while let Some((offset, key, value)) = records.pop().map_err(not_a_batch)? {
-                if offset < end {
-                    show(offset, &key, &value);
-                }
+    let (mut cursor, mut entries) = (Cursor::new(partition, from), Vec::new());
+    loop {
+        let is_more = cursor.read(partition, &mut Room::new(PAGE), &mut entries)?;
+        for Entry { position, key, value, .. } in entries.drain(..) {
+            if position.offset >= end {
+                return Ok(end);
             }
-            next = frame.next();
+            show(position.offset, &key, &value);
+        }
+        if !is_more {
+            return Ok(cursor.next.min(end));
         }
     }
-    Ok(next.min(end))
 }

@@ -80,7 +80,7 @@ impl<D: Definition> Gates<D> {
             return passed;
         }
         for open in self.open.values_mut() {
-            open.blocks.extend(blocks.iter().filter(|block| definition.explains(block.fold)).cloned());
+            open.blocks.extend(blocks.iter().cloned());
         }
         let mut staged: BTreeMap<u128, Vec<Diff<D>>> = BTreeMap::new();
         let mut free = Vec::new();
