@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod board;
+pub mod burn;
 pub mod changes;
 pub mod deadletter;
 pub mod event;
@@ -14,6 +15,7 @@ pub mod resolve;
 pub mod score;
 pub mod series;
 pub mod similarity;
+pub mod sql;
 pub mod status;
 pub mod token;
 pub mod up;

@@ -7,6 +7,9 @@ use std::time::Duration;
 use gravity_pipelines::boards::SLICE_TEAMS;
 use gravity_pipelines::runtime::ROW_CAP;
 use gravity_pipelines::runtime::watchdog::BUDGET;
+use gravity_storage::lake::writer::LakeOptions;
+use gravity_storage::objects::S3Options;
+use gravity_storage::sql::Limits;
 
 /// Every key, and whether the part it configures is in this build. `*` stands for the name of a service.
 const KEYS: &[(&str, bool)] = &[
@@ -28,7 +31,17 @@ const KEYS: &[(&str, bool)] = &[
     ("database.url", false),
     ("database.*.url", false),
     ("cache.url", false),
-    ("objects.url", false),
+    ("objects.url", true),
+    ("objects.endpoint", true),
+    ("objects.region", true),
+    ("objects.access_key_id", true),
+    ("objects.secret_access_key", true),
+    ("lake.interval_ms", true),
+    ("sql.memory_mb", true),
+    ("sql.spill_mb", true),
+    ("sql.timeout_s", true),
+    ("sql.rows", true),
+    ("sql.concurrency", true),
 ];
 
 /// Why a configuration was refused.
@@ -113,6 +126,14 @@ pub struct Config {
     pub slice_teams: u32,
     /// CPU time that one call of an operator may take.
     pub operator_budget: Duration,
+    /// Where objects are; None: in the data folder.
+    pub objects_url: Option<String>,
+    /// How to reach a bucket.
+    pub objects: S3Options,
+    /// Time between commits of the lake.
+    pub lake_interval: Duration,
+    /// What SQL may use.
+    pub sql: Limits,
     /// What is set but has no effect in this build.
     pub warnings: Vec<String>,
 }
@@ -178,6 +199,20 @@ impl Config {
                 });
             }
         };
+        let text = |key: &str| get(key).map(str::to_owned);
+        let objects = S3Options {
+            endpoint: text("objects.endpoint"),
+            region: text("objects.region"),
+            access_key_id: text("objects.access_key_id"),
+            secret_access_key: text("objects.secret_access_key"),
+        };
+        let mut sql = Limits::default();
+        let sized = |n: Option<u64>, default: usize| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
+        sql.memory_bytes = sized(number("sql.memory_mb", 1)?.map(|mb| mb.saturating_mul(1 << 20)), sql.memory_bytes);
+        sql.spill_bytes = number("sql.spill_mb", 1)?.map_or(sql.spill_bytes, |mb| mb.saturating_mul(1 << 20));
+        sql.time = number("sql.timeout_s", 1)?.map_or(sql.time, Duration::from_secs);
+        sql.rows = sized(number("sql.rows", 1)?, sql.rows);
+        sql.concurrency = sized(number("sql.concurrency", 1)?, sql.concurrency);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let small = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
         Ok(Config {
@@ -194,6 +229,10 @@ impl Config {
             merge_bytes: number("pipelines.merge_bytes", 1)?,
             operator_budget: number("pipelines.operator_budget_ms", 1)?.map_or(BUDGET, Duration::from_millis),
             slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
+            objects_url: text("objects.url"),
+            objects,
+            lake_interval: number("lake.interval_ms", 1)?.map_or(LakeOptions::default().interval, Duration::from_millis),
+            sql,
             warnings,
         })
     }

@@ -11,16 +11,22 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use gravity_api::app::{AppState, router};
 use gravity_api::http::server::listen;
+use gravity_api::serving::burn::Burn;
 use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
-use gravity_events::publish::{BoardsEpoch, BoardsSink, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink};
+use gravity_events::publish::{
+    BoardsEpoch, BoardsSink, BurnEpoch, BurnSink, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink,
+};
 use gravity_ingest::log::Log;
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
 use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
 use gravity_ingest::segment::SyncMode;
 use gravity_pipelines::runtime::{Options, Runtime};
+use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
+use gravity_storage::objects::Objects;
+use gravity_storage::sql::SqlEngine;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::up::TOKEN_FILE;
@@ -32,24 +38,30 @@ use crate::operations::{NodeOperations, observe_lag};
 pub enum Role {
     /// The boards pipeline
     Boards,
+    /// The burn pipeline: usage and prices to what it costs
+    Burn,
     /// The labs pipeline: telemetry to alerts
     Labs,
     /// The similarity pipeline: sources to pairs that are alike
     Similarity,
+    /// The lake's writer: what counted, into object storage
+    Lake,
     /// HTTP: ingest, boards, streams, operations
     Api,
 }
 
 impl Role {
     /// Every role, in the order in which they start.
-    pub const ALL: [Role; 4] = [Role::Boards, Role::Labs, Role::Similarity, Role::Api];
+    pub const ALL: [Role; 6] = [Role::Boards, Role::Burn, Role::Labs, Role::Similarity, Role::Lake, Role::Api];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Role::Boards => "boards",
+            Role::Burn => "burn",
             Role::Labs => "labs",
             Role::Similarity => "similarity",
+            Role::Lake => "lake",
             Role::Api => "api",
         }
     }
@@ -59,13 +71,25 @@ impl Role {
 struct Sinks {
     boards: Arc<Boards>,
     flags: Arc<Flags>,
+    burn: Arc<Burn>,
     visibility: Arc<Visibility>,
+    /// How far the burn pipeline is with reference data.
+    prices_visibility: Arc<Visibility>,
 }
 
 impl BoardsSink for Sinks {
     fn publish(&self, epoch: Arc<BoardsEpoch>) {
         self.boards.publish(epoch.clone());
         self.visibility.publish(epoch);
+    }
+}
+
+impl BurnSink for Sinks {
+    fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
+        self.burn.publish_burn(epoch.clone());
+        let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
+        self.visibility.advance(&usage, &epoch.refused, epoch.snapshot);
+        self.prices_visibility.advance(&epoch.bound, &[], epoch.snapshot);
     }
 }
 
@@ -89,6 +113,9 @@ pub struct Node {
     operations: Arc<NodeOperations>,
     http: Option<(SocketAddr, tokio::task::JoinHandle<()>)>,
     metrics: Option<tokio::task::JoinHandle<()>>,
+    lake: Option<tokio::task::JoinHandle<()>>,
+    /// Ends the lake's writer, after the pipelines.
+    lake_ends: CancellationToken,
     shutdown: CancellationToken,
     _lock: fs::File,
 }
@@ -112,6 +139,9 @@ impl Node {
         let log = tokio::task::spawn_blocking(move || open_log(&log_config, &log_dir, sync)).await??;
         let boards = Boards::new(BoardsOptions::new(key));
         let mut topics = Visibility::boards_topics().to_vec();
+        if roles.contains(&Role::Burn) {
+            topics.push(Topic::Usage);
+        }
         if roles.contains(&Role::Labs) {
             topics.extend([Topic::Telemetry, Topic::Labs]);
         }
@@ -120,7 +150,15 @@ impl Node {
         }
         let visibility = Visibility::new(topics);
         let flags = Arc::<Flags>::default();
-        let sinks = Arc::new(Sinks { boards: boards.clone(), flags: flags.clone(), visibility: visibility.clone() });
+        let burn = Arc::<Burn>::default();
+        let prices_visibility = Visibility::of_second([Topic::Reference]);
+        let sinks = Arc::new(Sinks {
+            boards: boards.clone(),
+            flags: flags.clone(),
+            burn: burn.clone(),
+            visibility: visibility.clone(),
+            prices_visibility: prices_visibility.clone(),
+        });
         let options = |name: &str, workers: usize| {
             let mut options = Options::new(dir.join("pipelines").join(name), workers);
             (options.sync, options.row_cap) = (sync, config.row_cap);
@@ -139,6 +177,12 @@ impl Node {
         let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
         let mut pipelines =
             vec![Runtime::start(definition, log.clone(), boards_options).context("cannot start the boards pipeline")?];
+        if roles.contains(&Role::Burn) {
+            let definition = Arc::new(gravity_pipelines::burn::Burn::new(sinks.clone()));
+            let options = options(gravity_pipelines::burn::NAME, config.workers);
+            let pipeline = Runtime::start(definition, log.clone(), options);
+            pipelines.push(pipeline.context("cannot start the burn pipeline")?);
+        }
         // The flags have a worker each: they are for people, who look later.
         if roles.contains(&Role::Labs) {
             let labs = Arc::new(gravity_pipelines::labs::Labs::new(sinks.clone()));
@@ -152,7 +196,19 @@ impl Node {
             pipelines.push(pipeline.context("cannot start the similarity pipeline")?);
         }
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipelines, roles));
-        let state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
+        let mut state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
+        if roles.contains(&Role::Burn) {
+            state = state.with_burn(burn, prices_visibility);
+        }
+        let objects = open_objects(config, dir)?;
+        let engine = SqlEngine::new(objects.clone(), Vec::new(), dir.join("spill"), config.sql.clone())?;
+        let state = state.with_sql(Arc::new(engine));
+        let lake_ends = CancellationToken::new();
+        let lake = roles.contains(&Role::Lake).then(|| {
+            let options = LakeOptions { interval: config.lake_interval, ..LakeOptions::default() };
+            let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
+            tokio::spawn(async move { writer.run(ends).await })
+        });
         let shutdown = state.shutdown.clone();
         tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
         let listener = listen(&config.http_listen)
@@ -169,7 +225,7 @@ impl Node {
             None => None,
         };
         tracing::info!(%address, "serving");
-        Ok(Node { log, operations, http: Some((address, serving)), metrics, shutdown, _lock: lock })
+        Ok(Node { log, operations, http: Some((address, serving)), metrics, lake, lake_ends, shutdown, _lock: lock })
     }
 
     /// The log.
@@ -192,13 +248,18 @@ impl Node {
             }
         }
         let (operations, log) = (self.operations, self.log);
-        let ended = tokio::task::spawn_blocking(move || {
-            operations.stop_pipelines();
-            log.close();
-        });
+        let ended = tokio::task::spawn_blocking(move || operations.stop_pipelines());
         if tokio::time::timeout(DRAIN, ended).await.is_err() {
             tracing::warn!("the pipelines did not stop in time; the next start goes on from the last commit");
         }
+        // What the pipelines judged last goes into the lake, too.
+        self.lake_ends.cancel();
+        if let Some(lake) = self.lake
+            && tokio::time::timeout(DRAIN, lake).await.is_err()
+        {
+            tracing::warn!("the lake's writer did not stop in time; the next start goes on from its last commit");
+        }
+        let _ = tokio::time::timeout(DRAIN, tokio::task::spawn_blocking(move || log.close())).await;
     }
 }
 
@@ -220,6 +281,15 @@ fn metrics_router() -> axum::Router {
         gravity_api::metrics::text().map_err(|e| (axum::http::StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
     };
     axum::Router::new().route("/metrics", axum::routing::get(text))
+}
+
+/// Where the lake is: in the data folder, unless it is said otherwise.
+fn open_objects(config: &Config, dir: &Path) -> anyhow::Result<Objects> {
+    let objects = match &config.objects_url {
+        Some(url) => Objects::open(url, &config.objects),
+        None => Objects::folder(&dir.join("lake")),
+    };
+    objects.context("`objects.url` cannot be used")
 }
 
 fn open_log(config: &Config, dir: &Path, sync: SyncMode) -> anyhow::Result<Arc<dyn Log>> {

@@ -13,6 +13,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use gravity_events::board::View;
 use gravity_ingest::log::{Log, Produce};
+use gravity_storage::sql::SqlEngine;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
@@ -20,7 +21,8 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::http::idempotency::Idempotency;
 use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
-use crate::services::{auth, contests, events, labs, ops, records};
+use crate::services::{analytics, auth, billing, contests, events, labs, ops, records};
+use crate::serving::burn::Burn;
 use crate::serving::flags::Flags;
 use crate::serving::{Boards, handlers};
 use crate::visibility::Visibility;
@@ -42,8 +44,14 @@ pub struct Shared {
     pub boards: Arc<Boards>,
     /// What is flagged for a person.
     pub flags: Arc<Flags>,
+    /// What is used and charged; None: no pipeline of this process computes it.
+    pub burn: Option<Arc<Burn>>,
+    /// Answers SQL; None: this process does not.
+    pub sql: Option<Arc<SqlEngine>>,
     /// What the pipelines have committed.
     pub visibility: Arc<Visibility>,
+    /// How far the burn pipeline is with reference data, which the boards pipeline reads too.
+    pub prices_visibility: Option<Arc<Visibility>>,
     /// The process that hosts this.
     pub operations: Arc<dyn Operations>,
     /// Accepted tokens.
@@ -78,7 +86,10 @@ impl AppState {
             log,
             boards,
             flags: Arc::default(),
+            burn: None,
+            sql: None,
             visibility,
+            prices_visibility: None,
             operations,
             tokens: Tokens::new(admin_token, &blake3::derive_key("gravity 2026 access tokens", key)),
             receipt_key: Arc::new(blake3::derive_key("gravity 2026 receipts of submissions", key)),
@@ -94,6 +105,17 @@ impl AppState {
     /// The same, with what the pipelines of labs and similarity publish to.
     pub fn with_flags(self, flags: Arc<Flags>) -> AppState {
         AppState(Arc::new(Shared { flags, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same, with what the burn pipeline publishes to.
+    pub fn with_burn(self, burn: Arc<Burn>, prices_visibility: Arc<Visibility>) -> AppState {
+        let (burn, prices_visibility) = (Some(burn), Some(prices_visibility));
+        AppState(Arc::new(Shared { burn, prices_visibility, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same, which answers SQL.
+    pub fn with_sql(self, sql: Arc<SqlEngine>) -> AppState {
+        AppState(Arc::new(Shared { sql: Some(sql), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same with another clock.
@@ -161,6 +183,9 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/board/changes", board(get(handlers::changes))),
         (Method::GET, "/api/v1/events/{event}/board/series", board(get(handlers::series))),
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/burn", get(billing::burn::get)),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/burn/stream", get(billing::burn::stream)),
+        (Method::POST, "/api/v1/analytics/sql", post(analytics::sql::post)),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),
         (Method::GET, "/api/contests/{event}/state", get(contests::state)),

@@ -11,13 +11,13 @@ use utoipa::{Modify, OpenApi};
 use crate::http::etag::{conditional, content_tag};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::{Problem, health, pages};
-use crate::services::{auth, contests, events, labs, ops, records};
+use crate::services::{analytics, auth, billing, contests, events, labs, ops, records};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Gravity", description = "Live contest boards: records in, boards out.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags((name = "records", description = "CloudEvents in"), (name = "events", description = "Events and their boards"),
-        (name = "contests", description = "CLICS Contest API, read side"), (name = "auth", description = "Tokens"), (name = "labs", description = "Labs and their alerts"), (name = "operations", description = "Probes and the operator's work"),
+        (name = "contests", description = "CLICS Contest API, read side"), (name = "auth", description = "Tokens"), (name = "analytics", description = "Questions in SQL"), (name = "billing", description = "What is used, and what it costs"), (name = "labs", description = "Labs and their alerts"), (name = "operations", description = "Probes and the operator's work"),
         (name = "pages", description = "For browsers")),
     modifiers(&Shared),
     paths(
@@ -25,6 +25,7 @@ use crate::services::{auth, contests, events, labs, ops, records};
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore, events::similarity::get, labs::list,
+        analytics::sql::post, billing::burn::get, billing::burn::stream,
         boards::board, boards::names, boards::team, boards::changes, boards::series, boards::stream,
         contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::access::access, contests::access::account, contests::feed::get, contests::objects::list, contests::objects::one,
         auth::post, ops::status, ops::verify, ops::dead_letters, ops::dead_letter, ops::retry,

@@ -10,6 +10,7 @@
 
 mod apply;
 mod bulk;
+pub mod burn;
 mod cache;
 mod changes;
 pub mod computed;

@@ -58,6 +58,8 @@ pub struct Visibility {
     topics: HashSet<Topic>,
     wait: Duration,
     refused_max: usize,
+    /// False: what it reads is counted by another.
+    counts: bool,
     state: Mutex<State>,
     /// Events of which nothing new is shown for now: a change of their rules is under way.
     gated: watch::Sender<BTreeSet<Id>>,
@@ -87,7 +89,20 @@ impl Visibility {
     /// The same with another patience and memory.
     pub fn with_limits(topics: impl IntoIterator<Item = Topic>, wait: Duration, refused_max: usize) -> Arc<Visibility> {
         let topics = topics.into_iter().collect();
-        Arc::new(Visibility { topics, wait, refused_max, state: Mutex::default(), gated: watch::Sender::default() })
+        Arc::new(Visibility {
+            topics,
+            wait,
+            refused_max,
+            counts: true,
+            state: Mutex::default(),
+            gated: watch::Sender::default(),
+        })
+    }
+
+    /// For a pipeline that reads a topic after another one, which refuses and counts its records: how far the second is.
+    pub fn of_second(topics: impl IntoIterator<Item = Topic>) -> Arc<Visibility> {
+        let first = Visibility::new(topics);
+        Arc::new(Visibility { counts: false, ..Arc::into_inner(first).expect("nobody else has it yet") })
     }
 
     /// The topics of the boards pipeline.
@@ -109,7 +124,7 @@ impl Visibility {
             if snapshot && before.is_none_or(|b| b < offset) {
                 let from = state.remembered_from.entry(at).or_default();
                 *from = (*from).max(offset);
-            } else if !snapshot {
+            } else if !snapshot && self.counts {
                 count(topic, offset.saturating_sub(before.unwrap_or(0)), partition, refused);
             }
             // Waiters for offsets before the bound: their keys sort before (at, bound, 0).

@@ -159,6 +159,19 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|e| self.bad_answer(e.to_string()))
     }
 
+    /// POST of a JSON body to `path`; the answer's bytes, in the form that `accept` names. As [`Client::post_json`].
+    pub async fn post_for(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+        accept: &str,
+    ) -> Result<Bytes, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| ClientError::Setup(e.to_string()))?;
+        let content = Some(("application/json", Bytes::from(body)));
+        let answer = self.request(Method::POST, path, accept, content).await?;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(self.refused(answer)) }
+    }
+
     async fn get(&self, path: &str, accept: &str) -> Result<Bytes, ClientError> {
         let answer = self.request(Method::GET, path, accept, None).await?;
         if answer.status.is_success() { Ok(answer.body) } else { Err(self.refused(answer)) }

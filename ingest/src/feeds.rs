@@ -4,6 +4,7 @@
 //! gives the same records with the same ids. A [`source::Source`] says where the lines come from, and
 //! [`import::import`] carries the records to a server.
 
+pub mod azure_llm;
 pub mod clics;
 pub mod cloudevents;
 mod error;

@@ -8,6 +8,7 @@ pub mod anomaly;
 pub mod boards;
 pub mod guard;
 pub mod harness;
+pub mod metering;
 pub mod plain;
 pub mod primitives;
 pub mod scoring;

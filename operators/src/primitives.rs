@@ -11,5 +11,6 @@ pub mod id_hash;
 pub mod natural;
 pub mod percentile;
 pub mod reduce;
+pub mod sum;
 pub mod top_k;
 pub mod windows;

@@ -1,6 +1,7 @@
 //! Pipelines: the runtime that turns topics into committed, versioned views, and one file per pipeline that wires it.
 
 pub mod boards;
+pub mod burn;
 pub mod labs;
 pub mod runtime;
 pub mod similarity;

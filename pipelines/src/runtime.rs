@@ -8,6 +8,7 @@
 //! the epoch once the frame is on disk. After a crash the fold rows of base and frames are loaded and re-emitted once at
 //! the last committed epoch, and reading goes on from its bound offsets. There is no replay and no second way to start.
 
+pub mod accepted;
 pub mod clock;
 pub mod committer;
 pub mod dedupe;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use gravity_ingest::feeds::azure_llm::AzureLlmImporter;
 use gravity_ingest::feeds::clics::ClicsImporter;
 use gravity_ingest::feeds::cloudevents::CloudEventsImporter;
 use gravity_ingest::feeds::import::{ImportOptions, Report, import};
@@ -15,6 +16,8 @@ use super::ServerArgs;
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// An Azure LLM inference trace: CSV with TIMESTAMP, ContextTokens, GeneratedTokens
+    AzureLlm,
     /// An event feed of the CLICS Contest API (any dialect), or the URL of a live contest
     Clics,
     /// One CloudEvent a line
@@ -30,7 +33,7 @@ pub struct ImportArgs {
     format: Format,
     /// A file, `-` for standard input, (clics) the URL of a live contest, or (nizkctf) a folder
     path: String,
-    /// The event that it becomes; `-` leaves each record its own (cloudevents)
+    /// The event that it becomes; `-` leaves each record its own (cloudevents), or is none (azure-llm)
     #[arg(long)]
     event: String,
     /// Whose event
@@ -52,12 +55,16 @@ pub async fn run(args: ImportArgs, server: &ServerArgs) -> anyhow::Result<bool> 
             anyhow::ensure!(args.event != "-", "an audit trail does not name its event: say --event NAME");
             nizkctf::read(Path::new(&args.path), &args.tenant, &args.event)?
         }
-        Format::Clics | Format::Cloudevents => Source::parse(&args.path)?,
+        Format::Clics | Format::Cloudevents | Format::AzureLlm => Source::parse(&args.path)?,
     };
     let mut importer: Box<dyn Importer> = match args.format {
         Format::Clics => {
             anyhow::ensure!(args.event != "-", "a CLICS feed does not name its event for us: say --event NAME");
             Box::new(ClicsImporter::new(args.tenant.as_str(), args.event.as_str(), source_name("clics", &args.event)))
+        }
+        Format::AzureLlm => {
+            let event = (args.event != "-").then(|| args.event.as_str().into());
+            Box::new(AzureLlmImporter::new(args.tenant.as_str().into(), event))
         }
         Format::Nizkctf => Box::new(CloudEventsImporter::new(None, None)),
         Format::Cloudevents if args.event == "-" => Box::new(CloudEventsImporter::new(None, None)),

@@ -11,7 +11,7 @@ enum Role {
     Admin,
     /// Appends records
     Feed,
-    /// Sees what judges see, of all events or of one; changes nothing
+    /// Sees what judges see, of all events or of one, or what a tenant uses and pays; changes nothing
     Analyst,
     /// Hands in for its team, and sees why its submissions have their scores
     Team,
@@ -26,6 +26,9 @@ pub struct TokenArgs {
     /// Of a team, or of an analyst of one event
     #[arg(long)]
     event: Option<String>,
+    /// Of an analyst of what one tenant uses and pays
+    #[arg(long, conflicts_with = "event")]
+    tenant: Option<String>,
     /// Which team
     #[arg(long)]
     team: Option<String>,
@@ -47,6 +50,7 @@ pub async fn run(args: TokenArgs, server: &ServerArgs) -> anyhow::Result<()> {
     };
     let mut body = Map::from_iter([("role".to_owned(), role.into()), ("days".to_owned(), args.days.into())]);
     body.extend(args.event.map(|event| ("event".to_owned(), event.into())));
+    body.extend(args.tenant.map(|tenant| ("tenant".to_owned(), tenant.into())));
     body.extend(args.team.map(|team| ("team".to_owned(), team.into())));
     let answer: Value = server.client()?.post_json("api/v1/auth/tokens", &Value::Object(body)).await?;
     match args.format {

@@ -29,9 +29,10 @@ fn holder_of(tokens: &Tokens, parts: &Parts) -> Result<Option<Principal>, Proble
 }
 
 fn not_allowed(principal: &Principal, what: &str) -> Problem {
-    let of = match &principal.event {
-        Some(event) => format!("{} of event `{event}`", principal.role.name()),
-        None => principal.role.name().to_owned(),
+    let of = match (&principal.event, &principal.tenant) {
+        (Some(event), _) => format!("{} of event `{event}`", principal.role.name()),
+        (None, Some(tenant)) => format!("{} of tenant `{tenant}`", principal.role.name()),
+        (None, None) => principal.role.name().to_owned(),
     };
     Problem::new(StatusCode::FORBIDDEN, "not_allowed", format!("the token's role is {of}; {what}"))
         .hint("ask an administrator for another: `gravity token`")
@@ -58,6 +59,14 @@ impl Principal {
             (false, Some(event)) => Err(not_allowed(self, &format!("an analyst of event `{event}` may ask this"))),
             (false, None) => Err(not_allowed(self, "an analyst of all events may ask this")),
         }
+    }
+
+    /// 403 unless it may see what that tenant uses and pays.
+    pub fn require_tenant(&self, tenant: &str) -> Result<(), Problem> {
+        if self.may_read_tenant(tenant) {
+            return Ok(());
+        }
+        Err(not_allowed(self, &format!("an analyst of tenant `{tenant}` may ask this")))
     }
 
     fn require_role(&self, roles: &[Role], what: &str) -> Result<(), Problem> {

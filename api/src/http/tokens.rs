@@ -19,7 +19,7 @@ pub enum Role {
     Admin,
     /// Append records.
     Feed,
-    /// See what judges see, of all events or of one; change nothing.
+    /// See what judges see, of all events or of one, or what a tenant uses and pays; change nothing.
     Analyst,
     /// One team of one event: hand in, and see why its submissions have the scores that they have.
     Team,
@@ -44,19 +44,34 @@ pub struct Principal {
     pub role: Role,
     /// Where; everywhere, when there is none.
     pub event: Option<Id>,
+    /// Whose, of an analyst of one tenant.
+    pub tenant: Option<Id>,
     /// Who, of a team.
     pub team: Option<Id>,
 }
 
 impl Principal {
     /// The administrator.
-    pub const ADMIN: Principal = Principal { role: Role::Admin, event: None, team: None };
+    pub const ADMIN: Principal = Principal { role: Role::Admin, event: None, tenant: None, team: None };
 
     /// Whether it may see what judges see of an event; without one, of the platform.
     pub fn may_read(&self, event: Option<&str>) -> bool {
         match self.role {
             Role::Admin => true,
-            Role::Analyst => self.event.is_none() || self.event.as_deref() == event,
+            // Of whom an event is, is not known here: an analyst of a tenant sees that tenant's books, not its juries.
+            Role::Analyst => match &self.event {
+                Some(own) => event == Some(own),
+                None => self.tenant.is_none(),
+            },
+            Role::Feed | Role::Team => false,
+        }
+    }
+
+    /// Whether it may see what a tenant uses and pays.
+    pub fn may_read_tenant(&self, tenant: &str) -> bool {
+        match self.role {
+            Role::Admin => true,
+            Role::Analyst => self.event.is_none() && self.tenant.as_deref().is_none_or(|own| own == tenant),
             Role::Feed | Role::Team => false,
         }
     }
@@ -73,6 +88,8 @@ struct Claims {
     role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     team: Option<Id>,
     iat: u64,
@@ -124,8 +141,8 @@ impl Tokens {
         }
         match jsonwebtoken::decode::<Claims>(token, &self.0.checks, &self.0.validation) {
             Ok(token) => {
-                let Claims { role, event, team, .. } = token.claims;
-                Ok(Principal { role, event, team })
+                let Claims { role, event, tenant, team, .. } = token.claims;
+                Ok(Principal { role, event, tenant, team })
             }
             Err(error) if *error.kind() == jsonwebtoken::errors::ErrorKind::ExpiredSignature => Err(Refused::Expired),
             Err(_) => Err(Refused::Unknown),
@@ -138,6 +155,7 @@ impl Tokens {
             iss: ISSUER.into(),
             role: to.role,
             event: to.event.clone(),
+            tenant: to.tenant.clone(),
             team: to.team.clone(),
             iat: from_s,
             exp: until_s,
@@ -172,7 +190,7 @@ mod tests {
     #[test]
     fn what_was_given_out_is_good_until_it_expires_and_cannot_be_changed() {
         let t = Tokens::new("s3cret", &[1; 32]);
-        let team = Principal { role: Role::Team, event: Some("cup".into()), team: Some("7".into()) };
+        let team = Principal { role: Role::Team, event: Some("cup".into()), tenant: None, team: Some("7".into()) };
         let token = t.issue(&team, 1, FAR_S);
         assert_eq!(t.holder(token.as_bytes()), Ok(team.clone()));
         assert_eq!(t.holder(t.issue(&team, 1, 2).as_bytes()), Err(Refused::Expired));
@@ -191,9 +209,23 @@ mod tests {
 
     #[test]
     fn an_analyst_reads_where_it_may() {
-        let of = |event: Option<&str>| Principal { role: Role::Analyst, event: event.map(Into::into), team: None };
+        let of = |event: Option<&str>| Principal { role: Role::Analyst, event: event.map(Into::into), tenant: None, team: None };
         assert!(of(None).may_read(Some("cup")) && of(None).may_read(None));
         assert!(of(Some("cup")).may_read(Some("cup")));
         assert!(!of(Some("cup")).may_read(Some("other")) && !of(Some("cup")).may_read(None));
+    }
+
+    #[test]
+    fn an_analyst_of_a_tenant_reads_its_books_and_nothing_else() {
+        let analyst = Principal { role: Role::Analyst, event: None, tenant: Some("acme".into()), team: None };
+        assert!(analyst.may_read_tenant("acme") && !analyst.may_read_tenant("other"));
+        assert!(!analyst.may_read(None) && !analyst.may_read(Some("cup")));
+        let of_all = Principal { tenant: None, ..analyst.clone() };
+        assert!(of_all.may_read_tenant("acme") && of_all.may_read(Some("cup")));
+        let of_event = Principal { event: Some("cup".into()), ..of_all.clone() };
+        assert!(!of_event.may_read_tenant("acme"));
+        assert!(!Principal { role: Role::Feed, ..of_all }.may_read_tenant("acme"));
+        let t = Tokens::new("s3cret", &[1; 32]);
+        assert_eq!(t.holder(t.issue(&analyst, 1, FAR_S).as_bytes()), Ok(analyst));
     }
 }

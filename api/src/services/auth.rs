@@ -28,6 +28,10 @@ pub struct TokenRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub event: Option<Id>,
+    /// Of an analyst who may see what this tenant uses and pays.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub tenant: Option<Id>,
     /// Which team.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -64,7 +68,7 @@ pub async fn post(
     }
     let now_s = u64::try_from((state.clock)() / 1_000).unwrap_or(0);
     let until_s = now_s + days * DAY_S;
-    let to = Principal { role: request.role, event: request.event, team: request.team };
+    let to = Principal { role: request.role, event: request.event, tenant: request.tenant, team: request.team };
     let issued = TokenIssued {
         token: state.tokens.issue(&to, now_s, until_s),
         expires_at: format_rfc3339_ms(i64::try_from(until_s * 1_000).unwrap_or(i64::MAX)),
@@ -85,6 +89,13 @@ fn check(state: &AppState, request: &TokenRequest) -> Result<(), Problem> {
             return Err(Problem::invalid("team", format!("is not for the role {role}")));
         }
         _ => {}
+    }
+    match (request.role, &request.tenant, &request.event) {
+        (_, None, _) | (Role::Analyst, Some(_), None) => {}
+        (Role::Analyst, Some(_), Some(_)) => {
+            return Err(Problem::invalid("tenant", "is given beside `event`: an analyst is of one or of the other"));
+        }
+        _ => return Err(Problem::invalid("tenant", format!("is not for the role {role}"))),
     }
     let Some(event) = &request.event else { return Ok(()) };
     state.boards.header(event, View::Jury).ok_or_else(|| Problem::unknown_event(event))?;

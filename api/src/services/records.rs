@@ -83,7 +83,13 @@ pub async fn post(
         Some(Wait::Visible) => {
             let placed: Vec<Position> = stored.iter().flatten().copied().collect();
             let events = items.iter().filter_map(Item::event).cloned().collect();
-            Some(state.visibility.wait_shown(&placed, &events).await)
+            let outcomes = state.visibility.wait_shown(&placed, &events).await;
+            if let Some(visibility) = &state.prices_visibility {
+                let of_prices = items.iter().zip(&stored).filter(|(item, _)| item.is_of_prices());
+                let of_prices: Vec<Position> = of_prices.filter_map(|(_, position)| *position).collect();
+                visibility.wait(&of_prices).await;
+            }
+            Some(outcomes)
         }
         None => None,
     };

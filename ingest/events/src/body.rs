@@ -59,6 +59,11 @@ macro_rules! bodies {
                 match self { $(Body::$variant(_) => matches!(Scope::$scope, Scope::Event),)* }
             }
 
+            /// Whether records of this type must say when it was: usage belongs to the minute of its time.
+            pub fn needs_time(&self) -> bool {
+                self.topic() == Topic::Usage
+            }
+
             /// Decodes and checks the `data` of a record of type `kind`. Errors name the field as `data.<field>`.
             pub fn decode(kind: &str, data: &RawValue) -> Result<Body, DecodeError> {
                 Body::decode_text(kind, data.get())
@@ -170,4 +175,5 @@ bodies! {
     SourcePublished = "source.published", Sources, Event;
     TemplatePublished = "template.published", Sources, Event;
     SimilarityChanged = "similarity.changed", Similarities, Event;
+    EpochAccepted = "epoch.accepted", Accepted, Tenant;
 }

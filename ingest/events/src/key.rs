@@ -48,7 +48,7 @@ impl Record {
             }
             Body::OperatorQuarantined(b) => join(&mut key, [event, Some("operator"), Some(&b.operator)]),
             Body::PricePublished(b) => {
-                join(&mut key, [None, Some("price"), Some(&b.price_list), Some(&b.version.to_string())]);
+                join(&mut key, [event, Some("price"), Some(&b.price_list), Some(&b.version.to_string())]);
             }
             // A budget is a tenant's or, where the record names an event, that event's.
             Body::BudgetSet(b) => join(&mut key, [event, Some("budget"), Some(&b.budget)]),
@@ -86,6 +86,7 @@ impl Record {
             Body::RecordRefused(b) => {
                 join(&mut key, [Some(b.topic.as_str()), Some(&b.partition.to_string()), Some(&b.offset.to_string())]);
             }
+            Body::EpochAccepted(b) => join(&mut key, [Some(b.pipeline.as_str())]),
             Body::EpochClosed(b) => join(&mut key, [Some(b.pipeline.as_str())]),
             Body::BurnChanged(b) => {
                 join(&mut key, [Some(b.meter.as_str()), Some(&b.window_start.div_euclid(60_000).to_string())]);
@@ -154,8 +155,8 @@ mod tests {
             ("submission.received", event, r#"{"submission":"s","team":"t","problem":"p"}"#, "ac%2Fme/%C3%A9%201/t"),
             ("judgement.recorded", event, r#"{"judgement":"j","submission":"s"}"#, "ac%2Fme/%C3%A9%201/j"),
             ("rejudging.applied", event, r#"{"rejudging":"r"}"#, "ac%2Fme/%C3%A9%201/r"),
-            ("usage.vm", "", r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/-"),
-            ("usage.vm", r#","subject":"-""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/%2D"),
+            ("usage.vm", r#","time":"2026-01-01T00:00:00Z""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/-"),
+            ("usage.vm", r#","subject":"-","time":"2026-01-01T00:00:00Z""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/%2D"),
             ("lab.ready", "", r#"{"lab":"l~1"}"#, "ac%2Fme/l~1"),
             ("lab.telemetry", "", r#"{"lab":"l","metric":"cpu","value":0.5}"#, "ac%2Fme/l"),
             ("epoch.closed", "", r#"{"pipeline":"boards","epoch":1,"records":2}"#, "ac%2Fme/boards"),

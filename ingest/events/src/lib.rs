@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod body;
+pub mod burn;
 pub mod canonical;
 pub mod codec;
 pub mod error;

@@ -6,6 +6,7 @@ use crate::board::{BoardKey, BoardValue, View};
 use serde::{Deserialize, Serialize};
 
 use crate::body::{BoardNoted, SimilarityChanged};
+use crate::burn::{Cell, Charged};
 use crate::{Id, Position, Topic};
 
 /// One committed epoch of the boards pipeline. Nothing in it was visible to anyone before its frame was fsynced.
@@ -160,4 +161,31 @@ pub struct SimilarityEpoch {
 pub trait SimilaritySink: Send + Sync {
     /// Applies one epoch.
     fn publish_similarity(&self, epoch: Arc<SimilarityEpoch>);
+}
+
+/// One committed epoch of the burn pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct BurnEpoch {
+    /// The epoch.
+    pub epoch: u64,
+    /// The epoch's clock.
+    pub now_ms: i64,
+    /// Cells that changed; None: gone.
+    pub cells: Vec<(Cell, Option<Charged>)>,
+    /// Currencies of tenants that have prices; None: it has none any more.
+    pub currencies: Vec<(Id, Option<Id>)>,
+    /// New versions of tenants' burn.
+    pub versions: Vec<(Id, u64)>,
+    /// As in [`BoardsEpoch`].
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// As in [`BoardsEpoch`].
+    pub refused: Vec<Refused>,
+    /// As in [`BoardsEpoch`].
+    pub snapshot: bool,
+}
+
+/// Takes committed epochs of burn, as [`BoardsSink`] those of boards.
+pub trait BurnSink: Send + Sync {
+    /// Applies one epoch.
+    fn publish_burn(&self, epoch: Arc<BurnEpoch>);
 }

@@ -68,6 +68,9 @@ impl Record {
         if self.body.needs_event() && self.event.is_none() {
             return Err(DecodeError::Missing { field: "event".into() });
         }
+        if self.body.needs_time() && self.time_ms.is_none() {
+            return Err(DecodeError::Missing { field: "time".into() });
+        }
         self.body.validate()
     }
 }

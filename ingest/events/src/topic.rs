@@ -22,11 +22,12 @@ pub enum Topic {
     Changes,
     Sources,
     Similarities,
+    Accepted,
 }
 
 impl Topic {
     /// Every topic, in order.
-    pub const ALL: [Topic; 16] = [
+    pub const ALL: [Topic; 17] = [
         Topic::Reference,
         Topic::Submissions,
         Topic::Judgements,
@@ -43,6 +44,7 @@ impl Topic {
         Topic::Changes,
         Topic::Sources,
         Topic::Similarities,
+        Topic::Accepted,
     ];
 
     /// The Kafka name, without a configured prefix.
@@ -64,6 +66,7 @@ impl Topic {
             Topic::Changes => "gravity.changes.v1",
             Topic::Sources => "gravity.sources.v1",
             Topic::Similarities => "gravity.similarities.v1",
+            Topic::Accepted => "gravity.accepted.v1",
         }
     }
 

@@ -197,7 +197,10 @@ impl<D: Definition> Committer<D> {
             Message::Ids(epoch, shard, packed) => {
                 self.pending.entry(epoch).or_default().identities.push((shard, packed.into()))
             }
-            Message::Refused(epoch, rows) => self.pending.entry(epoch).or_default().refused.extend(rows),
+            Message::Refused(epoch, rows) => {
+                let ours = rows.into_iter().filter(|row| self.definition.refuses(row.position.topic));
+                self.pending.entry(epoch).or_default().refused.extend(ours)
+            }
             Message::Outputs(rows) => {
                 let rows = rows.downcast::<Vec<Row<D>>>().expect("workers send the outputs of their own pipeline");
                 let Some(epoch) = rows.first().map(|row| row.1) else { return Ok(()) };
@@ -326,7 +329,8 @@ impl<D: Definition> Committer<D> {
     }
 }
 
-fn told(row: &RefusedRow) -> Refused {
+/// A refused record as it is told.
+pub(super) fn told(row: &RefusedRow) -> Refused {
     Refused { position: row.position, code: code(&row.code), detail: row.detail.clone() }
 }
 

@@ -35,6 +35,12 @@ pub trait Definition: Send + Sync + Sized + 'static {
     /// Topics that it reads, in the order in which an epoch reads them.
     fn inputs(&self) -> &'static [Topic];
 
+    /// Whether it is this pipeline that refuses the bad records of one of its topics: keeps and counts them. Of the pipelines
+    /// that read a topic one does; the others leave out what does not count.
+    fn refuses(&self, _topic: Topic) -> bool {
+        true
+    }
+
     /// How many folds it has; they are numbered from 0 and the numbers are in the journal.
     fn folds(&self) -> u8;
 

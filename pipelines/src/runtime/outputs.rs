@@ -14,7 +14,8 @@ use gravity_ingest::log::{OutputEpoch, Outputs, Produce};
 use sha2::{Digest, Sha256};
 
 use super::PipelineError;
-use super::committer::{Finished, code};
+use super::accepted;
+use super::committer::{Finished, code, told};
 use super::definition::{Block, Change, Committed, Definition, Released};
 use super::error::guarded;
 use super::failpoint::Failpoints;
@@ -240,7 +241,7 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame, behind: &mut Behind) 
         staged: Vec::new(),
         released,
         versions: frame.versions.iter().map(version).collect::<Result<_, PipelineError>>()?,
-        refused: Vec::new(),
+        refused: frame.refused.iter().map(told).collect(),
         blocks: frame.blocks,
         snapshot: false,
     })
@@ -266,6 +267,8 @@ fn changes<'a, D: Definition>(
 
 fn output_epoch<D: Definition>(definition: &D, committed: &Committed<D>, dead_letters: &[RefusedRow]) -> OutputEpoch {
     let mut records = definition.output_records(committed);
+    let judged: Vec<_> = committed.bound.iter().filter(|b| definition.refuses(b.topic)).copied().collect();
+    records.extend(accepted::records(definition.name(), committed.epoch, committed.now_ms, &judged, &committed.refused));
     records.extend(dead_letters.iter().map(|r| dead_letter(definition.name(), r)));
     OutputEpoch { epoch: committed.epoch, now_ms: committed.now_ms, bound: committed.bound.clone(), records }
 }

@@ -103,6 +103,12 @@ impl Item {
         matches!(self, Item::Good { .. })
     }
 
+    /// Whether it is the burn pipeline that makes it visible.
+    pub(super) fn is_of_prices(&self) -> bool {
+        let Item::Good { record, .. } = self else { return false };
+        matches!(record.body, gravity_events::Body::PricePublished(_) | gravity_events::Body::BudgetSet(_))
+    }
+
     pub(super) fn produce(&self) -> Option<Produce> {
         match self {
             Item::Good { record, value } => Some(produce(record, value.clone())),

@@ -62,8 +62,9 @@ checks! {
     RubricPublished { rubric: id, version: count, dimensions: each }
     OperatorQuarantined { operator: id, reason: text, released: any, revision: count }
     RubricDimension { dimension: id, weight_bp: share, operator: id, parameters: any }
-    PricePublished { price_list: id, version: count, currency: id, prices: each }
-    Price { model: id, kind: id, micro_per_million: size }
+    PricePublished { price_list: id, version: count, currency: id, effective_at: minute_option, prices: each }
+    Price { model: id, kind: price_kind, micro_per_million: size, tiers: rising }
+    PriceTier { above_units: count, micro_per_million: size }
     BudgetSet { budget: id, limit_micro: size, currency: id, alerts_bp: marks }
     SubmissionReceived {
         submission: id, team: id, problem: id, language: id_option, contest_time_ms: contest_time_option,
@@ -86,8 +87,7 @@ checks! {
     RejudgingOpened { rejudging: id, reason: text, problem: id_option, submissions: ids }
     RejudgingApplied { rejudging: id, reason: text }
     RejudgingCancelled { rejudging: id }
-    UsageTokens { model: id, input_tokens: count, output_tokens: count, cached_tokens: count }
-    UsageVm { machine: id, duration_ms: run_time }
+    UsageVm { machine: id, duration_ms: run_time, team: id_option, lab: id_option }
     LabTelemetry { lab: id, metric: id, value: finite }
     LabProvisionRequested { lab: id, template: id, team: id_option }
     LabStep { lab: id, step: id, attempt: ordinal, error: text_option }
@@ -97,6 +97,9 @@ checks! {
     BoardNoted { view: any, version: count, at: time, causes: each, rows: count }
     Cause { kind: id, what: id_option, why: text_option, actor: id_option }
     EpochClosed { pipeline: id, epoch: count, records: count }
+    EpochAccepted { pipeline: id, epoch: count, bounds: each, refused: each }
+    TopicBounds { topic: id, offsets: partition_offsets }
+    RefusedRun { topic: id, partition: any, offset: count, records: count, code: id, detail: text_option }
     BurnChanged {
         meter: id, window_start: time, records: amount, input_tokens: amount, output_tokens: amount,
         cached_tokens: amount, cost_micro: amount,
@@ -154,6 +157,51 @@ impl Check for BoardValue {
             BoardValue::Worth(worth) => worth.check().map_err(|fault| fault.at("worth")),
         }
     }
+}
+
+impl Check for UsageTokens {
+    fn check(&self) -> Checked {
+        let UsageTokens { model, input_tokens, output_tokens, cached_tokens, team, lab } = self;
+        id(model).map_err(|fault| fault.at("model"))?;
+        count(input_tokens).map_err(|fault| fault.at("input_tokens"))?;
+        count(output_tokens).map_err(|fault| fault.at("output_tokens"))?;
+        count(cached_tokens).map_err(|fault| fault.at("cached_tokens"))?;
+        id_option(team).map_err(|fault| fault.at("team"))?;
+        id_option(lab).map_err(|fault| fault.at("lab"))?;
+        if cached_tokens > input_tokens {
+            let problem = format!("is {cached_tokens}, expected at most the {input_tokens} input_tokens it is part of");
+            return Err(Fault::new(problem).at("cached_tokens"));
+        }
+        Ok(())
+    }
+}
+
+fn partition_offsets(offsets: &[(u32, u64)]) -> Checked {
+    list(offsets, |(_, offset)| count(offset).map_err(|fault| fault.at("[1]")))
+}
+
+/// Prices change between minutes, so that a minute's usage has one price.
+fn minute_option(at: &Option<i64>) -> Checked {
+    optional(at, |at| {
+        time(at)?;
+        if at % 60_000 == 0 { Ok(()) } else { Err(Fault::new("is not on the minute, expected seconds of 00")) }
+    })
+}
+
+fn price_kind(kind: &crate::Id) -> Checked {
+    match kind.as_str() {
+        "input" | "output" | "cached" | "vm_second" => Ok(()),
+        other => Err(Fault::new(format!("is `{other}`, expected input, output, cached or vm_second"))),
+    }
+}
+
+fn rising(tiers: &[PriceTier]) -> Checked {
+    each(tiers)?;
+    if tiers.first().is_some_and(|tier| tier.above_units == 0) || !tiers.is_sorted_by(|a, b| a.above_units < b.above_units)
+    {
+        return Err(Fault::new("is not in order, expected above_units to rise from more than 0"));
+    }
+    Ok(())
 }
 
 impl Check for ValueFunction {

@@ -73,6 +73,49 @@ pub struct EpochClosed {
     pub records: u64,
 }
 
+/// What an epoch took of the topics whose records its pipeline judges: all before `bounds` that no record like this one names
+/// as refused has counted. For those who keep what counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochAccepted {
+    /// Which pipeline.
+    pub pipeline: Id,
+    /// Which epoch.
+    pub epoch: u64,
+    /// Up to where each partition is read; empty while more that was refused follows.
+    #[serde(deserialize_with = "super::objects::list")]
+    pub bounds: Vec<TopicBounds>,
+    /// What did not count.
+    #[serde(deserialize_with = "super::objects::list")]
+    pub refused: Vec<RefusedRun>,
+}
+
+/// How far a topic is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicBounds {
+    /// Which topic.
+    pub topic: Id,
+    /// Partitions, each with the first offset that is not read.
+    pub offsets: Vec<(u32, u64)>,
+}
+
+/// Records side by side that did not count, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRun {
+    /// Their topic.
+    pub topic: Id,
+    /// Their partition.
+    pub partition: u32,
+    /// The first one's offset.
+    pub offset: u64,
+    /// How many.
+    pub records: u64,
+    /// `duplicate`, `conflict`, ...
+    pub code: Id,
+    /// What is wrong, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A burn table's cell is now this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BurnChanged {

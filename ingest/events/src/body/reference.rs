@@ -188,27 +188,43 @@ pub struct RubricDimension {
     pub parameters: serde_json::Value,
 }
 
-/// What usage costs, by model and kind. Versions are kept side by side.
+/// What usage costs, by model and kind. Versions are kept side by side. A record that names an event is for that event's
+/// usage, in place of the lists that name none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PricePublished {
     /// Name of the price list.
     pub price_list: Id,
     /// Its version.
     pub version: u64,
-    /// ISO 4217.
+    /// ISO 4217. All lists of a tenant are in one currency.
     pub currency: Id,
+    /// From when on, on the minute; none: from the beginning. Usage has the prices of the start of its minute.
+    #[serde(default, with = "crate::time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub effective_at: Option<i64>,
     /// Prices.
     #[serde(deserialize_with = "super::objects::list")]
     pub prices: Vec<Price>,
 }
 
 /// The price of one kind of usage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Price {
     /// Model or machine type.
     pub model: Id,
     /// `input`, `output`, `cached`, `vm_second`.
     pub kind: Id,
+    /// Micro-units of the currency per million units.
+    pub micro_per_million: i64,
+    /// Other prices for what comes above so many units of a calendar month (UTC). A grant is a price of 0 below the first.
+    #[serde(default, deserialize_with = "super::objects::list", skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
+}
+
+/// The price of units above a number of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PriceTier {
+    /// For units of the month after this many.
+    pub above_units: u64,
     /// Micro-units of the currency per million units.
     pub micro_per_million: i64,
 }

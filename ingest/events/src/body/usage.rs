@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Id;
 
 /// Tokens of one model call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageTokens {
     /// The model.
     pub model: Id,
@@ -13,16 +13,28 @@ pub struct UsageTokens {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Of the tokens read, those served from a cache.
+    /// Of the tokens read, those served from a cache: never more than were read.
     #[serde(default)]
     pub cached_tokens: u64,
+    /// The team that called, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<Id>,
+    /// The lab that called, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<Id>,
 }
 
 /// A machine ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageVm {
     /// Machine type.
     pub machine: Id,
     /// For how long.
     pub duration_ms: u64,
+    /// The team that it ran for, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<Id>,
+    /// The lab that it belongs to, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<Id>,
 }

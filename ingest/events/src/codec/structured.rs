@@ -204,6 +204,9 @@ impl Envelope<'_> {
         if body.needs_event() && event.is_none() {
             return Err(missing("event"));
         }
+        if body.needs_time() && time_ms.is_none() {
+            return Err(missing("time"));
+        }
         Ok(Record { id, source, tenant, event, subject, time_ms, backfill: self.backfill, body })
     }
 }

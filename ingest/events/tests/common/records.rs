@@ -22,10 +22,11 @@ pub fn record() -> impl Strategy<Value = Record> {
 pub fn record_of(kind: &'static str) -> BoxedStrategy<Record> {
     let event = body_of(kind).prop_flat_map(|body| {
         let event = if body.needs_event() { id().prop_map(Some).boxed() } else { of(id()).boxed() };
-        (Just(body), event)
+        let time = if body.needs_time() { time().prop_map(Some).boxed() } else { of(time()).boxed() };
+        (Just(body), event, time)
     });
-    (id(), id(), id(), event, of(id()), of(time()), any::<bool>())
-        .prop_map(|(id, source, tenant, (body, event), subject, time_ms, backfill)| Record {
+    (id(), id(), id(), event, of(id()), any::<bool>())
+        .prop_map(|(id, source, tenant, (body, event, time_ms), subject, backfill)| Record {
             id,
             source,
             tenant,
@@ -370,14 +371,25 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 .boxed()
         }
         "price.published" => {
-            let price = (id(), id(), size()).prop_map(|(model, kind, micro_per_million)| Price {
+            let kind = prop_oneof![Just("input"), Just("output"), Just("cached"), Just("vm_second")].prop_map(Id::from);
+            let tiers = vec((1..1_000_u64, size()), 0..3).prop_map(|tiers| {
+                let mut above_units = 0;
+                let mut next = |(step, micro_per_million)| {
+                    above_units += step;
+                    PriceTier { above_units, micro_per_million }
+                };
+                tiers.into_iter().map(&mut next).collect()
+            });
+            let price = (id(), kind, size(), tiers).prop_map(|(model, kind, micro_per_million, tiers)| Price {
                 model,
                 kind,
                 micro_per_million,
+                tiers,
             });
-            (id(), count(), id(), vec(price, 0..4))
-                .prop_map(|(price_list, version, currency, prices)| {
-                    Body::PricePublished(PricePublished { price_list, version, currency, prices })
+            let minute = time().prop_map(|ms| ms - ms % 60_000);
+            (id(), count(), id(), of(minute), vec(price, 0..4))
+                .prop_map(|(price_list, version, currency, effective_at, prices)| {
+                    Body::PricePublished(PricePublished { price_list, version, currency, effective_at, prices })
                 })
                 .boxed()
         }
@@ -487,13 +499,14 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "rejudging.cancelled" => {
             id().prop_map(|rejudging| Body::RejudgingCancelled(RejudgingCancelled { rejudging })).boxed()
         }
-        "usage.tokens" => (id(), count(), count(), count())
-            .prop_map(|(model, input_tokens, output_tokens, cached_tokens)| {
-                Body::UsageTokens(UsageTokens { model, input_tokens, output_tokens, cached_tokens })
+        "usage.tokens" => (id(), count(), count(), count(), of(id()), of(id()))
+            .prop_map(|(model, input_tokens, output_tokens, cached, team, lab)| {
+                let cached_tokens = cached.min(input_tokens);
+                Body::UsageTokens(UsageTokens { model, input_tokens, output_tokens, cached_tokens, team, lab })
             })
             .boxed(),
-        "usage.vm" => (id(), duration())
-            .prop_map(|(machine, ms)| Body::UsageVm(UsageVm { machine, duration_ms: ms as u64 }))
+        "usage.vm" => (id(), duration(), of(id()), of(id()))
+            .prop_map(|(machine, ms, team, lab)| Body::UsageVm(UsageVm { machine, duration_ms: ms as u64, team, lab }))
             .boxed(),
         "lab.telemetry" => (id(), id(), finite())
             .prop_map(|(lab, metric, value)| Body::LabTelemetry(LabTelemetry { lab, metric, value }))
@@ -542,6 +555,20 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
         "epoch.closed" => (id(), count(), count())
             .prop_map(|(pipeline, epoch, records)| Body::EpochClosed(EpochClosed { pipeline, epoch, records }))
             .boxed(),
+        "epoch.accepted" => {
+            let bounds = (id(), vec((any::<u32>(), count()), 0..3))
+                .prop_map(|(topic, offsets)| TopicBounds { topic, offsets });
+            let refused = (id(), any::<u32>(), count(), count(), id(), of(text())).prop_map(
+                |(topic, partition, offset, records, code, detail)| {
+                    RefusedRun { topic, partition, offset, records, code, detail }
+                },
+            );
+            (id(), count(), vec(bounds, 0..3), vec(refused, 0..3))
+                .prop_map(|(pipeline, epoch, bounds, refused)| {
+                    Body::EpochAccepted(EpochAccepted { pipeline, epoch, bounds, refused })
+                })
+                .boxed()
+        }
         "burn.changed" => (id(), time(), amount(), amount(), amount(), amount(), amount())
             .prop_map(|(meter, window_start, records, input_tokens, output_tokens, cached_tokens, cost_micro)| {
                 Body::BurnChanged(BurnChanged {

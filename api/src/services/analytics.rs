@@ -1,0 +1,3 @@
+//! Analytics: questions in SQL.
+
+pub mod sql;

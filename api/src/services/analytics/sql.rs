@@ -1,0 +1,101 @@
+//! `POST /api/v1/analytics/sql`: a question over the lake and the live tables, within limits.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gravity_storage::sql::{Format, Scope, SqlError, encoded};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::http::extract::ApiJson;
+use crate::http::{Principal, Problem};
+
+/// Bytes of an answer in memory, at most.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// A question.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    /// One statement that reads, such as `select count(*) from lake.usage`.
+    pub query: String,
+}
+
+/// Answers a question. Of an analyst of one tenant: from that tenant's rows alone.
+#[utoipa::path(post, path = "/api/v1/analytics/sql", tag = "analytics", security(("token" = [])), request_body = SqlRequest,
+    responses((status = 200, description = "Rows: JSON, or by `Accept` text/csv or application/vnd.apache.arrow.stream",
+            content_type = "application/json", body = Vec<Object>),
+        (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 404, description = "No SQL here", body = Problem), (status = 413, description = "The answer is too long", body = Problem),
+        (status = 415, body = Problem), (status = 422, description = "The query is wrong, or needs too much", body = Problem),
+        (status = 429, description = "Others are being answered", body = Problem)))]
+pub async fn post(
+    State(state): State<AppState>,
+    principal: Principal,
+    headers: HeaderMap,
+    ApiJson { value: request, .. }: ApiJson<SqlRequest>,
+) -> Result<Response, Problem> {
+    let scope = scope_of(&principal)?;
+    let engine = state.sql.clone().ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "no_sql", "this process answers no SQL")
+    })?;
+    let format = wanted(&headers);
+    let mut answer = engine.query(&scope, &request.query).await.map_err(problem)?;
+    let (schema, mut batches, mut bytes) = (answer.schema(), Vec::new(), 0);
+    while let Some(batch) = answer.next().await {
+        let batch = batch.map_err(problem)?;
+        bytes += batch.get_array_memory_size();
+        if bytes > ANSWER_BYTES_MAX {
+            return Err(too_long(format!("the answer has more than {} MB", ANSWER_BYTES_MAX >> 20)));
+        }
+        batches.push(batch);
+    }
+    let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "sql_failed", e);
+    let encode = move || encoded(format, &schema, &batches).map_err(|e| e.to_string());
+    let body = tokio::task::spawn_blocking(encode).await.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(format.media_type())),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// Whose rows a caller sees.
+pub(crate) fn scope_of(principal: &Principal) -> Result<Scope, Problem> {
+    match &principal.tenant {
+        Some(tenant) => principal.require_tenant(tenant).map(|()| Scope::Tenant(tenant.clone())),
+        None => principal.require_read(None).map(|()| Scope::All),
+    }
+}
+
+fn wanted(headers: &HeaderMap) -> Format {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    match accept {
+        accept if accept.contains("arrow") => Format::Arrow,
+        accept if accept.contains("csv") => Format::Csv,
+        _ => Format::Json,
+    }
+}
+
+fn too_long(detail: String) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_long", detail)
+        .hint("ask for less: aggregate, or end the query with LIMIT")
+}
+
+fn problem(error: SqlError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        SqlError::Query(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_query", detail)
+            .hint("tables: `show tables` says information_schema.tables; only statements that read are answered"),
+        SqlError::Memory { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "query_too_large", detail)
+            .hint("filter by day or event first, or aggregate"),
+        SqlError::Time { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "query_too_long", detail)
+            .hint("filter by day or event first, or aggregate"),
+        SqlError::Rows { .. } => too_long(detail),
+        SqlError::Busy { .. } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail).hint("try again in a moment")
+        }
+        SqlError::Failed(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "sql_failed", detail),
+    }
+}

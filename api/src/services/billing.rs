@@ -1,0 +1,4 @@
+//! Billing: what tenants use, and what it costs.
+
+pub mod burn;
+mod windows;

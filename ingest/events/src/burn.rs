@@ -1,0 +1,105 @@
+//! What is used and charged, as pipelines hand it to serving: by minute, and by what a minute's usage is told apart by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Id;
+
+/// Milliseconds of a minute: the grain of metering and of prices.
+pub const MINUTE_MS: i64 = 60_000;
+
+/// What has a price.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Item {
+    /// Tokens of a model.
+    Model(Id),
+    /// Time of a machine type.
+    Machine(Id),
+}
+
+impl Item {
+    /// The model or machine type.
+    pub fn name(&self) -> &Id {
+        match self {
+            Item::Model(name) | Item::Machine(name) => name,
+        }
+    }
+}
+
+/// All usage of a minute that is charged alike: the finest grain at which there is a cost. Costs are rounded here, once, so
+/// that those of any grouping of cells add up to the micro-unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cell {
+    /// Who pays.
+    pub tenant: Id,
+    /// What was used.
+    pub item: Item,
+    /// When: the half-open minute, in minutes since 1970.
+    pub minute: i64,
+    /// For which event.
+    pub event: Option<Id>,
+    /// By which team.
+    pub team: Option<Id>,
+    /// In which lab.
+    pub lab: Option<Id>,
+}
+
+impl Cell {
+    /// Start of its minute, milliseconds since 1970.
+    pub fn start_ms(&self) -> i64 {
+        self.minute.saturating_mul(MINUTE_MS)
+    }
+}
+
+/// How much was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Usage {
+    /// Records counted.
+    pub records: i64,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Of the tokens read, those from a cache.
+    pub cached_tokens: i64,
+    /// Time that machines ran.
+    pub duration_ms: i64,
+}
+
+impl Usage {
+    /// Both together. Numbers that are too large stay at the largest.
+    #[must_use]
+    pub fn plus(&self, other: &Usage) -> Usage {
+        Usage {
+            records: self.records.saturating_add(other.records),
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            duration_ms: self.duration_ms.saturating_add(other.duration_ms),
+        }
+    }
+
+    /// This without the other.
+    #[must_use]
+    pub fn minus(&self, other: &Usage) -> Usage {
+        Usage {
+            records: self.records.saturating_sub(other.records),
+            input_tokens: self.input_tokens.saturating_sub(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(other.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(other.cached_tokens),
+            duration_ms: self.duration_ms.saturating_sub(other.duration_ms),
+        }
+    }
+}
+
+/// A cell with its charge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Charged {
+    /// What was used.
+    pub usage: Usage,
+    /// What it costs, in micro-units of the tenant's currency.
+    pub cost_micro: i64,
+    /// The price list and version in force that charged it; of several, the one of the newest price.
+    pub prices: Option<(Id, u64)>,
+    /// Something of it has no price.
+    pub unpriced: bool,
+}

@@ -1,0 +1,209 @@
+//! Charges, incrementally, against a slow and obvious computation that prices one unit at a time.
+
+use std::collections::BTreeMap;
+
+use differential_dataflow::VecCollection;
+use gravity_events::Id;
+use gravity_events::body::{Price, PriceTier};
+use gravity_events::burn::{Cell, Charged, Item, Usage};
+use gravity_operators::harness::dice::Dice;
+use gravity_operators::harness::oracle::agree;
+use gravity_operators::harness::script::Script;
+use gravity_operators::metering::prices::PriceList;
+use gravity_operators::metering::rate::rate;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Given {
+    Cell(Cell, Usage),
+    List(Id, PriceList),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Said {
+    Charged(Cell, Charged),
+    Currency(Id, Id),
+}
+
+fn view(given: VecCollection<'_, u64, Given, i64>) -> VecCollection<'_, u64, Said, i64> {
+    let cells = given.clone().flat_map(|g| match g {
+        Given::Cell(cell, usage) => Some((cell, usage)),
+        Given::List(..) => None,
+    });
+    let lists = given.flat_map(|g| match g {
+        Given::List(tenant, list) => Some((tenant, list)),
+        Given::Cell(..) => None,
+    });
+    let (charged, currencies) = rate(cells, lists);
+    charged.map(|(c, v)| Said::Charged(c, v)).concat(currencies.map(|(t, c)| Said::Currency(t, c)))
+}
+
+const MONTH: i64 = 44_640;
+
+/// All from scratch, a unit at a time.
+fn plain(given: &[Given]) -> Vec<Said> {
+    let mut cells: Vec<(&Cell, &Usage)> = Vec::new();
+    let mut lists: Vec<(&Id, &PriceList)> = Vec::new();
+    for g in given {
+        match g {
+            Given::Cell(cell, usage) => cells.push((cell, usage)),
+            Given::List(tenant, list) => lists.push((tenant, list)),
+        }
+    }
+    let first = |tenant: &Id| {
+        let of_tenant = lists.iter().filter(|(t, _)| *t == tenant).map(|(_, list)| *list);
+        of_tenant.min_by_key(|list| (list.from_minute, list.version, &list.list, &list.event))
+    };
+    let mut said: Vec<Said> = Vec::new();
+    let tenants: std::collections::BTreeSet<&Id> = lists.iter().map(|(tenant, _)| *tenant).collect();
+    said.extend(tenants.iter().map(|t| Said::Currency((*t).clone(), first(t).unwrap().currency.clone())));
+    // The lists in force for a cell.
+    let price = |cell: &Cell, kind: &str| -> Option<(&PriceList, &Price)> {
+        let currency = &first(&cell.tenant)?.currency;
+        let of_tenant: Vec<&PriceList> =
+            lists.iter().filter(|(t, l)| **t == cell.tenant && l.currency == *currency).map(|(_, l)| *l).collect();
+        let own = cell.event.is_some() && of_tenant.iter().any(|l| l.event == cell.event);
+        let wanted = if own { cell.event.clone() } else { None };
+        let mut in_force: BTreeMap<&Id, &PriceList> = BTreeMap::new();
+        for list in of_tenant.into_iter().filter(|l| l.event == wanted && l.from_minute <= cell.minute) {
+            let held = in_force.entry(&list.list).or_insert(list);
+            if (list.from_minute, list.version) > (held.from_minute, held.version) {
+                *held = list;
+            }
+        }
+        let priced = in_force.values().filter_map(|list| {
+            let price = list.prices.iter().rev().find(|p| p.model == *cell.item.name() && p.kind == kind)?;
+            Some((*list, price))
+        });
+        priced.max_by_key(|(list, _)| (list.from_minute, list.version, &list.list))
+    };
+    cells.sort();
+    let mut used: BTreeMap<(Id, Item, i64, Id, &str), u64> = BTreeMap::new();
+    for (cell, usage) in cells {
+        let mut charged = Charged { usage: *usage, ..Charged::default() };
+        let mut newest: Option<(i64, u64, Id)> = None;
+        let kinds: &[(&str, i64, &str)] = match cell.item {
+            Item::Model(_) => &[
+                ("input", usage.input_tokens - usage.cached_tokens, "input"),
+                ("cached", usage.cached_tokens, "input"),
+                ("output", usage.output_tokens, "output"),
+            ],
+            Item::Machine(_) => &[("vm_second", usage.duration_ms, "vm_second")],
+        };
+        for (kind, amount, fallback) in kinds.iter().filter(|k| k.1 > 0) {
+            let Some((list, price)) = price(cell, kind).or_else(|| price(cell, fallback)) else {
+                charged.unpriced = true;
+                continue;
+            };
+            let per_unit = if *kind == "vm_second" { 1_000 } else { 1 };
+            let key = (cell.tenant.clone(), cell.item.clone(), cell.minute.div_euclid(MONTH), list.list.clone(), *kind);
+            let so_far = used.entry(key).or_default();
+            let mut millionths: u64 = 0;
+            for _ in 0..*amount {
+                // The price of this one unit: that of the highest mark below it.
+                let tier = price.tiers.iter().rev().find(|tier| *so_far >= tier.above_units * per_unit);
+                millionths += tier.map_or(price.micro_per_million, |t| t.micro_per_million) as u64;
+                *so_far += 1;
+            }
+            charged.cost_micro += ((millionths + 500_000 * per_unit) / (1_000_000 * per_unit)) as i64;
+            newest = newest.max(Some((list.from_minute, list.version, list.list.clone())));
+        }
+        charged.prices = newest.map(|(_, version, list)| (list, version));
+        said.push(Said::Charged(cell.clone(), charged));
+    }
+    said
+}
+
+fn id(dice: &mut Dice, prefix: &str, n: u64) -> Id {
+    format!("{prefix}{}", dice.below(n)).into()
+}
+
+fn maybe(dice: &mut Dice, prefix: &str, n: u64) -> Option<Id> {
+    dice.chance(60).then(|| id(dice, prefix, n))
+}
+
+fn random_cell(dice: &mut Dice) -> (Cell, Usage) {
+    let item = match dice.chance(70) {
+        true => Item::Model(id(dice, "i", 2)),
+        false => Item::Machine(id(dice, "i", 2)),
+    };
+    // January 1970 has 44,640 minutes: the last of it, and the first of February.
+    let minute = MONTH - 4 + dice.below(8) as i64;
+    let (tenant, event, team) = (id(dice, "t", 2), maybe(dice, "e", 2), maybe(dice, "team", 2));
+    let cell = Cell { tenant, item: item.clone(), minute, event, team, lab: maybe(dice, "lab", 1) };
+    let mut amount = |n| dice.below(n) as i64;
+    let usage = match item {
+        Item::Model(_) => {
+            let input_tokens = amount(12);
+            let cached_tokens = amount(12).min(input_tokens);
+            Usage { records: 1, input_tokens, output_tokens: amount(9), cached_tokens, duration_ms: 0 }
+        }
+        Item::Machine(_) => Usage { records: 1, duration_ms: amount(4_000), ..Usage::default() },
+    };
+    (cell, usage)
+}
+
+fn random_list(dice: &mut Dice) -> PriceList {
+    let mut prices = Vec::new();
+    for _ in 0..dice.below(7) {
+        let mut tiers = Vec::new();
+        let mut above_units = 0;
+        for _ in 0..dice.below(3) * u64::from(dice.chance(40)) {
+            above_units += 1 + dice.below(12);
+            tiers.push(PriceTier { above_units, micro_per_million: dice.below(3_000_000) as i64 });
+        }
+        let kind = *dice.pick(&["input", "output", "cached", "vm_second"]);
+        let micro_per_million = dice.below(3_000_000) as i64;
+        prices.push(Price { model: id(dice, "i", 2), kind: kind.into(), micro_per_million, tiers });
+    }
+    PriceList {
+        list: id(dice, "list", 2),
+        version: dice.below(3),
+        event: dice.chance(30).then(|| id(dice, "e", 2)),
+        currency: if dice.chance(85) { "EUR".into() } else { "USD".into() },
+        from_minute: if dice.chance(40) { i64::MIN } else { MONTH - 4 + dice.below(8) as i64 },
+        prices,
+    }
+}
+
+#[test]
+fn incremental_charges_equal_those_from_scratch() {
+    let mut said = 0;
+    for seed in 0..40 {
+        let mut dice = Dice::new(seed);
+        let mut script: Script<String, Given> = Script::default();
+        for _ in 0..30 {
+            for _ in 0..1 + dice.below(5) {
+                if dice.chance(15) {
+                    let (tenant, list) = (id(&mut dice, "t", 2), random_list(&mut dice));
+                    let key = format!("{tenant}/{:?}/{}/{}", list.event, list.list, list.version);
+                    script.put(key, Given::List(tenant, list));
+                } else {
+                    let (cell, usage) = random_cell(&mut dice);
+                    script.put(format!("{cell:?}"), Given::Cell(cell, usage));
+                }
+                if dice.chance(15) {
+                    let keys: Vec<String> = script.now().keys().cloned().collect();
+                    script.remove(dice.pick(&keys));
+                }
+            }
+            script.end_epoch();
+        }
+        said += agree(script.epochs(), view, plain).iter().flatten().count();
+    }
+    assert!(said > 5_000, "{said}");
+}
+
+#[test]
+fn usage_alone_says_no_other_cell_again() {
+    let mut dice = Dice::new(7);
+    let mut script: Script<String, Given> = Script::default();
+    for n in 0..200 {
+        let (cell, usage) = random_cell(&mut dice);
+        script.put(format!("{n}"), Given::Cell(Cell { minute: n, ..cell }, usage));
+    }
+    script.end_epoch();
+    let (cell, usage) = random_cell(&mut dice);
+    script.put("7".into(), Given::Cell(Cell { minute: 7, ..cell }, usage)).end_epoch();
+    assert!(agree(script.epochs(), view, plain)[1].len() <= 2);
+}

@@ -1,0 +1,352 @@
+//! The writer: follows the topics and brings what counted into the tables, a commit every few seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use gravity_events::{Topic, codec};
+use gravity_ingest::failpoint::Failpoints;
+use gravity_ingest::log::{Bound, Entry, Log, LogError, scan};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use parking_lot::RwLock;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
+use tokio_util::sync::CancellationToken;
+
+use super::LakeError;
+use super::follower::Accepted;
+use super::schema::{Row, Rows, Table, tables};
+use super::table::{LakeTable, Positions};
+use crate::objects::Objects;
+
+/// How the writer works.
+#[derive(Clone, Debug)]
+pub struct LakeOptions {
+    /// Time between commits.
+    pub interval: Duration,
+    /// Rows of a commit at most: what is held in memory.
+    pub rows_max: usize,
+    /// Small files that are put together once there are so many more of them.
+    pub compact_files: usize,
+    /// For tests.
+    pub failpoints: Failpoints,
+}
+
+impl Default for LakeOptions {
+    fn default() -> LakeOptions {
+        LakeOptions {
+            interval: Duration::from_secs(5),
+            rows_max: 50_000,
+            compact_files: 64,
+            failpoints: Failpoints::of_process(),
+        }
+    }
+}
+
+/// Bytes of records of a commit, about, at most.
+const BYTES_MAX: usize = 64 << 20;
+/// How long the writer waits after a failure, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Under which name it holds records in the log.
+const HOLDER: &str = "lake";
+
+static ROWS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("gravity_lake_rows_total", "Rows committed.", &["table"]).expect("metrics are registered once")
+});
+static COMMITS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("gravity_lake_commits_total", "Commits.", &["table"]).expect("metrics are registered once")
+});
+static FILES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("gravity_lake_files", "Files that hold a table's rows.", &["table"]).expect("metrics are registered once")
+});
+static ERRORS: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("gravity_lake_errors_total", "Failures after which the writer began again.")
+        .expect("metrics are registered once")
+});
+
+/// The lake's writer.
+pub struct LakeWriter {
+    log: Arc<dyn Log>,
+    objects: Objects,
+    options: LakeOptions,
+    /// Tells of every pass after which all that was judged is in the tables.
+    passes: tokio::sync::watch::Sender<u64>,
+}
+
+/// A table with how far it is.
+struct Following {
+    table: LakeTable,
+    /// All before these offsets is in the table, or is none of its rows.
+    read: Positions,
+    /// Files after the last compaction.
+    compacted_files: usize,
+}
+
+/// How far all is; a hint that spares reading again. It may be old, or lost: tables know themselves what they hold.
+#[derive(Default)]
+struct Hint {
+    /// From where the accepted topic is to be read.
+    accepted: BTreeMap<u32, u64>,
+    /// By table.
+    read: BTreeMap<String, Positions>,
+}
+
+impl LakeWriter {
+    /// A writer into a place for objects.
+    pub fn new(log: Arc<dyn Log>, objects: Objects, options: LakeOptions) -> LakeWriter {
+        LakeWriter { log, objects, options, passes: tokio::sync::watch::Sender::default() }
+    }
+
+    /// Tells, by a number that grows, of each pass through everything that was judged when it began.
+    pub fn passes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.passes.subscribe()
+    }
+
+    /// Writes until it is told to stop, and then what is there once more. Failures are logged, counted, and tried again.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut wait = RETRY.0;
+        loop {
+            let began = tokio::time::Instant::now();
+            match self.follow(&stop).await {
+                Ok(()) => return,
+                Err(error) => {
+                    ERRORS.inc();
+                    tracing::warn!(%error, "the lake begins again");
+                }
+            }
+            wait = if began.elapsed() > RETRY.1 { RETRY.0 } else { (wait * 2).min(RETRY.1) };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn follow(&self, stop: &CancellationToken) -> Result<(), LakeError> {
+        let hint = self.load_hint().await;
+        let accepted = Arc::new(RwLock::new(Accepted::default()));
+        let mut cursor: BTreeMap<u32, u64> = BTreeMap::new();
+        for partition in 0..self.log.partitions(Topic::Accepted) {
+            let (first, _) = self.log.range(Topic::Accepted, partition)?;
+            cursor.insert(partition, hint.accepted.get(&partition).copied().unwrap_or(0).max(first));
+        }
+        let mut following = Vec::new();
+        for spec in tables() {
+            following.push(self.open(spec, &hint).await?);
+        }
+        loop {
+            let stopping = stop.is_cancelled();
+            cursor = self.read_accepted(accepted.clone(), cursor).await?;
+            let mut changed = false;
+            for table in &mut following {
+                while self.advance(table, &accepted).await? {
+                    changed = true;
+                }
+            }
+            if changed {
+                self.options.failpoints.pass("lake.before_hold")?;
+                self.keep_hint(&following, &cursor).await?;
+                self.hold(&following, &cursor, &accepted);
+            }
+            self.passes.send_modify(|n| *n += 1);
+            if stopping {
+                return Ok(());
+            }
+            for table in &mut following {
+                self.compact(table).await?;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.options.interval) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn open(&self, spec: Table, hint: &Hint) -> Result<Following, LakeError> {
+        let topics = spec.topics;
+        let table = LakeTable::open(&self.objects, Arc::new(spec)).await?;
+        let mut partitions: Vec<(Topic, u32)> = Vec::new();
+        for topic in topics {
+            partitions.extend((0..self.log.partitions(*topic)).map(|partition| (*topic, partition)));
+        }
+        let mut read = table.positions(&partitions).await?;
+        // What the table says is so. The hint may know of more that held no row of it.
+        for (at, offset) in hint.read.get(table.spec.name).into_iter().flatten() {
+            let known = read.entry(*at).or_default();
+            *known = (*known).max(*offset);
+        }
+        let compacted_files = 0;
+        Ok(Following { table, read, compacted_files })
+    }
+
+    /// Reads what was told since; gives how far.
+    async fn read_accepted(
+        &self,
+        accepted: Arc<RwLock<Accepted>>,
+        mut cursor: BTreeMap<u32, u64>,
+    ) -> Result<BTreeMap<u32, u64>, LakeError> {
+        let log = self.log.clone();
+        blocking(move || {
+            for (partition, from) in &mut cursor {
+                let (_, end) = log.range(Topic::Accepted, *partition)?;
+                for entry in scan(&*log, Topic::Accepted, *partition, *from, end) {
+                    accepted.write().take(&entry?);
+                }
+                *from = end.max(*from);
+            }
+            Ok(cursor)
+        })
+        .await
+    }
+
+    /// Brings the next rows into a table. False: there was nothing to read.
+    async fn advance(&self, following: &mut Following, accepted: &Arc<RwLock<Accepted>>) -> Result<bool, LakeError> {
+        let failpoints = &self.options.failpoints;
+        failpoints.pass("lake.before_read")?;
+        let (log, spec) = (self.log.clone(), following.table.spec.clone());
+        let (accepted, read, rows_max) = (accepted.clone(), following.read.clone(), self.options.rows_max);
+        let (rows, read) = blocking(move || collect(&*log, &spec, &accepted.read(), read, rows_max)).await?;
+        if read == following.read {
+            return Ok(false);
+        }
+        if !rows.is_empty() {
+            let moved = read.iter().filter(|(at, offset)| following.read.get(*at) != Some(*offset));
+            let moved: Positions = moved.map(|(at, offset)| (*at, *offset)).collect();
+            failpoints.pass("lake.before_write")?;
+            following.table.append(&rows, &moved).await?;
+            failpoints.pass("lake.after_write")?;
+            let name = [following.table.spec.name];
+            ROWS.with_label_values(&name).inc_by(rows.len() as u64);
+            COMMITS.with_label_values(&name).inc();
+            FILES.with_label_values(&name).set(i64::try_from(following.table.files()?).unwrap_or(i64::MAX));
+        }
+        following.read = read;
+        Ok(true)
+    }
+
+    async fn compact(&self, following: &mut Following) -> Result<(), LakeError> {
+        let files = following.table.files()?;
+        if files < following.compacted_files + self.options.compact_files {
+            return Ok(());
+        }
+        self.options.failpoints.pass("lake.before_compact")?;
+        let removed = following.table.compact().await?;
+        self.options.failpoints.pass("lake.after_compact")?;
+        following.compacted_files = following.table.files()?;
+        tracing::debug!(table = following.table.spec.name, files, removed, left = following.compacted_files, "compacted");
+        Ok(())
+    }
+
+    /// Retention leaves what is not in the lake yet; what was refused before is forgotten.
+    fn hold(&self, following: &[Following], cursor: &BTreeMap<u32, u64>, accepted: &RwLock<Accepted>) {
+        let mut least = Positions::new();
+        for (at, offset) in following.iter().flat_map(|f| &f.read) {
+            let known = least.entry(*at).or_insert(*offset);
+            *known = (*known).min(*offset);
+        }
+        let mut accepted = accepted.write();
+        for ((topic, partition), offset) in &least {
+            accepted.forget(*topic, *partition, *offset);
+        }
+        let bound = |(topic, partition), offset: &u64| Bound { topic, partition, offset: *offset };
+        let mut bounds: Vec<Bound> = least.iter().map(|(at, offset)| bound(*at, offset)).collect();
+        bounds.extend(cursor.iter().map(|(partition, offset)| bound((Topic::Accepted, *partition), offset)));
+        self.log.hold(HOLDER, &bounds);
+    }
+
+    fn hint_path(&self) -> Path {
+        let prefix = Path::from_url_path(self.objects.url().path()).unwrap_or_default();
+        prefix.clone().join("_writer.json")
+    }
+
+    async fn keep_hint(&self, following: &[Following], cursor: &BTreeMap<u32, u64>) -> Result<(), LakeError> {
+        let positions = |positions: &Positions| {
+            let list = positions.iter().map(|((topic, partition), offset)| serde_json::json!([topic.name(), partition, offset]));
+            list.collect::<Vec<_>>()
+        };
+        let read: BTreeMap<&str, _> = following.iter().map(|f| (f.table.spec.name, positions(&f.read))).collect();
+        let accepted: Vec<_> = cursor.iter().collect();
+        let json = serde_json::json!({ "accepted": accepted, "read": read }).to_string();
+        let put = self.objects.store().put(&self.hint_path(), PutPayload::from(json)).await;
+        put.map(|_| ()).map_err(|e| LakeError::Interrupted(format!("its hint cannot be written: {e}")))
+    }
+
+    async fn load_hint(&self) -> Hint {
+        let load = async {
+            let bytes = self.objects.store().get(&self.hint_path()).await.ok()?.bytes().await.ok()?;
+            let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+            let accepted = json["accepted"].as_array()?.iter();
+            let accepted = accepted.filter_map(|pair| Some((u32::try_from(pair[0].as_u64()?).ok()?, pair[1].as_u64()?)));
+            let position = |p: &serde_json::Value| {
+                Some(((Topic::from_name(p[0].as_str()?)?, u32::try_from(p[1].as_u64()?).ok()?), p[2].as_u64()?))
+            };
+            let read = json["read"].as_object()?.iter().map(|(table, positions)| {
+                (table.clone(), positions.as_array().into_iter().flatten().filter_map(position).collect())
+            });
+            Some(Hint { accepted: accepted.collect(), read: read.collect() })
+        };
+        load.await.unwrap_or_default()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LakeError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|e| LakeError::Interrupted(e.to_string()))??)
+}
+
+/// The next rows of a table, and how far its partitions are read with them.
+fn collect(
+    log: &dyn Log,
+    spec: &Table,
+    accepted: &Accepted,
+    mut read: Positions,
+    rows_max: usize,
+) -> Result<(Vec<Row>, Positions), LogError> {
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    for topic in spec.topics {
+        for partition in 0..log.partitions(*topic) {
+            let (first, end) = log.range(*topic, partition)?;
+            let to = match spec.rows {
+                Rows::Written => end,
+                Rows::Accepted | Rows::Refused => accepted.bound(*topic, partition).min(end),
+            };
+            let position = read.entry((*topic, partition)).or_insert(first);
+            let runs = match spec.rows {
+                Rows::Refused => accepted.refused_in(*topic, partition, *position, to),
+                Rows::Accepted | Rows::Written => std::iter::once(*position..to).collect(),
+            };
+            for run in runs {
+                for entry in scan(log, *topic, partition, run.start, run.end) {
+                    if rows.len() >= rows_max || bytes >= BYTES_MAX {
+                        return Ok((rows, read));
+                    }
+                    let entry = entry?;
+                    *read.entry((*topic, partition)).or_default() = entry.position.offset + 1;
+                    bytes += entry.value.len();
+                    rows.extend(row(entry, spec, accepted));
+                }
+            }
+            let position = read.entry((*topic, partition)).or_default();
+            *position = (*position).max(to);
+        }
+    }
+    Ok((rows, read))
+}
+
+fn row(entry: Entry, spec: &Table, accepted: &Accepted) -> Option<Row> {
+    let Entry { position, value, appended_at_ms, .. } = entry;
+    let refused = match spec.rows {
+        Rows::Written => None,
+        Rows::Accepted | Rows::Refused => accepted.refused(position.topic, position.partition, position.offset).cloned(),
+    };
+    if refused.is_some() != (spec.rows == Rows::Refused) {
+        return None;
+    }
+    let record = codec::decode(&value).ok();
+    debug_assert!(record.is_some() || refused.is_some(), "what counted can be decoded");
+    let row = Row { position, appended_at_ms, record, raw: value, refused };
+    (spec.takes)(&row).then_some(row)
+}

@@ -1,0 +1,158 @@
+//! Answers questions, within limits.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::context::{SQLOptions, SessionContext};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::SessionConfig;
+use futures::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::SqlError;
+use super::catalog::{LakeTables, LiveTable, Scope, catalog};
+use crate::objects::Objects;
+
+/// What queries may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of all queries together; what is beyond goes to disk where it can.
+    pub memory_bytes: usize,
+    /// Disk of all queries together.
+    pub spill_bytes: u64,
+    /// Time of one query.
+    pub time: Duration,
+    /// Rows of one answer.
+    pub rows: usize,
+    /// Queries at once.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory_bytes: 512 << 20,
+            spill_bytes: 8 << 30,
+            time: Duration::from_secs(60),
+            rows: 1_000_000,
+            concurrency: 4,
+        }
+    }
+}
+
+/// Largest consumers that an error of memory names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("3 is more than 0");
+
+/// The engine: one for a process.
+pub struct SqlEngine {
+    lake: Arc<LakeTables>,
+    live: Arc<Vec<LiveTable>>,
+    runtime: Arc<RuntimeEnv>,
+    running: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// An answer that is being computed. Dropping it ends the query.
+pub struct Answer {
+    schema: SchemaRef,
+    batches: SendableRecordBatchStream,
+    until: Instant,
+    limits: Limits,
+    rows: usize,
+    _running: OwnedSemaphorePermit,
+}
+
+impl SqlEngine {
+    /// Over the lake in a place for objects, and live tables. `spill`: a folder for what does not fit into memory.
+    pub fn new(objects: Objects, live: Vec<LiveTable>, spill: PathBuf, limits: Limits) -> Result<SqlEngine, SqlError> {
+        let failed = |e: datafusion::error::DataFusionError| SqlError::Failed(e.strip_backtrace());
+        std::fs::create_dir_all(&spill)
+            .map_err(|e| SqlError::Failed(format!("cannot create the folder {}: {e}", spill.display())))?;
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![spill]))
+            .with_max_temp_directory_size(limits.spill_bytes);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), CONSUMERS_NAMED);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_disk_manager_builder(disk)
+            .with_memory_pool(Arc::new(pool))
+            .build_arc()
+            .map_err(failed)?;
+        Ok(SqlEngine {
+            lake: Arc::new(LakeTables::new(objects)),
+            live: Arc::new(live),
+            runtime,
+            running: Arc::new(Semaphore::new(limits.concurrency)),
+            limits,
+        })
+    }
+
+    /// A session that sees what a scope sees.
+    pub fn session(&self, scope: &Scope) -> Result<SessionContext, SqlError> {
+        let mut config = SessionConfig::new()
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema("gravity", "lake")
+            .with_information_schema(true);
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
+        context.register_catalog("gravity", catalog(&self.lake, &self.live, scope).map_err(SqlError::planning)?);
+        Ok(context)
+    }
+
+    /// Plans a query and begins to answer it. Only what reads is taken: no DDL, DML, COPY or SET.
+    pub async fn query(&self, scope: &Scope, sql: &str) -> Result<Answer, SqlError> {
+        let busy = |_| SqlError::Busy { limit: self.limits.concurrency };
+        let running = self.running.clone().try_acquire_owned().map_err(busy)?;
+        let until = Instant::now() + self.limits.time;
+        let context = self.session(scope)?;
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let limit_mb = self.limits.memory_bytes >> 20;
+        let begin = async {
+            let frame = context.sql_with_options(sql, options).await.map_err(SqlError::planning)?;
+            let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
+            let batches = frame.execute_stream().await.map_err(|e| SqlError::running(e, limit_mb))?;
+            Ok((schema, batches))
+        };
+        let begun = tokio::time::timeout_at(until, begin).await;
+        let (schema, batches) = begun.map_err(|_| SqlError::Time { limit: self.limits.time })??;
+        Ok(Answer { schema, batches, until, limits: self.limits.clone(), rows: 0, _running: running })
+    }
+}
+
+impl Answer {
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next rows; None at the end.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+        let batch = match tokio::time::timeout_at(self.until, self.batches.next()).await {
+            Err(_) => return Some(Err(SqlError::Time { limit: self.limits.time })),
+            Ok(None) => return None,
+            Ok(Some(Err(e))) => return Some(Err(SqlError::running(e, self.limits.memory_bytes >> 20))),
+            Ok(Some(Ok(batch))) => batch,
+        };
+        self.rows += batch.num_rows();
+        if self.rows > self.limits.rows {
+            return Some(Err(SqlError::Rows { limit: self.limits.rows }));
+        }
+        Some(Ok(batch))
+    }
+
+    /// All rows.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>, SqlError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+}

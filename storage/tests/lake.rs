@@ -1,0 +1,258 @@
+//! The lake's writer on the embedded log: what counted is in the tables once, whatever was interrupted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds, UsageTokens};
+use gravity_events::{Body, Record, Topic};
+use gravity_ingest::failpoint::{Action, Failpoints, LAKE};
+use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use gravity_ingest::log::{Log, Produce};
+use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
+use gravity_storage::objects::Objects;
+use gravity_storage::sql::{Limits, Scope, SqlEngine, SqlError};
+use tokio_util::sync::CancellationToken;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn usage(tenant: &str, n: i64) -> Record {
+    Record {
+        id: format!("r{n}").into(),
+        source: "/test".into(),
+        tenant: tenant.into(),
+        event: Some("cup".into()),
+        subject: Some(format!("{tenant}/user-{}", n % 7).into()),
+        // Over three days.
+        time_ms: Some(20_000 * DAY_MS + n * DAY_MS / 2),
+        backfill: true,
+        body: Body::UsageTokens(UsageTokens {
+            model: "m".into(),
+            input_tokens: n as u64,
+            output_tokens: 1,
+            ..UsageTokens::default()
+        }),
+    }
+}
+
+struct World {
+    log: Arc<dyn Log>,
+    objects: Objects,
+    dir: tempfile::TempDir,
+    epoch: u64,
+}
+
+impl World {
+    fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedOptions::default()).unwrap();
+        let objects = Objects::folder(&dir.path().join("lake")).unwrap();
+        World { log: Arc::new(log), objects, dir, epoch: 0 }
+    }
+
+    async fn append(&self, records: &[Record]) {
+        self.log.append(records.iter().map(Produce::from).collect()).await.unwrap();
+    }
+
+    /// Says that all usage so far is judged, and that of each partition the record at every `nth` offset is a duplicate.
+    async fn judge(&mut self, nth: u64) -> u64 {
+        let topic = Topic::Usage;
+        let mut refused = Vec::new();
+        let mut offsets = Vec::new();
+        for partition in 0..self.log.partitions(topic) {
+            let (_, end) = self.log.range(topic, partition).unwrap();
+            offsets.push((partition, end));
+            refused.extend((0..end).filter(|offset| nth > 0 && offset % nth == nth - 1).map(|offset| RefusedRun {
+                topic: topic.name().into(),
+                partition,
+                offset,
+                records: 1,
+                code: "duplicate".into(),
+                detail: None,
+            }));
+        }
+        let count = refused.len() as u64;
+        self.epoch += 1;
+        let bounds = vec![TopicBounds { topic: topic.name().into(), offsets }];
+        let body = EpochAccepted { pipeline: "burn".into(), epoch: self.epoch, bounds, refused };
+        let record = Record {
+            id: self.epoch.to_string().into(),
+            source: "pipeline:burn".into(),
+            tenant: "-".into(),
+            event: None,
+            subject: None,
+            time_ms: None,
+            backfill: false,
+            body: Body::EpochAccepted(body),
+        };
+        self.append(&[record]).await;
+        count
+    }
+
+    fn writer(&self, failpoints: Failpoints) -> LakeWriter {
+        let options =
+            LakeOptions { interval: Duration::from_millis(20), rows_max: 40, compact_files: 6, failpoints };
+        LakeWriter::new(self.log.clone(), self.objects.clone(), options)
+    }
+
+    /// Brings everything that is judged into the lake.
+    async fn write(&self) {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.writer(Failpoints::default()).run(stop).await;
+    }
+
+    fn engine(&self) -> SqlEngine {
+        SqlEngine::new(self.objects.clone(), Vec::new(), self.dir.path().join("spill"), Limits::default()).unwrap()
+    }
+
+    async fn numbers(&self, scope: &Scope, sql: &str) -> Vec<i64> {
+        let batches = self.engine().query(scope, sql).await.unwrap().collect().await.unwrap();
+        let columns = batches.iter().flat_map(|batch| batch.columns().to_vec());
+        columns.flat_map(|c| c.as_primitive::<Int64Type>().iter().map(|n| n.unwrap_or(-1)).collect::<Vec<_>>()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_counted_is_in_the_table_once() {
+    let mut world = World::new();
+    world.append(&(0..100).map(|n| usage("acme", n)).collect::<Vec<_>>()).await;
+    let refused = world.judge(5).await;
+    world.write().await;
+    let all = "select count(*), count(distinct id) from lake.usage";
+    assert_eq!(world.numbers(&Scope::All, all).await, [100 - refused as i64; 2]);
+    assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.refused where code = 'duplicate'").await, [refused as i64]);
+    // Not judged yet, so not there.
+    world.append(&(100..150).map(|n| usage("other", n)).collect::<Vec<_>>()).await;
+    world.write().await;
+    assert_eq!(world.numbers(&Scope::All, all).await, [100 - refused as i64; 2]);
+    let refused = world.judge(0).await;
+    assert_eq!(refused, 0);
+    world.write().await;
+    assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.usage where tenant = 'other'").await, [50]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_sees_its_own_rows_and_no_others() {
+    let mut world = World::new();
+    world.append(&(0..60).map(|n| usage(if n % 3 == 0 { "acme" } else { "it's, 100%/other" }, n)).collect::<Vec<_>>()).await;
+    world.judge(0).await;
+    world.write().await;
+    let acme = Scope::Tenant("acme".into());
+    let other = Scope::Tenant("it's, 100%/other".into());
+    for sql in ["select count(*) from lake.usage", "select count(*) from usage", "select count(*) from gravity.lake.usage"] {
+        assert_eq!(world.numbers(&acme, sql).await, [20], "{sql}");
+        assert_eq!(world.numbers(&other, sql).await, [40], "{sql}");
+        assert_eq!(world.numbers(&Scope::Tenant("nobody".into()), sql).await, [0], "{sql}");
+    }
+    // Whatever is asked of other tenants' rows, there are none: not even one to fail on.
+    for sql in [
+        "select count(*) from usage where tenant <> 'acme'",
+        "select count(*) from usage where tenant <> 'acme' or true and tenant > 'b'",
+        "select count(*) from usage where cast(substr(tenant, 1, 2) as int) > 0 and tenant <> 'acme'",
+        "with x as (select * from lake.usage) select count(*) from x where tenant like '%other'",
+        "select count(*) from (select * from usage union all select * from usage) where tenant <> 'acme'",
+    ] {
+        let answer = world.engine().query(&acme, sql).await.unwrap().collect().await;
+        match answer {
+            Ok(batches) => assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 0, "{sql}"),
+            Err(e) => assert!(!e.to_string().contains("it"), "{sql}: {e}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_reads_the_catalogue_is_answered() {
+    let world = World::new();
+    let engine = world.engine();
+    let file = world.dir.path().join("secret.csv");
+    std::fs::write(&file, "a\n1\n").unwrap();
+    let path = file.display();
+    for sql in [
+        "create table x as select 1".to_owned(),
+        "create view x as select 1".to_owned(),
+        format!("create external table x stored as csv location '{path}'"),
+        "drop table lake.usage".to_owned(),
+        "insert into lake.usage select * from lake.usage".to_owned(),
+        "delete from lake.usage".to_owned(),
+        "update lake.usage set tenant = 'x'".to_owned(),
+        format!("copy (select 1) to '{path}'"),
+        "set datafusion.catalog.information_schema = true".to_owned(),
+        format!("select * from '{path}'"),
+        format!("select * from \"{path}\""),
+        format!("select * from read_csv('{path}')"),
+        "select * from lake.nothing".to_owned(),
+        "selec 1".to_owned(),
+        "select 1; select 2".to_owned(),
+        "prepare p as select 1".to_owned(),
+        "begin".to_owned(),
+    ] {
+        let error = engine.query(&Scope::All, &sql).await.err().unwrap_or_else(|| panic!("{sql} was answered"));
+        assert!(matches!(error, SqlError::Query(_)), "{sql}: {error:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\n1\n");
+    let names = "select table_schema || '.' || table_name from information_schema.tables where table_schema = 'lake' order by 1";
+    let batches = engine.query(&Scope::All, names).await.unwrap().collect().await.unwrap();
+    let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+    assert_eq!(rows, 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold() {
+    let world = World::new();
+    let limits = Limits {
+        memory_bytes: 16 << 20,
+        spill_bytes: 32 << 20,
+        time: Duration::from_millis(1_500),
+        rows: 1_000,
+        concurrency: 1,
+    };
+    let engine = SqlEngine::new(world.objects.clone(), Vec::new(), world.dir.path().join("spill"), limits).unwrap();
+    let ask = async |sql: &str| engine.query(&Scope::All, sql).await?.collect().await;
+    let error = ask("select value from generate_series(1, 100000)").await.unwrap_err();
+    assert!(matches!(error, SqlError::Rows { limit: 1_000 }), "{error:?}");
+    let endless = "select count(*) from generate_series(1, 1000000000000) where value % 7 = 3";
+    let error = ask(endless).await.unwrap_err();
+    assert!(matches!(error, SqlError::Time { .. }), "{error:?}");
+    let wide = "select count(*) from (select value, repeat(cast(value as varchar), 60) as t from generate_series(1, 3000000) order by t desc)";
+    let error = ask(wide).await.err();
+    assert!(matches!(error, None | Some(SqlError::Memory { .. } | SqlError::Time { .. })), "{error:?}");
+    let first = engine.query(&Scope::All, "select 1").await.unwrap();
+    assert!(matches!(engine.query(&Scope::All, "select 1").await.err(), Some(SqlError::Busy { limit: 1 })));
+    drop(first);
+    assert_eq!(ask("select 1").await.unwrap()[0].num_rows(), 1);
+}
+
+/// Each failpoint, at several passages: the writer fails there, begins again by itself, and nothing is lost or double.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_fails_anywhere_goes_on_exactly() {
+    for (n, name) in LAKE.iter().enumerate() {
+        for nth in [1, 3] {
+            let mut world = World::new();
+            let failpoints = Failpoints::arm(name, nth, Action::Fail);
+            let writer = Arc::new(world.writer(failpoints.clone()));
+            let stop = CancellationToken::new();
+            let (running, ends) = (writer.clone(), stop.clone());
+            let task = tokio::spawn(async move { running.run(ends).await });
+            let mut passes = writer.passes();
+            let mut refused = 0;
+            for round in 0..12 {
+                let from = round * 30;
+                world.append(&(from..from + 30).map(|i| usage("acme", i)).collect::<Vec<_>>()).await;
+                refused = world.judge(4 + n as u64).await;
+                passes.changed().await.unwrap();
+            }
+            stop.cancel();
+            task.await.unwrap();
+            // One more, as after a restart.
+            world.write().await;
+            let expected = 360 - refused as i64;
+            let counts = world.numbers(&Scope::All, "select count(*), count(distinct id) from lake.usage").await;
+            assert_eq!(counts, [expected; 2], "{name} {nth}");
+            let of_refused = world.numbers(&Scope::All, "select count(*) from lake.refused").await;
+            assert_eq!(of_refused, [refused as i64], "{name} {nth}");
+            assert!(failpoints.acted(), "{name} {nth} was never passed");
+        }
+    }
+}
