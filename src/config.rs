@@ -37,6 +37,7 @@ const KEYS: &[(&str, bool)] = &[
     ("objects.access_key_id", true),
     ("objects.secret_access_key", true),
     ("lake.interval_ms", true),
+    ("lake.compact_files", true),
     ("sql.memory_mb", true),
     ("sql.spill_mb", true),
     ("sql.timeout_s", true),
@@ -132,6 +133,8 @@ pub struct Config {
     pub objects: S3Options,
     /// Time between commits of the lake.
     pub lake_interval: Duration,
+    /// Files after which the lake puts small ones together.
+    pub lake_compact_files: usize,
     /// What SQL may use.
     pub sql: Limits,
     /// What is set but has no effect in this build.
@@ -231,7 +234,9 @@ impl Config {
             slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
             objects_url: text("objects.url"),
             objects,
-            lake_interval: number("lake.interval_ms", 1)?.map_or(LakeOptions::default().interval, Duration::from_millis),
+            lake_interval: number("lake.interval_ms", 1)?
+                .map_or(LakeOptions::default().interval, Duration::from_millis),
+            lake_compact_files: sized(number("lake.compact_files", 1)?, LakeOptions::default().compact_files),
             sql,
             warnings,
         })

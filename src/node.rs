@@ -195,17 +195,25 @@ impl Node {
             let pipeline = Runtime::start(similarity, log.clone(), options);
             pipelines.push(pipeline.context("cannot start the similarity pipeline")?);
         }
-        let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), pipelines, roles));
-        let mut state = AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
+        let shown_burn = roles.contains(&Role::Burn).then(|| burn.clone());
+        let (shown_boards, live_burn) = (boards.clone(), burn.clone());
+        let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), shown_burn, pipelines, roles));
+        let mut state =
+            AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
         if roles.contains(&Role::Burn) {
             state = state.with_burn(burn, prices_visibility);
         }
+        let live = crate::live::tables(&shown_boards, &live_burn, &operations);
         let objects = open_objects(config, dir)?;
-        let engine = SqlEngine::new(objects.clone(), Vec::new(), dir.join("spill"), config.sql.clone())?;
+        let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
         let state = state.with_sql(Arc::new(engine));
         let lake_ends = CancellationToken::new();
         let lake = roles.contains(&Role::Lake).then(|| {
-            let options = LakeOptions { interval: config.lake_interval, ..LakeOptions::default() };
+            let options = LakeOptions {
+                interval: config.lake_interval,
+                compact_files: config.lake_compact_files,
+                ..LakeOptions::default()
+            };
             let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
             tokio::spawn(async move { writer.run(ends).await })
         });

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use gravity_api::operations::{
     DeadLetter, OperationError, Operations, PartitionLag, PipelineStatus, Retried, Status, Work,
 };
+use gravity_api::serving::burn::{Burn, BurnSnapshot};
 use gravity_api::serving::{Boards, BoardsSnapshot};
 use gravity_events::{Body, Position, Record, Topic};
 use gravity_ingest::log::{Bound, Log, LogError, Produce, scan};
@@ -23,6 +24,8 @@ use crate::node::Role;
 pub struct NodeOperations {
     log: Arc<dyn Log>,
     boards: Arc<Boards>,
+    /// None: this process has no burn pipeline.
+    burn: Option<Arc<Burn>>,
     /// Boards first; empty once they are stopped.
     pipelines: Mutex<Vec<Runtime>>,
     roles: Vec<Role>,
@@ -32,10 +35,17 @@ pub struct NodeOperations {
 
 impl NodeOperations {
     /// For a process with these parts.
-    pub fn new(log: Arc<dyn Log>, boards: Arc<Boards>, pipelines: Vec<Runtime>, roles: &[Role]) -> NodeOperations {
+    pub fn new(
+        log: Arc<dyn Log>,
+        boards: Arc<Boards>,
+        burn: Option<Arc<Burn>>,
+        pipelines: Vec<Runtime>,
+        roles: &[Role],
+    ) -> NodeOperations {
         NodeOperations {
             log,
             boards,
+            burn,
             pipelines: Mutex::new(pipelines),
             roles: roles.to_vec(),
             started: Instant::now(),
@@ -58,7 +68,8 @@ impl NodeOperations {
         self.pipelines.lock().iter().map(Runtime::status).collect()
     }
 
-    fn told(&self) -> Vec<PipelineStatus> {
+    /// What is to be said of each pipeline. May wait for a broker.
+    pub fn told(&self) -> Vec<PipelineStatus> {
         self.statuses().into_iter().map(|status| told(&*self.log, status)).collect()
     }
 }
@@ -176,11 +187,7 @@ async fn settled(boards: &Boards, event: Option<&str>) -> Result<BoardsSnapshot,
 }
 
 /// Recomputes what is shown from the log.
-fn compare(
-    log: &dyn Log,
-    snapshot: &BoardsSnapshot,
-    event: Option<String>,
-) -> Result<serde_json::Value, OperationError> {
+fn compare(log: &dyn Log, snapshot: &BoardsSnapshot, event: Option<String>) -> Result<verify::Report, OperationError> {
     if let Some(e) = event.as_ref().filter(|e| !snapshot.events.iter().any(|s| s.header.event == **e)) {
         return Err(OperationError::UnknownEvent(e.clone()));
     }
@@ -196,8 +203,19 @@ fn compare(
         };
         shown.insert((e.header.event.clone(), e.header.view), board);
     }
-    let report = verify::verify(log, snapshot.epoch, &bound, &shown, event.as_deref()).map_err(failed)?;
-    serde_json::to_value(report).map_err(|e| OperationError::Failed(e.to_string()))
+    verify::verify(log, snapshot.epoch, &bound, &shown, event.as_deref()).map_err(failed)
+}
+
+/// The same for what is charged.
+fn compare_burn(log: &dyn Log, snapshot: &BurnSnapshot) -> Result<verify::Report, OperationError> {
+    let bound: Vec<_> =
+        snapshot.bound.iter().map(|&(topic, partition, offset)| Bound { topic, partition, offset }).collect();
+    let shown = snapshot.tenants.iter().map(|(tenant, currency, cells)| {
+        (tenant.clone(), verify::burn::Burn { currency: currency.clone(), cells: cells.clone() })
+    });
+    // A tenant of which only somebody watches the burn has none.
+    let shown = shown.filter(|(_, burn)| *burn != verify::burn::Burn::default()).collect();
+    verify::burn::verify(log, snapshot.epoch, &bound, &shown).map_err(failed)
 }
 
 impl Operations for NodeOperations {
@@ -235,10 +253,17 @@ impl Operations for NodeOperations {
     }
 
     fn verify(&self, event: Option<String>) -> Work<Result<serde_json::Value, OperationError>> {
-        let (log, boards) = (self.log.clone(), self.boards.clone());
+        let (log, boards, burn) = (self.log.clone(), self.boards.clone(), self.burn.clone());
         Box::pin(async move {
             let snapshot = settled(&boards, event.as_deref()).await?;
-            blocking(move || compare(&*log, &snapshot, event)).await
+            blocking(move || {
+                let mut report = compare(&*log, &snapshot, event.clone())?;
+                if let Some(burn) = burn.filter(|_| event.is_none()) {
+                    report.add(compare_burn(&*log, &burn.snapshot())?);
+                }
+                serde_json::to_value(report).map_err(|e| OperationError::Failed(e.to_string()))
+            })
+            .await
         })
     }
     fn dead_letters(&self, limit: usize, after: Option<String>) -> Work<Result<Vec<DeadLetter>, OperationError>> {

@@ -18,6 +18,17 @@ const FEED: &str = r#"{"type":"contest","id":"cup","data":{"id":"cup","name":"Cu
 {"type":"judgements","id":"1","data":{"id":"1","submission_id":"1","judgement_type_id":"AC","start_contest_time":"0:10:01.000","end_contest_time":"0:10:02.000"},"token":"7"}
 "#;
 
+/// Pages whose commands are run, in order.
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/operating.md",
+    "docs/feeds.md",
+    "docs/scoring.md",
+    "docs/flags.md",
+    "docs/billing.md",
+    "docs/analytics.md",
+];
+
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
@@ -53,6 +64,8 @@ async fn every_command_shown_works_as_shown() {
     let mut records = reference("other", 2, 2);
     records.extend(attempt("other", 1, 2, 2));
     std::fs::write(dir.path().join("records.ndjson"), records.join(&b'\n')).expect("written");
+    let trace = "TIMESTAMP,ContextTokens,GeneratedTokens\n2026-05-02 09:10:00.5,100,7\n";
+    std::fs::write(dir.path().join("trace.csv"), trace).expect("written");
     let trail = dir.path().join("audit-trail");
     std::fs::create_dir(&trail).expect("made");
     let log = r#"[{"challengeId":"a2s","flag":"f","moment":1622219823713,"teamId":"t1"}]"#;
@@ -62,11 +75,12 @@ async fn every_command_shown_works_as_shown() {
         std::fs::write(dir.path().join(name), text).expect("written");
     }
     let mut shown = 0;
-    for name in ["README.md", "docs/operating.md", "docs/feeds.md", "docs/scoring.md", "docs/flags.md"] {
+    for name in PAGES {
         for command in commands(&page(name)) {
             // The event that the pages call E or cup is the one that event.toml sets up.
-            let command = command.replace(" E", " cup").replace("show ID", "list").replace("retry ID", "list");
-            let args: Vec<String> = shell_words(&command).into_iter().skip(1).collect();
+            let command = command.replace("show ID", "list").replace("retry ID", "list");
+            let words = shell_words(&command).into_iter().skip(1);
+            let args: Vec<String> = words.map(|word| if word == "E" { "cup".to_owned() } else { word }).collect();
             let output = gravity(dir.path(), &server.url)
                 .args(&args)
                 .current_dir(dir.path())
@@ -78,7 +92,7 @@ async fn every_command_shown_works_as_shown() {
             shown += 1;
         }
     }
-    assert!(shown >= 34, "only {shown} commands were found in the pages");
+    assert!(shown >= 46, "only {shown} commands were found in the pages");
     let board = server.ok(&["board", "euc", "--format", "json"]);
     assert!(board.contains("\"Otters\""), "{board}");
     let clics: serde_json::Value =

@@ -160,12 +160,7 @@ impl Client {
     }
 
     /// POST of a JSON body to `path`; the answer's bytes, in the form that `accept` names. As [`Client::post_json`].
-    pub async fn post_for(
-        &self,
-        path: &str,
-        body: &impl serde::Serialize,
-        accept: &str,
-    ) -> Result<Bytes, ClientError> {
+    pub async fn post_for(&self, path: &str, body: &impl serde::Serialize, accept: &str) -> Result<Bytes, ClientError> {
         let body = serde_json::to_vec(body).map_err(|e| ClientError::Setup(e.to_string()))?;
         let content = Some(("application/json", Bytes::from(body)));
         let answer = self.request(Method::POST, path, accept, content).await?;

@@ -23,8 +23,14 @@ pub const PIPELINES: &[&str] = &[
 ];
 
 /// Those of the lake's writer.
-pub const LAKE: &[&str] =
-    &["lake.before_read", "lake.before_write", "lake.after_write", "lake.before_hold", "lake.before_compact", "lake.after_compact"];
+pub const LAKE: &[&str] = &[
+    "lake.before_read",
+    "lake.before_write",
+    "lake.after_write",
+    "lake.before_hold",
+    "lake.before_compact",
+    "lake.after_compact",
+];
 
 /// A failpoint that was to fail was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

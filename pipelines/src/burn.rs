@@ -123,7 +123,8 @@ impl Definition for Burn {
         let minutes = minutes(charged.clone());
         let charged = charged.map(|(cell, charged)| (Key::Cell(cell), Value::Charged(charged)));
         let currencies = currencies.map(|(tenant, currency)| (Key::Currency(tenant), Value::Currency(currency)));
-        let minutes = minutes.map(|(minute, usage, cost_micro)| (Key::Minute(minute), Value::Minute(usage, cost_micro)));
+        let minutes =
+            minutes.map(|(minute, usage, cost_micro)| (Key::Minute(minute), Value::Minute(usage, cost_micro)));
         charged.concat(currencies).concat(minutes)
     }
 

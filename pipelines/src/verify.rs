@@ -4,6 +4,7 @@
 //! dataflow ([`gravity_operators::plain`] has the rules). What it computes
 //! at the offsets that an epoch is bound to must equal what that epoch shows, bit for bit (invariant 3).
 
+pub mod burn;
 mod plain;
 mod replay;
 
@@ -30,6 +31,9 @@ pub struct Board {
 /// Boards by (event, view).
 pub type Boards = BTreeMap<(Id, View), Board>;
 
+/// Differences that are listed.
+const DIFFERENCES_MAX: usize = 100;
+
 /// What was found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -47,6 +51,8 @@ pub struct Report {
     pub boards: u64,
     /// Rows compared.
     pub rows: u64,
+    /// Cells of burn compared.
+    pub cells: u64,
     /// What differs; empty when all is well. At most 100 are listed.
     pub differences: Vec<String>,
     /// How many differences there are.
@@ -56,9 +62,26 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes in what another one found.
+    pub fn add(&mut self, other: Report) {
+        self.records += other.records;
+        self.counted += other.counted;
+        self.duplicates += other.duplicates;
+        for (code, n) in other.refused {
+            *self.refused.entry(code).or_default() += n;
+        }
+        self.boards += other.boards;
+        self.rows += other.rows;
+        self.cells += other.cells;
+        self.differences_total += other.differences_total;
+        let room = DIFFERENCES_MAX.saturating_sub(self.differences.len());
+        self.differences.extend(other.differences.into_iter().take(room));
+        self.not_covered.extend(other.not_covered);
+    }
+
     fn differs(&mut self, what: String) {
         self.differences_total += 1;
-        if self.differences.len() < 100 {
+        if self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(what);
         }
     }
@@ -74,7 +97,7 @@ pub fn verify(
     event: Option<&str>,
 ) -> Result<Report, LogError> {
     let mut report = Report { epoch, ..Report::default() };
-    let records = replay::replay(log, bound, &mut report)?;
+    let records = replay::replay(log, bound, &INPUTS, &INPUTS, &mut report)?;
     let wanted = |e: &Id| event.is_none_or(|w| w == e);
     let computed: Boards = plain::boards(&records).into_iter().filter(|((e, _), _)| wanted(e)).collect();
     let shown: Boards = shown

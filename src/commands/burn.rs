@@ -114,8 +114,15 @@ fn text(answer: &Value, by: &str) -> String {
     let cells = |row: &Value| {
         let number = |name: &str| grouped_digits(row[name].as_i64().unwrap_or(0));
         let unpriced = row["unpriced_records"].as_i64().unwrap_or(0) > 0;
-        let cost = format!("{} {currency}{}", money(row["cost_micro"].as_i64().unwrap_or(0)), if unpriced { "*" } else { "" });
-        [number("records"), number("input_tokens"), number("output_tokens"), number("cached_tokens"), cost.trim_end().to_owned()]
+        let cost =
+            format!("{} {currency}{}", money(row["cost_micro"].as_i64().unwrap_or(0)), if unpriced { "*" } else { "" });
+        [
+            number("records"),
+            number("input_tokens"),
+            number("output_tokens"),
+            number("cached_tokens"),
+            cost.trim_end().to_owned(),
+        ]
     };
     for row in rows(answer) {
         let start = row["window_start"].as_str().unwrap_or("-").replace('T', " ");
@@ -157,7 +164,10 @@ mod tests {
     #[test]
     fn money_and_numbers_are_whole() {
         assert_eq!([money(0), money(1), money(-1_234_567_890_123)], ["0.000000", "0.000001", "-1,234,567.890123"]);
-        assert_eq!([grouped_digits(999), grouped_digits(1_000), grouped_digits(18_059_974)], ["999", "1,000", "18,059,974"]);
+        assert_eq!(
+            [grouped_digits(999), grouped_digits(1_000), grouped_digits(18_059_974)],
+            ["999", "1,000", "18,059,974"]
+        );
     }
 
     #[test]

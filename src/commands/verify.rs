@@ -26,8 +26,8 @@ pub async fn run(args: VerifyArgs, server: &ServerArgs) -> anyhow::Result<bool> 
         eprintln!("differs: {line}");
     }
     eprintln!(
-        "epoch {}: {} boards, {} rows compared, {differences} differences",
-        report["epoch"], report["boards"], report["rows"]
+        "epoch {}: {} boards, {} rows, {} cells of burn compared, {differences} differences",
+        report["epoch"], report["boards"], report["rows"], report["cells"]
     );
     // What was not compared is not known to be right.
     Ok(differences == 0 && report["not_covered"].as_array().is_none_or(Vec::is_empty))

@@ -95,7 +95,8 @@ impl Objects {
                     url.set_path(&format!("{}/", url.path()));
                 }
                 let bucket = url.host_str().ok_or_else(|| refuse("it names no bucket"))?;
-                let store = s3_store(bucket, s3).map_err(|source| ObjectsError::Store { url: address.into(), source })?;
+                let store =
+                    s3_store(bucket, s3).map_err(|source| ObjectsError::Store { url: address.into(), source })?;
                 Ok(Objects { store, url, folder: None })
             }
             other => Err(refuse(&format!("its scheme is `{other}`"))),

@@ -91,8 +91,7 @@ impl World {
     }
 
     fn writer(&self, failpoints: Failpoints) -> LakeWriter {
-        let options =
-            LakeOptions { interval: Duration::from_millis(20), rows_max: 40, compact_files: 6, failpoints };
+        let options = LakeOptions { interval: Duration::from_millis(20), rows_max: 40, compact_files: 6, failpoints };
         LakeWriter::new(self.log.clone(), self.objects.clone(), options)
     }
 
@@ -110,7 +109,9 @@ impl World {
     async fn numbers(&self, scope: &Scope, sql: &str) -> Vec<i64> {
         let batches = self.engine().query(scope, sql).await.unwrap().collect().await.unwrap();
         let columns = batches.iter().flat_map(|batch| batch.columns().to_vec());
-        columns.flat_map(|c| c.as_primitive::<Int64Type>().iter().map(|n| n.unwrap_or(-1)).collect::<Vec<_>>()).collect()
+        columns
+            .flat_map(|c| c.as_primitive::<Int64Type>().iter().map(|n| n.unwrap_or(-1)).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -122,7 +123,10 @@ async fn what_counted_is_in_the_table_once() {
     world.write().await;
     let all = "select count(*), count(distinct id) from lake.usage";
     assert_eq!(world.numbers(&Scope::All, all).await, [100 - refused as i64; 2]);
-    assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.refused where code = 'duplicate'").await, [refused as i64]);
+    assert_eq!(
+        world.numbers(&Scope::All, "select count(*) from lake.refused where code = 'duplicate'").await,
+        [refused as i64]
+    );
     // Not judged yet, so not there.
     world.append(&(100..150).map(|n| usage("other", n)).collect::<Vec<_>>()).await;
     world.write().await;
@@ -136,12 +140,16 @@ async fn what_counted_is_in_the_table_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_sees_its_own_rows_and_no_others() {
     let mut world = World::new();
-    world.append(&(0..60).map(|n| usage(if n % 3 == 0 { "acme" } else { "it's, 100%/other" }, n)).collect::<Vec<_>>()).await;
+    world
+        .append(&(0..60).map(|n| usage(if n % 3 == 0 { "acme" } else { "it's, 100%/other" }, n)).collect::<Vec<_>>())
+        .await;
     world.judge(0).await;
     world.write().await;
     let acme = Scope::Tenant("acme".into());
     let other = Scope::Tenant("it's, 100%/other".into());
-    for sql in ["select count(*) from lake.usage", "select count(*) from usage", "select count(*) from gravity.lake.usage"] {
+    for sql in
+        ["select count(*) from lake.usage", "select count(*) from usage", "select count(*) from gravity.lake.usage"]
+    {
         assert_eq!(world.numbers(&acme, sql).await, [20], "{sql}");
         assert_eq!(world.numbers(&other, sql).await, [40], "{sql}");
         assert_eq!(world.numbers(&Scope::Tenant("nobody".into()), sql).await, [0], "{sql}");

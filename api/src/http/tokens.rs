@@ -209,7 +209,12 @@ mod tests {
 
     #[test]
     fn an_analyst_reads_where_it_may() {
-        let of = |event: Option<&str>| Principal { role: Role::Analyst, event: event.map(Into::into), tenant: None, team: None };
+        let of = |event: Option<&str>| Principal {
+            role: Role::Analyst,
+            event: event.map(Into::into),
+            tenant: None,
+            team: None,
+        };
         assert!(of(None).may_read(Some("cup")) && of(None).may_read(None));
         assert!(of(Some("cup")).may_read(Some("cup")));
         assert!(!of(Some("cup")).may_read(Some("other")) && !of(Some("cup")).may_read(None));

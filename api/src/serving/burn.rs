@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gravity_events::Id;
 use gravity_events::burn::{Cell, Charged, Usage};
 use gravity_events::publish::{BurnEpoch, BurnSink};
-use parking_lot::RwLock;
+use gravity_events::{Id, Topic};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 /// Usage with what it costs.
@@ -98,6 +98,19 @@ struct Tenant {
 #[derive(Default)]
 pub struct Burn {
     tenants: RwLock<BTreeMap<Id, Tenant>>,
+    /// The epoch that is shown and its bound; changed while `tenants` is.
+    bound: Mutex<(u64, Vec<(Topic, u32, u64)>)>,
+}
+
+/// All as it is shown at an epoch.
+#[derive(Clone, Debug, Default)]
+pub struct BurnSnapshot {
+    /// The epoch.
+    pub epoch: u64,
+    /// What it is bound to.
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// Each tenant with its currency and cells.
+    pub tenants: Vec<(Id, Option<Id>, BTreeMap<Cell, Charged>)>,
 }
 
 impl Burn {
@@ -139,10 +152,12 @@ impl Burn {
         self.tenants.write().entry(tenant.clone()).or_default().news.subscribe()
     }
 
-    /// Every cell with its charge, in order, and the version and currency of each tenant.
-    pub fn all(&self) -> Vec<(Id, u64, Option<Id>, BTreeMap<Cell, Charged>)> {
+    /// All as it is shown now, and what it is bound to.
+    pub fn snapshot(&self) -> BurnSnapshot {
         let tenants = self.tenants.read();
-        tenants.iter().map(|(id, t)| (id.clone(), t.version, t.currency.clone(), t.cells.clone())).collect()
+        let (epoch, bound) = self.bound.lock().clone();
+        let tenants = tenants.iter().map(|(id, t)| (id.clone(), t.currency.clone(), t.cells.clone())).collect();
+        BurnSnapshot { epoch, bound, tenants }
     }
 }
 
@@ -168,6 +183,7 @@ impl Tenant {
 impl BurnSink for Burn {
     fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
         let mut tenants = self.tenants.write();
+        *self.bound.lock() = (epoch.epoch, epoch.bound.clone());
         if epoch.snapshot {
             for tenant in tenants.values_mut() {
                 // Who watches stays.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::fixture::{Answer, Fixture};
 
 fn principal(role: Role, event: Option<&str>, team: Option<&str>) -> Principal {
-    Principal { role, event: event.map(Into::into), team: team.map(Into::into) }
+    Principal { role, event: event.map(Into::into), tenant: None, team: team.map(Into::into) }
 }
 
 async fn ask(f: &Fixture, who: &Principal, method: &str, path: &str, body: Option<serde_json::Value>) -> Answer {

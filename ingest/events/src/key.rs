@@ -156,7 +156,12 @@ mod tests {
             ("judgement.recorded", event, r#"{"judgement":"j","submission":"s"}"#, "ac%2Fme/%C3%A9%201/j"),
             ("rejudging.applied", event, r#"{"rejudging":"r"}"#, "ac%2Fme/%C3%A9%201/r"),
             ("usage.vm", r#","time":"2026-01-01T00:00:00Z""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/-"),
-            ("usage.vm", r#","subject":"-","time":"2026-01-01T00:00:00Z""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/%2D"),
+            (
+                "usage.vm",
+                r#","subject":"-","time":"2026-01-01T00:00:00Z""#,
+                r#"{"machine":"m","duration_ms":1}"#,
+                "ac%2Fme/%2D",
+            ),
             ("lab.ready", "", r#"{"lab":"l~1"}"#, "ac%2Fme/l~1"),
             ("lab.telemetry", "", r#"{"lab":"l","metric":"cpu","value":0.5}"#, "ac%2Fme/l"),
             ("epoch.closed", "", r#"{"pipeline":"boards","epoch":1,"records":2}"#, "ac%2Fme/boards"),

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn bad_lines_say_which_and_why() {
-        let (records, errors) = read(&[HEAD, "x,1,2", "2023-11-16 18:17:03,-1,2", "2023-11-16 18:17:03,1", "2023-11-16 18:17:03,1,2"]);
+        let (records, errors) =
+            read(&[HEAD, "x,1,2", "2023-11-16 18:17:03,-1,2", "2023-11-16 18:17:03,1", "2023-11-16 18:17:03,1,2"]);
         assert_eq!(records.len(), 1);
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert!(texts[0].contains("line 2") && texts[0].contains("TIMESTAMP"), "{texts:?}");

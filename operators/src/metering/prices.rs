@@ -322,7 +322,8 @@ mod tests {
         let book = Book::new(&[list("l", 1, i64::MIN, prices)]);
         assert!(book.has_tiers(&Item::Model("m".into())) && !book.has_tiers(&Item::Model("n".into())));
         let january = 31 * 1_440;
-        let cells: Vec<Cell> = [0, 1, 1, 2, january - 1, january].into_iter().map(|minute| cell(minute, None)).collect();
+        let cells: Vec<Cell> =
+            [0, 1, 1, 2, january - 1, january].into_iter().map(|minute| cell(minute, None)).collect();
         let usage = tokens(60, 0, 0);
         let charged = book.charge(cells.iter().map(|cell| (cell, &usage)));
         let costs: Vec<i64> = charged.iter().map(|(_, charged)| charged.cost_micro).collect();
@@ -334,7 +335,11 @@ mod tests {
         let month = |days: i64| month_of(days * 1_440);
         assert_eq!(month(0), 1970 * 12);
         assert_eq!((month(-1), month(30), month(31)), (1969 * 12 + 11, 1970 * 12, 1970 * 12 + 1));
-        assert_eq!((month(11_016), month(11_017)), (2000 * 12 + 1, 2000 * 12 + 2), "29 February 2000, and the day after");
+        assert_eq!(
+            (month(11_016), month(11_017)),
+            (2000 * 12 + 1, 2000 * 12 + 2),
+            "29 February 2000, and the day after"
+        );
         assert_eq!(month(20_785), 2026 * 12 + 10, "2026-11-28");
     }
 }

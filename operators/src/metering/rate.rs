@@ -119,7 +119,9 @@ impl Tenant {
         for (item, cells) in &changes.cells {
             let which = match (new_prices, self.book.has_tiers(item)) {
                 (true, _) => Affected::All,
-                (false, true) => Affected::Months(cells.keys().map(|cell| (month_of(cell.minute), cell.minute)).collect()),
+                (false, true) => {
+                    Affected::Months(cells.keys().map(|cell| (month_of(cell.minute), cell.minute)).collect())
+                }
                 (false, false) => Affected::Cells(cells.keys().cloned().collect()),
             };
             affected.insert(item.clone(), which);

@@ -60,7 +60,8 @@ fn runs(refused: &[Refused]) -> Vec<RefusedRun> {
         let detail = Some(r.detail.chars().take(DETAIL_MAX).collect::<String>()).filter(|detail| !detail.is_empty());
         let (topic, code) = (Id::from(r.position.topic.name()), Id::from(r.code));
         if let Some(run) = runs.last_mut()
-            && (&run.topic, run.partition, run.offset + run.records) == (&topic, r.position.partition, r.position.offset)
+            && (&run.topic, run.partition, run.offset + run.records)
+                == (&topic, r.position.partition, r.position.offset)
             && (&run.code, &run.detail) == (&code, &detail)
         {
             run.records += 1;
@@ -83,7 +84,10 @@ mod tests {
     }
 
     fn told(refused: &[Refused]) -> Vec<EpochAccepted> {
-        let bound = [Bound { topic: Topic::Usage, partition: 0, offset: 9 }, Bound { topic: Topic::Usage, partition: 1, offset: 4 }];
+        let bound = [
+            Bound { topic: Topic::Usage, partition: 0, offset: 9 },
+            Bound { topic: Topic::Usage, partition: 1, offset: 4 },
+        ];
         let records = records("burn", 7, 5, &bound, refused);
         let body = |p: &Produce| match codec::decode(&p.value).unwrap().body {
             Body::EpochAccepted(body) => body,

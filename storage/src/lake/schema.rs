@@ -64,11 +64,27 @@ pub const PARTITIONED_BY: [&str; 2] = ["day", "tenant"];
 
 /// Every table, in order of their names.
 pub fn tables() -> Vec<Table> {
-    vec![alerts(), boards(), judgements(), labs(), reference(), refused(), scores(), submissions(), telemetry(), usage()]
+    vec![
+        alerts(),
+        boards(),
+        judgements(),
+        labs(),
+        reference(),
+        refused(),
+        scores(),
+        submissions(),
+        telemetry(),
+        usage(),
+    ]
 }
 
 /// The column of a name.
-pub fn column(name: &'static str, kind: Kind, about: &'static str, get: for<'a> fn(&'a Row) -> Value<'a>) -> Column<Row> {
+pub fn column(
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    get: for<'a> fn(&'a Row) -> Value<'a>,
+) -> Column<Row> {
     Column { name, kind, about, get }
 }
 

@@ -68,7 +68,8 @@ impl LakeTable {
         register();
         let failed = |source: DeltaTableError| LakeError::Table { table: spec.name, source: Box::new(source) };
         let url = objects.at(spec.name);
-        let build = || DeltaTableBuilder::from_url(url.clone()).map(|b| b.with_storage_backend(objects.store(), url.clone()));
+        let build =
+            || DeltaTableBuilder::from_url(url.clone()).map(|b| b.with_storage_backend(objects.store(), url.clone()));
         let mut table = build().and_then(DeltaTableBuilder::build).map_err(failed)?;
         if !table.verify_deltatable_existence().await.map_err(failed)? {
             let create = CreateBuilder::new()
@@ -119,7 +120,8 @@ impl LakeTable {
             return self.commit_positions(properties).await;
         }
         let wrong = |source: ArrowError| LakeError::Rows { table: self.spec.name, source };
-        let batch = columns::batch(&self.spec.columns, rows).and_then(|b| sorted(&b, self.spec.sorted_by)).map_err(wrong)?;
+        let batch =
+            columns::batch(&self.spec.columns, rows).and_then(|b| sorted(&b, self.spec.sorted_by)).map_err(wrong)?;
         let write = self
             .table
             .clone()
@@ -216,7 +218,8 @@ fn writer_properties(spec: &Table) -> WriterProperties {
     // Ids are all different: min and max say nothing of them, and a filter does.
     for name in spec.looked_up {
         let column = ColumnPath::from(*name);
-        properties = properties.set_column_bloom_filter_enabled(column.clone(), true).set_column_bloom_filter_fpp(column, 0.01);
+        properties =
+            properties.set_column_bloom_filter_enabled(column.clone(), true).set_column_bloom_filter_fpp(column, 0.01);
     }
     properties.build()
 }

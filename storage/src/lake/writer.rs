@@ -10,7 +10,9 @@ use gravity_ingest::log::{Bound, Entry, Log, LogError, scan};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use parking_lot::RwLock;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec};
+use prometheus::{
+    IntCounter, IntCounterVec, IntGaugeVec, register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::LakeError;
@@ -51,13 +53,16 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const HOLDER: &str = "lake";
 
 static ROWS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("gravity_lake_rows_total", "Rows committed.", &["table"]).expect("metrics are registered once")
+    register_int_counter_vec!("gravity_lake_rows_total", "Rows committed.", &["table"])
+        .expect("metrics are registered once")
 });
 static COMMITS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("gravity_lake_commits_total", "Commits.", &["table"]).expect("metrics are registered once")
+    register_int_counter_vec!("gravity_lake_commits_total", "Commits.", &["table"])
+        .expect("metrics are registered once")
 });
 static FILES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    register_int_gauge_vec!("gravity_lake_files", "Files that hold a table's rows.", &["table"]).expect("metrics are registered once")
+    register_int_gauge_vec!("gravity_lake_files", "Files that hold a table's rows.", &["table"])
+        .expect("metrics are registered once")
 });
 static ERRORS: LazyLock<IntCounter> = LazyLock::new(|| {
     register_int_counter!("gravity_lake_errors_total", "Failures after which the writer began again.")
@@ -233,7 +238,13 @@ impl LakeWriter {
         let removed = following.table.compact().await?;
         self.options.failpoints.pass("lake.after_compact")?;
         following.compacted_files = following.table.files()?;
-        tracing::debug!(table = following.table.spec.name, files, removed, left = following.compacted_files, "compacted");
+        tracing::debug!(
+            table = following.table.spec.name,
+            files,
+            removed,
+            left = following.compacted_files,
+            "compacted"
+        );
         Ok(())
     }
 
@@ -261,7 +272,9 @@ impl LakeWriter {
 
     async fn keep_hint(&self, following: &[Following], cursor: &BTreeMap<u32, u64>) -> Result<(), LakeError> {
         let positions = |positions: &Positions| {
-            let list = positions.iter().map(|((topic, partition), offset)| serde_json::json!([topic.name(), partition, offset]));
+            let list = positions
+                .iter()
+                .map(|((topic, partition), offset)| serde_json::json!([topic.name(), partition, offset]));
             list.collect::<Vec<_>>()
         };
         let read: BTreeMap<&str, _> = following.iter().map(|f| (f.table.spec.name, positions(&f.read))).collect();
@@ -276,7 +289,8 @@ impl LakeWriter {
             let bytes = self.objects.store().get(&self.hint_path()).await.ok()?.bytes().await.ok()?;
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             let accepted = json["accepted"].as_array()?.iter();
-            let accepted = accepted.filter_map(|pair| Some((u32::try_from(pair[0].as_u64()?).ok()?, pair[1].as_u64()?)));
+            let accepted =
+                accepted.filter_map(|pair| Some((u32::try_from(pair[0].as_u64()?).ok()?, pair[1].as_u64()?)));
             let position = |p: &serde_json::Value| {
                 Some(((Topic::from_name(p[0].as_str()?)?, u32::try_from(p[1].as_u64()?).ok()?), p[2].as_u64()?))
             };
@@ -340,7 +354,9 @@ fn row(entry: Entry, spec: &Table, accepted: &Accepted) -> Option<Row> {
     let Entry { position, value, appended_at_ms, .. } = entry;
     let refused = match spec.rows {
         Rows::Written => None,
-        Rows::Accepted | Rows::Refused => accepted.refused(position.topic, position.partition, position.offset).cloned(),
+        Rows::Accepted | Rows::Refused => {
+            accepted.refused(position.topic, position.partition, position.offset).cloned()
+        }
     };
     if refused.is_some() != (spec.rows == Rows::Refused) {
         return None;

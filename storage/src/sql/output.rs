@@ -70,7 +70,8 @@ mod tests {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let (a, b) = (Int64Array::from(vec![Some(1), None]), StringArray::from(vec!["x", "y, z"]));
         let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(a), Arc::new(b)]).unwrap();
-        let text = |format, batches: &[RecordBatch]| String::from_utf8(encoded(format, &schema, batches).unwrap()).unwrap();
+        let text =
+            |format, batches: &[RecordBatch]| String::from_utf8(encoded(format, &schema, batches).unwrap()).unwrap();
         assert_eq!(text(Format::Json, &[batch.clone()]), r#"[{"a":1,"b":"x"},{"a":null,"b":"y, z"}]"#);
         assert_eq!(text(Format::Json, &[]), "[]");
         assert_eq!(text(Format::Csv, &[batch.clone()]), "a,b\n1,x\n,\"y, z\"\n");

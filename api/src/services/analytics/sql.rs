@@ -37,9 +37,10 @@ pub async fn post(
     ApiJson { value: request, .. }: ApiJson<SqlRequest>,
 ) -> Result<Response, Problem> {
     let scope = scope_of(&principal)?;
-    let engine = state.sql.clone().ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no_sql", "this process answers no SQL")
-    })?;
+    let engine = state
+        .sql
+        .clone()
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_sql", "this process answers no SQL"))?;
     let format = wanted(&headers);
     let mut answer = engine.query(&scope, &request.query).await.map_err(problem)?;
     let (schema, mut batches, mut bytes) = (answer.schema(), Vec::new(), 0);

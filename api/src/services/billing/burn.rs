@@ -161,7 +161,9 @@ pub async fn get(
     })?;
     // One tag for each question, since a client keeps an answer by its address.
     let tag = format!("\"{}\"", answer.version);
-    Ok(conditional(&headers, &tag, "private, no-cache", || Json(told(&tenant, answer, query.group, zone)).into_response()))
+    Ok(conditional(&headers, &tag, "private, no-cache", || {
+        Json(told(&tenant, answer, query.group, zone)).into_response()
+    }))
 }
 
 fn told(tenant: &str, answer: Answer, group: Option<GroupBy>, zone: Tz) -> BurnAnswer {
@@ -306,11 +308,13 @@ fn zone_of(name: Option<&str>) -> Result<Tz, Problem> {
 /// Whole minutes only: usage is known by the minute.
 fn minute_of(field: &'static str, at: Option<&str>) -> Result<Option<i64>, Problem> {
     let Some(at) = at else { return Ok(None) };
-    let at_ms = parse_rfc3339_ms(at).map_err(|_| {
-        Problem::invalid(field, format!("is `{at}`, expected a time such as 2026-11-28T12:00:00Z"))
-    })?;
+    let at_ms = parse_rfc3339_ms(at)
+        .map_err(|_| Problem::invalid(field, format!("is `{at}`, expected a time such as 2026-11-28T12:00:00Z")))?;
     if at_ms % MINUTE_MS != 0 {
-        return Err(Problem::invalid(field, format!("is `{at}`, expected a whole minute: usage is known by the minute")));
+        return Err(Problem::invalid(
+            field,
+            format!("is `{at}`, expected a whole minute: usage is known by the minute"),
+        ));
     }
     Ok(Some(at_ms / MINUTE_MS))
 }

@@ -64,7 +64,11 @@ mod tests {
     #[test]
     fn days_and_months_begin_at_local_midnight() {
         let berlin = "Europe/Berlin";
-        assert_eq!(start("2026-03-29T12:34:00Z", By::Day, berlin), "2026-03-28T23:00Z", "the day the clock goes forward");
+        assert_eq!(
+            start("2026-03-29T12:34:00Z", By::Day, berlin),
+            "2026-03-28T23:00Z",
+            "the day the clock goes forward"
+        );
         assert_eq!(start("2026-03-29T22:00:00Z", By::Day, berlin), "2026-03-29T22:00Z", "it had 23 hours");
         assert_eq!(start("2026-11-28T00:00:00Z", By::Month, berlin), "2026-10-31T23:00Z");
         assert_eq!(start("2026-10-31T23:00:00Z", By::Month, berlin), "2026-10-31T23:00Z", "half-open");

@@ -197,7 +197,8 @@ fn price_kind(kind: &crate::Id) -> Checked {
 
 fn rising(tiers: &[PriceTier]) -> Checked {
     each(tiers)?;
-    if tiers.first().is_some_and(|tier| tier.above_units == 0) || !tiers.is_sorted_by(|a, b| a.above_units < b.above_units)
+    if tiers.first().is_some_and(|tier| tier.above_units == 0)
+        || !tiers.is_sorted_by(|a, b| a.above_units < b.above_units)
     {
         return Err(Fault::new("is not in order, expected above_units to rise from more than 0"));
     }

@@ -556,11 +556,16 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             .prop_map(|(pipeline, epoch, records)| Body::EpochClosed(EpochClosed { pipeline, epoch, records }))
             .boxed(),
         "epoch.accepted" => {
-            let bounds = (id(), vec((any::<u32>(), count()), 0..3))
-                .prop_map(|(topic, offsets)| TopicBounds { topic, offsets });
+            let bounds =
+                (id(), vec((any::<u32>(), count()), 0..3)).prop_map(|(topic, offsets)| TopicBounds { topic, offsets });
             let refused = (id(), any::<u32>(), count(), count(), id(), of(text())).prop_map(
-                |(topic, partition, offset, records, code, detail)| {
-                    RefusedRun { topic, partition, offset, records, code, detail }
+                |(topic, partition, offset, records, code, detail)| RefusedRun {
+                    topic,
+                    partition,
+                    offset,
+                    records,
+                    code,
+                    detail,
                 },
             );
             (id(), count(), vec(bounds, 0..3), vec(refused, 0..3))
