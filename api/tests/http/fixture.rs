@@ -18,6 +18,8 @@ use gravity_events::board::{
 use gravity_events::body::BoardNoted;
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch, BoardsSink, Refused};
 use gravity_events::{Id, Position};
+use gravity_storage::objects::Objects;
+use gravity_storage::sql::{Limits, SqlEngine};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -126,6 +128,12 @@ impl Answer {
     }
 }
 
+/// SQL over an empty lake.
+fn sql() -> SqlEngine {
+    let spill = std::env::temp_dir().join("gravity-test-spill");
+    SqlEngine::new(Objects::memory(), Vec::new(), spill, Limits::default()).unwrap()
+}
+
 impl Fixture {
     pub fn new() -> Fixture {
         Fixture::with_patience(Duration::from_secs(30))
@@ -139,6 +147,8 @@ impl Fixture {
         let now_ms = Arc::new(AtomicI64::new(START_MS + HOUR_MS));
         let clock = now_ms.clone();
         let state = AppState::new(log.clone(), boards.clone(), visibility.clone(), operations.clone(), TOKEN, &[9; 32])
+            .with_burn(Arc::default(), Visibility::of_second([gravity_events::Topic::Reference]))
+            .with_sql(Arc::new(sql()))
             .with_clock(Arc::new(move || clock.load(Ordering::SeqCst)));
         let router = router(state.clone());
         let queries = Arc::new(FixedQueries::default());

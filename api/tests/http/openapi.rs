@@ -36,6 +36,7 @@ async fn every_documented_route_is_there_and_documents_its_refusals() {
             let concrete = path
                 .replace("{event}", "spring")
                 .replace("{team}", "1")
+                .replace("{tenant}", "acme")
                 .replace("{collection}/{id}", "teams/1")
                 .replace("{collection}", "teams")
                 .replace("{submission}", "s1")
