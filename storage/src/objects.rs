@@ -1,13 +1,16 @@
 //! Where objects are: a local folder, or a bucket of S3, MinIO or another that speaks S3. One code path for all.
 
+mod durable;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
+
+use durable::DurableFolder;
 
 /// How to reach a bucket, besides its address. What is not given is taken from the environment (`AWS_ENDPOINT`,
 /// `AWS_ACCESS_KEY_ID`, ...).
@@ -71,7 +74,7 @@ impl Objects {
             url: path.display().to_string(),
             problem: "it is not absolute".into(),
         })?;
-        Ok(Objects { store: Arc::new(LocalFileSystem::new()), url, folder: Some(path) })
+        Ok(Objects { store: Arc::new(DurableFolder::default()), url, folder: Some(path) })
     }
 
     /// In memory, for tests.
