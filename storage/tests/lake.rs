@@ -1,5 +1,7 @@
 //! The lake's writer on the embedded log: what counted is in the tables once, whatever was interrupted.
 
+#![allow(clippy::unwrap_used)] // its helpers, too, are tests
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,7 +238,7 @@ async fn limits_hold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_fails_anywhere_goes_on_exactly() {
     for (n, name) in LAKE.iter().enumerate() {
-        for nth in [1, 3] {
+        for nth in [1, 2] {
             let mut world = World::new();
             let failpoints = Failpoints::arm(name, nth, Action::Fail);
             let writer = Arc::new(world.writer(failpoints.clone()));
@@ -245,7 +247,7 @@ async fn a_writer_that_fails_anywhere_goes_on_exactly() {
             let task = tokio::spawn(async move { running.run(ends).await });
             let mut passes = writer.passes();
             let mut refused = 0;
-            for round in 0..12 {
+            for round in 0..5 {
                 let from = round * 30;
                 world.append(&(from..from + 30).map(|i| usage("acme", i)).collect::<Vec<_>>()).await;
                 refused = world.judge(4 + n as u64).await;
@@ -255,7 +257,7 @@ async fn a_writer_that_fails_anywhere_goes_on_exactly() {
             task.await.unwrap();
             // One more, as after a restart.
             world.write().await;
-            let expected = 360 - refused as i64;
+            let expected = 150 - refused as i64;
             let counts = world.numbers(&Scope::All, "select count(*), count(distinct id) from lake.usage").await;
             assert_eq!(counts, [expected; 2], "{name} {nth}");
             let of_refused = world.numbers(&Scope::All, "select count(*) from lake.refused").await;

@@ -94,12 +94,15 @@ struct Tenant {
     news: watch::Sender<u64>,
 }
 
+/// An epoch, and what it is bound to.
+type Bound = (u64, Vec<(Topic, u32, u64)>);
+
 /// The burn of all tenants.
 #[derive(Default)]
 pub struct Burn {
     tenants: RwLock<BTreeMap<Id, Tenant>>,
     /// The epoch that is shown and its bound; changed while `tenants` is.
-    bound: Mutex<(u64, Vec<(Topic, u32, u64)>)>,
+    bound: Mutex<Bound>,
 }
 
 /// All as it is shown at an epoch.

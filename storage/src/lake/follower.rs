@@ -12,10 +12,15 @@ pub type Why = (String, Option<String>);
 /// Runs of refused records by the first one's offset: how many, and why.
 type Runs = BTreeMap<u64, (u64, Why)>;
 
+/// The first epoch of a pipeline.
+const FIRST_EPOCH: u64 = 1;
+
 /// What the records on the topic say, taken in order.
 #[derive(Debug, Default)]
 pub struct Accepted {
     bounds: BTreeMap<(Topic, u32), u64>,
+    /// Where what is told begins, of partitions whose first epochs are not told: what is before cannot be known.
+    known_from: BTreeMap<(Topic, u32), u64>,
     refused: BTreeMap<(Topic, u32), Runs>,
 }
 
@@ -38,8 +43,12 @@ impl Accepted {
         for of_topic in told.bounds {
             let Some(topic) = Topic::from_name(&of_topic.topic) else { continue };
             for (partition, offset) in of_topic.offsets {
+                let at = (topic, partition);
+                if !self.bounds.contains_key(&at) && told.epoch > FIRST_EPOCH {
+                    self.known_from.insert(at, offset);
+                }
                 // Epochs that are told again say nothing new.
-                let bound = self.bounds.entry((topic, partition)).or_default();
+                let bound = self.bounds.entry(at).or_default();
                 *bound = offset.max(*bound);
             }
         }
@@ -48,6 +57,11 @@ impl Accepted {
     /// Everything before this offset is judged; 0: nothing is told yet.
     pub fn bound(&self, topic: Topic, partition: u32) -> u64 {
         self.bounds.get(&(topic, partition)).copied().unwrap_or(0)
+    }
+
+    /// From where on it is known what counted: a table that begins now begins there.
+    pub fn known_from(&self, topic: Topic, partition: u32) -> u64 {
+        self.known_from.get(&(topic, partition)).copied().unwrap_or(0)
     }
 
     /// Why a record did not count; None: it did.
@@ -94,6 +108,19 @@ mod tests {
 
     fn run(offset: u64, records: u64, code: &str) -> RefusedRun {
         RefusedRun { topic: T.name().into(), partition: 0, offset, records, code: code.into(), detail: None }
+    }
+
+    #[test]
+    fn what_was_judged_before_anything_is_told_is_not_known() {
+        let mut accepted = Accepted::default();
+        let mut tell = |epoch, offset| {
+            let bounds = vec![TopicBounds { topic: T.name().into(), offsets: vec![(0, offset)] }];
+            accepted.tell(EpochAccepted { pipeline: "burn".into(), epoch, bounds, refused: Vec::new() });
+            (accepted.known_from(T, 0), accepted.bound(T, 0))
+        };
+        assert_eq!(tell(7, 30), (30, 30));
+        assert_eq!(tell(8, 40), (30, 40));
+        assert_eq!(accepted.known_from(T, 1), 0);
     }
 
     #[test]

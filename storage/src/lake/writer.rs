@@ -38,7 +38,7 @@ impl Default for LakeOptions {
     fn default() -> LakeOptions {
         LakeOptions {
             interval: Duration::from_secs(5),
-            rows_max: 50_000,
+            rows_max: 20_000,
             compact_files: 64,
             failpoints: Failpoints::of_process(),
         }
@@ -46,7 +46,7 @@ impl Default for LakeOptions {
 }
 
 /// Bytes of records of a commit, about, at most.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 16 << 20;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Under which name it holds records in the log.
@@ -327,7 +327,9 @@ fn collect(
                 Rows::Written => end,
                 Rows::Accepted | Rows::Refused => accepted.bound(*topic, partition).min(end),
             };
-            let position = read.entry((*topic, partition)).or_insert(first);
+            // A table that begins after the first epochs were judged without being told begins after them.
+            let known_from = first.max(accepted.known_from(*topic, partition)).min(to.max(first));
+            let position = read.entry((*topic, partition)).or_insert(known_from);
             let runs = match spec.rows {
                 Rows::Refused => accepted.refused_in(*topic, partition, *position, to),
                 Rows::Accepted | Rows::Written => std::iter::once(*position..to).collect(),

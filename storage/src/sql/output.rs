@@ -58,6 +58,7 @@ pub fn encoded(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
     use std::sync::Arc;
 
     use super::*;
@@ -72,11 +73,11 @@ mod tests {
         let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(a), Arc::new(b)]).unwrap();
         let text =
             |format, batches: &[RecordBatch]| String::from_utf8(encoded(format, &schema, batches).unwrap()).unwrap();
-        assert_eq!(text(Format::Json, &[batch.clone()]), r#"[{"a":1,"b":"x"},{"a":null,"b":"y, z"}]"#);
+        assert_eq!(text(Format::Json, from_ref(&batch)), r#"[{"a":1,"b":"x"},{"a":null,"b":"y, z"}]"#);
         assert_eq!(text(Format::Json, &[]), "[]");
-        assert_eq!(text(Format::Csv, &[batch.clone()]), "a,b\n1,x\n,\"y, z\"\n");
+        assert_eq!(text(Format::Csv, from_ref(&batch)), "a,b\n1,x\n,\"y, z\"\n");
         assert_eq!(text(Format::Csv, &[]), "a,b\n");
-        let bytes = encoded(Format::Arrow, &schema, &[batch.clone()]).unwrap();
+        let bytes = encoded(Format::Arrow, &schema, from_ref(&batch)).unwrap();
         let read = arrow::ipc::reader::StreamReader::try_new(&bytes[..], None).unwrap();
         assert_eq!(read.map(Result::unwrap).collect::<Vec<_>>(), [batch]);
     }
