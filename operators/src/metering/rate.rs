@@ -24,15 +24,15 @@ enum Fact {
 
 type Rows<'s, T> = VecCollection<'s, u64, T, i64>;
 
+/// Cells with their charges, and tenants with their currencies.
+pub type Rated<'s> = (Rows<'s, (Cell, Charged)>, Rows<'s, (Id, Id)>);
+
 /// What each cell costs, and the currency of each tenant that has prices.
 ///
 /// `cells`: the sums of each cell, once. `lists`: the price lists of tenants. Cost: a change of usage looks at its own cell
 /// or, where its item has tiers, at the item's cells of the month; a change of prices at all cells of the tenant. Cells whose
 /// charge stays are not said again.
-pub fn rate<'s>(
-    cells: Rows<'s, (Cell, Usage)>,
-    lists: Rows<'s, (Id, PriceList)>,
-) -> (Rows<'s, (Cell, Charged)>, Rows<'s, (Id, Id)>) {
+pub fn rate<'s>(cells: Rows<'s, (Cell, Usage)>, lists: Rows<'s, (Id, PriceList)>) -> Rated<'s> {
     let cells = cells.map(|(cell, usage)| Fact::Cell(cell, usage)).inner;
     // An item's cells are together, for tiers; every worker needs the prices.
     let cells = cells.exchange(|(fact, _, _)| match fact {

@@ -56,7 +56,9 @@ fn plain(given: &[Given]) -> Vec<Said> {
     };
     let mut said: Vec<Said> = Vec::new();
     let tenants: std::collections::BTreeSet<&Id> = lists.iter().map(|(tenant, _)| *tenant).collect();
-    said.extend(tenants.iter().map(|t| Said::Currency((*t).clone(), first(t).unwrap().currency.clone())));
+    said.extend(
+        tenants.iter().map(|t| Said::Currency((*t).clone(), first(t).expect("it has a list").currency.clone())),
+    );
     // The lists in force for a cell.
     let price = |cell: &Cell, kind: &str| -> Option<(&PriceList, &Price)> {
         let currency = &first(&cell.tenant)?.currency;
