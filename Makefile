@@ -30,7 +30,9 @@ test: ## Lint, and every test: unit, oracle, property, Kafka, crash, browser
 	@scripts/setup test
 	@scripts/test
 
-acceptance: build ## Compares the built binary with independent oracles on real recordings
+acceptance: ## Compares the binary that `make demo` builds with independent oracles on real recordings
+	@scripts/setup build
+	@scripts/cargo build --profile demo --bin gravity
 	@scripts/acceptance $(SHARED)
 
 bench: ## Measures; writes docs/benchmarks.md
