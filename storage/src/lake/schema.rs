@@ -5,7 +5,7 @@ use gravity_events::board::{BoardKey, BoardValue, OVERALL};
 use gravity_events::body::LabStep;
 use gravity_events::{Body, Position, Record, Topic};
 
-use super::columns::{Column, Kind, Value};
+use super::columns::{Column, DAY_MS, Kind, Value};
 
 /// What a row is made of.
 #[derive(Clone, Debug)]
@@ -23,6 +23,21 @@ pub struct Row {
 }
 
 impl Row {
+    /// The moment whose day says in which part it is kept. Of what was refused the log's own: nobody looked at its times.
+    fn kept_at_ms(&self) -> i64 {
+        let said = self.record.as_ref().filter(|_| self.refused.is_none()).and_then(|record| record.time_ms);
+        said.unwrap_or(self.appended_at_ms)
+    }
+
+    /// The part of its table: day and tenant.
+    pub fn part(&self) -> (i64, &str) {
+        (self.kept_at_ms().div_euclid(DAY_MS), self.tenant())
+    }
+
+    fn tenant(&self) -> &str {
+        self.record.as_ref().map_or("-", |record| record.tenant.as_str())
+    }
+
     fn body(&self) -> Option<&Body> {
         self.record.as_ref().map(|record| &record.body)
     }
@@ -100,10 +115,8 @@ macro_rules! of_body {
 
 fn common(own: Vec<Column<Row>>) -> Vec<Column<Row>> {
     let mut columns = vec![
-        column("tenant", Kind::Text, "Who pays", |row| row.record.as_ref().map_or("-", |r| r.tenant.as_str()).into()),
-        column("day", Kind::Day, "Day of `time`, or else of `appended_at` (UTC)", |row| {
-            Value::Time(row.record.as_ref().and_then(|r| r.time_ms).unwrap_or(row.appended_at_ms))
-        }),
+        column("tenant", Kind::Text, "Who pays", |row| row.tenant().into()),
+        column("day", Kind::Day, "Day of `time`, or else of `appended_at` (UTC)", |row| Value::Time(row.kept_at_ms())),
         column("event", Kind::Text, "The event", |row| row.record.as_ref().and_then(|r| r.event.as_ref()).into()),
         column("type", Kind::Text, "Type of the record", |row| row.body().map(Body::kind).into()),
     ];

@@ -129,7 +129,7 @@ impl LakeTable {
             .with_save_mode(SaveMode::Append)
             .with_schema_mode(SchemaMode::Merge)
             .with_partition_columns(PARTITIONED_BY)
-            .with_writer_properties(writer_properties(&self.spec))
+            .with_writer_properties(writer_properties(&self.spec, rows.len()))
             .with_commit_properties(properties);
         self.table = write.await.map_err(|e| self.failed(e))?;
         Ok(())
@@ -154,7 +154,8 @@ impl LakeTable {
 
     /// Puts small files of a part together. How many files it took away.
     pub async fn compact(&mut self) -> Result<u64, LakeError> {
-        let optimize = self.table.clone().optimize().with_writer_properties(writer_properties(&self.spec));
+        let optimize =
+            self.table.clone().optimize().with_writer_properties(writer_properties(&self.spec, FILTER_IDS_MAX));
         let (table, metrics) = optimize.with_max_concurrent_tasks(1).await.map_err(|e| self.failed(e))?;
         self.table = table;
         Ok(metrics.num_files_removed)
@@ -213,13 +214,18 @@ fn sorted(batch: &RecordBatch, by: &[&str]) -> Result<RecordBatch, ArrowError> {
     take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
 }
 
-fn writer_properties(spec: &Table) -> WriterProperties {
+/// Ids that a filter of a file is made for, at most: some 120 KB.
+const FILTER_IDS_MAX: usize = 100_000;
+
+fn writer_properties(spec: &Table, rows: usize) -> WriterProperties {
     let mut properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
     // Ids are all different: min and max say nothing of them, and a filter does.
     for name in spec.looked_up {
         let column = ColumnPath::from(*name);
-        properties =
-            properties.set_column_bloom_filter_enabled(column.clone(), true).set_column_bloom_filter_fpp(column, 0.01);
+        properties = properties
+            .set_column_bloom_filter_enabled(column.clone(), true)
+            .set_column_bloom_filter_fpp(column.clone(), 0.01);
+        properties = properties.set_column_bloom_filter_max_ndv(column, rows.min(FILTER_IDS_MAX) as u64);
     }
     properties.build()
 }

@@ -1,6 +1,6 @@
 //! The writer: follows the topics and brings what counted into the tables, a commit every few seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ impl Default for LakeOptions {
 
 /// Bytes of records of a commit, about, at most.
 const BYTES_MAX: usize = 16 << 20;
+/// Parts (days and tenants) of a commit at most: each has a file of its own that is written at the same time as the others.
+const PARTS_MAX: usize = 48;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Under which name it holds records in the log.
@@ -318,7 +320,8 @@ fn collect(
     mut read: Positions,
     rows_max: usize,
 ) -> Result<(Vec<Row>, Positions), LogError> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut parts: HashSet<(i64, String)> = HashSet::new();
     let mut bytes = 0;
     for topic in spec.topics {
         for partition in 0..log.partitions(*topic) {
@@ -340,9 +343,17 @@ fn collect(
                         return Ok((rows, read));
                     }
                     let entry = entry?;
-                    *read.entry((*topic, partition)).or_default() = entry.position.offset + 1;
-                    bytes += entry.value.len();
-                    rows.extend(row(entry, spec, accepted));
+                    let (next, length) = (entry.position.offset + 1, entry.value.len());
+                    if let Some(row) = row(entry, spec, accepted) {
+                        let (day, tenant) = row.part();
+                        parts.insert((day, tenant.to_owned()));
+                        if parts.len() > PARTS_MAX {
+                            return Ok((rows, read));
+                        }
+                        rows.push(row);
+                    }
+                    bytes += length;
+                    *read.entry((*topic, partition)).or_default() = next;
                 }
             }
             let position = read.entry((*topic, partition)).or_default();
