@@ -32,8 +32,8 @@ test: ## Lint, and every test: unit, oracle, property, Kafka, crash, browser
 
 acceptance: ## Compares the binary that `make demo` builds with independent oracles on real recordings
 	@scripts/setup build
-	@scripts/cargo build --profile demo --bin gravity
-	@scripts/acceptance $(SHARED)
+	@[ -n "$(BIN)" ] || scripts/cargo build --profile demo --bin gravity
+	@scripts/acceptance $(SHARED) $(or $(BIN),target/demo/gravity)
 
 bench: ## Measures; writes docs/benchmarks.md
 	@scripts/setup build
