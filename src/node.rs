@@ -122,6 +122,8 @@ pub struct Node {
 
 /// How long a stopping process waits for a pipeline's last commit.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long it waits for the lake, which goes on by itself at the next start.
+const LAKE_DRAIN: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Starts the log, then pipelines, then HTTP.
@@ -263,7 +265,7 @@ impl Node {
         // What the pipelines judged last goes into the lake, too.
         self.lake_ends.cancel();
         if let Some(lake) = self.lake
-            && tokio::time::timeout(DRAIN, lake).await.is_err()
+            && tokio::time::timeout(LAKE_DRAIN, lake).await.is_err()
         {
             tracing::warn!("the lake's writer did not stop in time; the next start goes on from its last commit");
         }

@@ -1,6 +1,7 @@
 //! What the pipelines accepted, as far as it is told: bounds of partitions, and what did not count before them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use gravity_events::body::EpochAccepted;
 use gravity_events::{Body, Topic, codec};
@@ -70,11 +71,15 @@ impl Accepted {
         (offset - first < *records).then_some(why)
     }
 
-    /// Offsets from `from` on and before `to` that did not count, as runs.
-    pub fn refused_in(&self, topic: Topic, partition: u32, from: u64, to: u64) -> Vec<std::ops::Range<u64>> {
-        let Some(runs) = self.refused.get(&(topic, partition)) else { return Vec::new() };
-        let runs = runs.range(..to).map(|(first, (records, _))| (*first).max(from)..(first + records).min(to));
-        runs.filter(|run| !run.is_empty()).collect()
+    /// From the first to the last of the offsets from `from` on and before `to` that did not count; empty: there are none.
+    pub fn refused_span(&self, topic: Topic, partition: u32, from: u64, to: u64) -> Range<u64> {
+        let runs = self.refused.get(&(topic, partition)).into_iter().flat_map(|runs| runs.range(..to));
+        let mut runs = runs.map(|(first, (records, _))| (*first).max(from)..(first + records).min(to));
+        let mut span = to..to;
+        if let Some(first) = runs.find(|run| !run.is_empty()) {
+            span = first.start..runs.next_back().map_or(first.end, |last| last.end);
+        }
+        span
     }
 
     /// Forgets what was refused before an offset.
@@ -132,7 +137,9 @@ mod tests {
         assert_eq!((accepted.bound(T, 0), accepted.bound(T, 1), accepted.bound(T, 2)), (20, 5, 0));
         let code = |offset| accepted.refused(T, 0, offset).map(|(code, _)| code.as_str());
         assert_eq!([2, 3, 4, 5, 6].map(code), [None, Some("duplicate"), Some("duplicate"), Some("conflict"), None]);
-        assert_eq!(accepted.refused_in(T, 0, 4, 20), [4..5, 5..6]);
+        assert_eq!(accepted.refused_span(T, 0, 4, 20), 4..6);
+        assert_eq!(accepted.refused_span(T, 0, 0, 5), 3..5);
+        assert!(accepted.refused_span(T, 0, 6, 20).is_empty() && accepted.refused_span(T, 1, 0, 5).is_empty());
         assert_eq!(accepted.refused(T, 1, 3), None);
         accepted.forget(T, 0, 4);
         assert_eq!(accepted.len(), 2, "a run that reaches beyond stays");

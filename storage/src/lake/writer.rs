@@ -269,7 +269,7 @@ impl LakeWriter {
 
     fn hint_path(&self) -> Path {
         let prefix = Path::from_url_path(self.objects.url().path()).unwrap_or_default();
-        prefix.clone().join("_writer.json")
+        prefix.join("_writer.json")
     }
 
     async fn keep_hint(&self, following: &[Following], cursor: &BTreeMap<u32, u64>) -> Result<(), LakeError> {
@@ -333,28 +333,27 @@ fn collect(
             // A table that begins after the first epochs were judged without being told begins after them.
             let known_from = first.max(accepted.known_from(*topic, partition)).min(to.max(first));
             let position = read.entry((*topic, partition)).or_insert(known_from);
-            let runs = match spec.rows {
-                Rows::Refused => accepted.refused_in(*topic, partition, *position, to),
-                Rows::Accepted | Rows::Written => std::iter::once(*position..to).collect(),
+            // One read for all: a read for each run of refused records would read their neighbours again and again.
+            let wanted = match spec.rows {
+                Rows::Refused => accepted.refused_span(*topic, partition, *position, to),
+                Rows::Accepted | Rows::Written => *position..to,
             };
-            for run in runs {
-                for entry in scan(log, *topic, partition, run.start, run.end) {
-                    if rows.len() >= rows_max || bytes >= BYTES_MAX {
+            for entry in scan(log, *topic, partition, wanted.start, wanted.end) {
+                if rows.len() >= rows_max || bytes >= BYTES_MAX {
+                    return Ok((rows, read));
+                }
+                let entry = entry?;
+                let (next, length) = (entry.position.offset + 1, entry.value.len());
+                if let Some(row) = row(entry, spec, accepted) {
+                    let (day, tenant) = row.part();
+                    parts.insert((day, tenant.to_owned()));
+                    if parts.len() > PARTS_MAX {
                         return Ok((rows, read));
                     }
-                    let entry = entry?;
-                    let (next, length) = (entry.position.offset + 1, entry.value.len());
-                    if let Some(row) = row(entry, spec, accepted) {
-                        let (day, tenant) = row.part();
-                        parts.insert((day, tenant.to_owned()));
-                        if parts.len() > PARTS_MAX {
-                            return Ok((rows, read));
-                        }
-                        rows.push(row);
-                    }
+                    rows.push(row);
                     bytes += length;
-                    *read.entry((*topic, partition)).or_default() = next;
                 }
+                *read.entry((*topic, partition)).or_default() = next;
             }
             let position = read.entry((*topic, partition)).or_default();
             *position = (*position).max(to);
@@ -378,4 +377,85 @@ fn row(entry: Entry, spec: &Table, accepted: &Accepted) -> Option<Row> {
     debug_assert!(record.is_some() || refused.is_some(), "what counted can be decoded");
     let row = Row { position, appended_at_ms, record, raw: value, refused };
     (spec.takes)(&row).then_some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds};
+    use gravity_events::{Body, Position, Record};
+    use gravity_ingest::log::{Appended, Limit, Outputs, Produce, Tail};
+
+    /// One partition of each topic; that of usage has records. Counts how often it is read.
+    struct Counting {
+        usage: Vec<Entry>,
+        reads: AtomicUsize,
+    }
+
+    impl Log for Counting {
+        fn partitions(&self, _: Topic) -> u32 {
+            1
+        }
+        fn range(&self, topic: Topic, _: u32) -> Result<(u64, u64), LogError> {
+            Ok((0, if topic == Topic::Usage { self.usage.len() as u64 } else { 0 }))
+        }
+        fn read(&self, _: Topic, _: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            Ok(self.usage.iter().skip(from as usize).take(limit.records).cloned().collect())
+        }
+        fn append(&self, _: Vec<Produce>) -> Appended {
+            unreachable!("it is read only")
+        }
+        fn tail(&self, _: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
+            unreachable!("it is read only")
+        }
+        fn hold(&self, _: &str, _: &[Bound]) {}
+        fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
+            unreachable!("it is read only")
+        }
+        fn close(&self) {}
+    }
+
+    fn entry(topic: Topic, offset: u64, value: Vec<u8>) -> Entry {
+        let position = Position { topic, offset, partition: 0 };
+        Entry { position, key: Default::default(), value: value.into(), appended_at_ms: 0 }
+    }
+
+    #[test]
+    fn scattered_refused_records_are_read_once_and_not_each_with_its_neighbours() {
+        const RECORDS: u64 = 400;
+        let run = |offset| RefusedRun {
+            topic: Topic::Usage.name().into(),
+            partition: 0,
+            offset,
+            records: 1,
+            code: "duplicate".into(),
+            detail: None,
+        };
+        let told = Record {
+            id: "1".into(),
+            source: "pipeline:burn".into(),
+            tenant: "-".into(),
+            event: None,
+            subject: None,
+            time_ms: None,
+            backfill: false,
+            body: Body::EpochAccepted(EpochAccepted {
+                pipeline: "burn".into(),
+                epoch: 1,
+                bounds: vec![TopicBounds { topic: Topic::Usage.name().into(), offsets: vec![(0, RECORDS)] }],
+                refused: (0..RECORDS / 2).map(|n| run(n * 2)).collect(),
+            }),
+        };
+        let mut accepted = Accepted::default();
+        accepted.take(&entry(Topic::Accepted, 0, codec::encode(&told)));
+        let usage = (0..RECORDS).map(|offset| entry(Topic::Usage, offset, b"no record".to_vec())).collect();
+        let log = Counting { usage, reads: AtomicUsize::new(0) };
+        let refused = tables().into_iter().find(|table| table.rows == Rows::Refused).unwrap();
+        let (rows, read) = collect(&log, &refused, &accepted, Positions::new(), 1_000).unwrap();
+        assert_eq!((rows.len() as u64, read[&(Topic::Usage, 0)]), (RECORDS / 2, RECORDS));
+        assert_eq!(log.reads.load(Ordering::Relaxed), 1);
+    }
 }
