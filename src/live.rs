@@ -10,14 +10,10 @@ use gravity_api::serving::{Boards, HeaderState, RankedRow};
 use gravity_events::Id;
 use gravity_events::board::OVERALL;
 use gravity_events::burn::{Cell, Charged};
-use gravity_storage::lake::columns::{Column, Kind, Value, batch, schema};
+use gravity_storage::lake::columns::{Column, Kind, Value, batch, column, schema};
 use gravity_storage::sql::{LiveTable, Scope};
 
 use crate::operations::NodeOperations;
-
-fn column<R>(name: &'static str, kind: Kind, about: &'static str, get: for<'a> fn(&'a R) -> Value<'a>) -> Column<R> {
-    Column { name, kind, about, get }
-}
 
 /// A table whose rows are read by `read`.
 fn table<R: 'static>(

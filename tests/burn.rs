@@ -155,22 +155,6 @@ fn shown(server: &Server, tenant: &str) -> BTreeMap<String, [i64; 5]> {
     rows
 }
 
-async fn deliver(server: &mut Server, records: &[Vec<u8>]) {
-    loop {
-        if server.ended() {
-            server.spawn_again(&[]);
-        }
-        if server.ready_or_ended().await
-            && support::post(&server.url, &server.token(), records, true)
-                .await
-                .is_some_and(|told| told.iter().all(|t| matches!(t.as_str(), "counted" | "duplicate" | "conflict")))
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Waits until a question has this answer.
 async fn answers(server: &Server, sql: &str, expected: Value) {
     let until = Instant::now() + Duration::from_secs(60);
@@ -205,7 +189,7 @@ async fn burn_and_lake_are_what_the_records_say_whenever_the_server_is_killed() 
         server.spawn_again(&[("GRAVITY_FAILPOINT", &armed)]);
         let until = Instant::now() + Duration::from_millis(300 + dice.below(900));
         while Instant::now() < until && !server.ended() {
-            deliver(&mut server, &model.more(&mut dice)).await;
+            server.deliver(&model.more(&mut dice), &["counted", "duplicate", "conflict"]).await;
         }
         server.kill();
         server.spawn_again(&[]);

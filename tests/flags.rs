@@ -136,23 +136,6 @@ fn shown_pairs(answer: &Value) -> BTreeSet<(String, String, u64)> {
     answer["pairs"].as_array().expect("pairs").iter().map(pair).collect()
 }
 
-/// Sends records until the server has taken all of them, starting it again when it was killed.
-async fn deliver(server: &mut Server, records: &[Vec<u8>]) {
-    loop {
-        if server.ended() {
-            server.spawn_again(&[]);
-        }
-        if server.ready_or_ended().await
-            && support::post(&server.url, &server.token(), records, true)
-                .await
-                .is_some_and(|told| told.iter().all(|t| t == "counted" || t == "duplicate"))
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flags_are_what_the_records_say_whenever_the_server_is_killed() {
     let crashes = number("GRAVITY_CRASHES").unwrap_or(24);
@@ -169,7 +152,7 @@ async fn flags_are_what_the_records_say_whenever_the_server_is_killed() {
         server.spawn_again(&[("GRAVITY_FAILPOINT", &armed)]);
         let until = std::time::Instant::now() + Duration::from_millis(200 + random.below(1_200));
         while std::time::Instant::now() < until && !server.ended() {
-            deliver(&mut server, &sent.more(&mut random)).await;
+            server.deliver(&sent.more(&mut random), &["counted", "duplicate"]).await;
         }
         server.kill();
         server.spawn_again(&[]);

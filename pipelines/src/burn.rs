@@ -16,7 +16,7 @@ use gravity_operators::metering::prices::PriceList;
 use gravity_operators::metering::rate::rate;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Change, Committed, Definition, Facts, Folds, Touch};
+use crate::runtime::{Change, Committed, Definition, Facts, Folds, Touch, written};
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "burn";
@@ -188,10 +188,6 @@ fn used(record: &Record, item: Item, team: &Option<Id>, lab: &Option<Id>, number
         lab: lab.clone(),
     };
     facts.sum(USAGE, written(&cell), &numbers.map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
-}
-
-fn written<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("a value in memory can be written")
 }
 
 fn minute_record(epoch: &Committed<Burn>, minute: &TenantMinute, change: &Change<Key, Value>) -> Produce {

@@ -15,7 +15,7 @@ use gravity_operators::anomaly::alert::Levels;
 use gravity_operators::anomaly::lab::{Lab, Told};
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
+use crate::runtime::{Committed, Definition, Facts, Folds, Touch, written};
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "labs";
@@ -143,10 +143,6 @@ impl Definition for Labs {
         }
         self.sink.publish_labs(Arc::new(told));
     }
-}
-
-fn written<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("a value in memory can be written")
 }
 
 /// The id of an alert: of its raising and its clearing.

@@ -31,4 +31,5 @@ pub mod worker;
 
 pub use definition::{Change, Committed, Definition, Facts, Folds, Touch};
 pub use error::PipelineError;
+pub use row::written;
 pub use supervisor::{Options, PipelineState, PipelineStatus, ROW_CAP, Runtime};

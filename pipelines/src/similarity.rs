@@ -15,7 +15,7 @@ use gravity_operators::similarity::pairs::{Limits, Scope, Source, Template, pair
 use gravity_operators::similarity::tokens::Family;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Committed, Definition, Facts, Folds, Touch};
+use crate::runtime::{Committed, Definition, Facts, Folds, Touch, written};
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "similarity";
@@ -149,10 +149,6 @@ impl Definition for Similarity {
             snapshot: epoch.snapshot,
         }));
     }
-}
-
-fn written<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("a value in memory can be written")
 }
 
 /// What is told of a pair; of one that went, only which.

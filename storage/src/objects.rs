@@ -62,7 +62,6 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     /// The place in it.
     url: Url,
-    folder: Option<std::path::PathBuf>,
 }
 
 impl Objects {
@@ -74,13 +73,13 @@ impl Objects {
             url: path.display().to_string(),
             problem: "it is not absolute".into(),
         })?;
-        Ok(Objects { store: Arc::new(DurableFolder::default()), url, folder: Some(path) })
+        Ok(Objects { store: Arc::new(DurableFolder::default()), url })
     }
 
     /// In memory, for tests.
     pub fn memory() -> Objects {
         let url = Url::parse("memory:///").expect("it is an address");
-        Objects { store: Arc::new(InMemory::new()), url, folder: None }
+        Objects { store: Arc::new(InMemory::new()), url }
     }
 
     /// What an address names: a folder, `file://` or `s3://bucket/prefix`.
@@ -100,15 +99,10 @@ impl Objects {
                 let bucket = url.host_str().ok_or_else(|| refuse("it names no bucket"))?;
                 let store =
                     s3_store(bucket, s3).map_err(|source| ObjectsError::Store { url: address.into(), source })?;
-                Ok(Objects { store, url, folder: None })
+                Ok(Objects { store, url })
             }
             other => Err(refuse(&format!("its scheme is `{other}`"))),
         }
-    }
-
-    /// The same place through another store: for tests that make requests fail.
-    pub fn through(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Objects {
-        Objects { store: wrap(self.store), ..self }
     }
 
     /// The store, whose root is that of the bucket or file system.
@@ -124,11 +118,6 @@ impl Objects {
     /// Address of a folder in it.
     pub fn at(&self, name: &str) -> Url {
         self.url.join(&format!("{name}/")).expect("names of tables are parts of an address")
-    }
-
-    /// The folder, where it is one of this machine.
-    pub fn local(&self) -> Option<&Path> {
-        self.folder.as_deref()
     }
 }
 

@@ -164,6 +164,25 @@ impl Server {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Sends records until the server has taken all of them, each with one of these statuses; starts it again when it was
+    /// killed.
+    #[allow(dead_code)] // not every test that takes this file in uses it
+    pub async fn deliver(&mut self, records: &[Vec<u8>], fine: &[&str]) {
+        loop {
+            if self.ended() {
+                self.spawn_again(&[]);
+            }
+            if self.ready_or_ended().await
+                && post(&self.url, &self.token(), records, true)
+                    .await
+                    .is_some_and(|told| told.iter().all(|t| fine.contains(&t.as_str())))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Sends records as a batch; gives the status of each.
     pub async fn send(&self, records: &[Vec<u8>], visible: bool) -> Vec<String> {
         post(&self.url, &self.token(), records, visible).await.expect("the server answers")

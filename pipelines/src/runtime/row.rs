@@ -4,6 +4,11 @@ use gravity_events::{Position, Topic};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+/// A key, value or input of a fold as it is kept.
+pub fn written<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("a value in memory can be written")
+}
+
 /// Number of shards of every fold. Fixed for ever: it is in the journal. Workers own shards by `shard % workers`, so a
 /// restart may change their number.
 pub const SHARDS: u8 = 64;

@@ -121,6 +121,16 @@ pub struct Column<R> {
     pub get: for<'a> fn(&'a R) -> Value<'a>,
 }
 
+/// The column of a name.
+pub fn column<R>(
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    get: for<'a> fn(&'a R) -> Value<'a>,
+) -> Column<R> {
+    Column { name, kind, about, get }
+}
+
 /// The Arrow schema of columns. All may be null: columns are added, and older files lack them.
 pub fn schema<R>(columns: &[Column<R>]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|c| Field::new(c.name, c.kind.arrow(), true)).collect::<Vec<_>>()))

@@ -5,7 +5,7 @@ use gravity_events::board::{BoardKey, BoardValue, OVERALL};
 use gravity_events::body::LabStep;
 use gravity_events::{Body, Position, Record, Topic};
 
-use super::columns::{Column, DAY_MS, Kind, Value};
+use super::columns::{Column, DAY_MS, Kind, Value, column};
 
 /// What a row is made of.
 #[derive(Clone, Debug)]
@@ -93,20 +93,10 @@ pub fn tables() -> Vec<Table> {
     ]
 }
 
-/// The column of a name.
-pub fn column(
-    name: &'static str,
-    kind: Kind,
-    about: &'static str,
-    get: for<'a> fn(&'a Row) -> Value<'a>,
-) -> Column<Row> {
-    Column { name, kind, about, get }
-}
-
 /// A column that a body may have.
 macro_rules! of_body {
     ($name:literal, $kind:ident, $about:literal, $($pattern:pat => $value:expr),+ $(,)?) => {
-        column($name, Kind::$kind, $about, |row| match row.body() {
+        column($name, Kind::$kind, $about, |row: &Row| match row.body() {
             $(Some($pattern) => Value::from($value),)+
             _ => Value::Null,
         })
@@ -115,34 +105,36 @@ macro_rules! of_body {
 
 fn common(own: Vec<Column<Row>>) -> Vec<Column<Row>> {
     let mut columns = vec![
-        column("tenant", Kind::Text, "Who pays", |row| row.tenant().into()),
-        column("day", Kind::Day, "Day of `time`, or else of `appended_at` (UTC)", |row| Value::Time(row.kept_at_ms())),
-        column("event", Kind::Text, "The event", |row| row.record.as_ref().and_then(|r| r.event.as_ref()).into()),
-        column("type", Kind::Text, "Type of the record", |row| row.body().map(Body::kind).into()),
+        column("tenant", Kind::Text, "Who pays", |row: &Row| row.tenant().into()),
+        column("day", Kind::Day, "Day of `time`, or else of `appended_at` (UTC)", |row: &Row| {
+            Value::Time(row.kept_at_ms())
+        }),
+        column("event", Kind::Text, "The event", |row: &Row| row.record.as_ref().and_then(|r| r.event.as_ref()).into()),
+        column("type", Kind::Text, "Type of the record", |row: &Row| row.body().map(Body::kind).into()),
     ];
     columns.extend(own);
     columns.extend([
-        column("subject", Kind::Text, "Subject of the record", |row| {
+        column("subject", Kind::Text, "Subject of the record", |row: &Row| {
             row.record.as_ref().and_then(|r| r.subject.as_ref()).into()
         }),
-        column("time", Kind::Time, "When it was, as the record says", |row| {
+        column("time", Kind::Time, "When it was, as the record says", |row: &Row| {
             row.record.as_ref().and_then(|r| r.time_ms).map_or(Value::Null, Value::Time)
         }),
-        column("id", Kind::Text, "Id of the record, unique with tenant and source", |row| {
+        column("id", Kind::Text, "Id of the record, unique with tenant and source", |row: &Row| {
             row.record.as_ref().map(|r| &r.id).into()
         }),
-        column("source", Kind::Text, "Who said it", |row| row.record.as_ref().map(|r| &r.source).into()),
-        column("appended_at", Kind::Time, "When the log took it", |row| Value::Time(row.appended_at_ms)),
-        column("log_topic", Kind::Text, "Its topic", |row| row.position.topic.name().into()),
-        column("log_partition", Kind::Int, "Its partition", |row| i64::from(row.position.partition).into()),
-        column("log_offset", Kind::Int, "Its offset", |row| row.position.offset.into()),
+        column("source", Kind::Text, "Who said it", |row: &Row| row.record.as_ref().map(|r| &r.source).into()),
+        column("appended_at", Kind::Time, "When the log took it", |row: &Row| Value::Time(row.appended_at_ms)),
+        column("log_topic", Kind::Text, "Its topic", |row: &Row| row.position.topic.name().into()),
+        column("log_partition", Kind::Int, "Its partition", |row: &Row| i64::from(row.position.partition).into()),
+        column("log_offset", Kind::Int, "Its offset", |row: &Row| row.position.offset.into()),
     ]);
     columns
 }
 
 /// All that the record says, as JSON.
 fn data() -> Column<Row> {
-    column("data", Kind::Text, "All that the record says, as JSON", |row| {
+    column("data", Kind::Text, "All that the record says, as JSON", |row: &Row| {
         row.body().and_then(|body| body.encode().ok()).into()
     })
 }
@@ -239,14 +231,14 @@ fn labs() -> Table {
         rows: Rows::Accepted,
         takes: all,
         columns: common(vec![
-            column("lab", Kind::Text, "The lab", |row| match row.body() {
+            column("lab", Kind::Text, "The lab", |row: &Row| match row.body() {
                 Some(Body::LabProvisionRequested(b)) => (&b.lab).into(),
                 Some(Body::LabReady(b) | Body::LabFailed(b) | Body::LabReleased(b)) => (&b.lab).into(),
                 Some(body) => step(body).map(|step| &step.lab).into(),
                 None => Value::Null,
             }),
-            column("step", Kind::Text, "The step", |row| row.body().and_then(step).map(|step| &step.step).into()),
-            column("attempt", Kind::Int, "Which attempt, from 1", |row| {
+            column("step", Kind::Text, "The step", |row: &Row| row.body().and_then(step).map(|step| &step.step).into()),
+            column("attempt", Kind::Int, "Which attempt, from 1", |row: &Row| {
                 row.body().and_then(step).map(|step| i64::from(step.attempt)).into()
             }),
             of_body!("team", Text, "For whom", Body::LabProvisionRequested(b) => b.team.as_ref()),
@@ -303,13 +295,13 @@ fn refused() -> Table {
         rows: Rows::Refused,
         takes: all,
         columns: common(vec![
-            column("code", Kind::Text, "`duplicate`, `conflict`, ...", |row| {
+            column("code", Kind::Text, "`duplicate`, `conflict`, ...", |row: &Row| {
                 row.refused.as_ref().map(|(code, _)| code.as_str()).into()
             }),
-            column("reason", Kind::Text, "What is wrong with it", |row| {
+            column("reason", Kind::Text, "What is wrong with it", |row: &Row| {
                 row.refused.as_ref().and_then(|(_, detail)| detail.as_deref()).into()
             }),
-            column("bytes", Kind::Int, "Its length", |row| (row.raw.len() as u64).into()),
+            column("bytes", Kind::Int, "Its length", |row: &Row| (row.raw.len() as u64).into()),
         ]),
         sorted_by: &["code", "appended_at"],
         looked_up: &["id"],

@@ -7,20 +7,20 @@ use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_ba
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{DataType, PrimitiveType, StructField, Transaction};
 use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
 use deltalake::operations::create::CreateBuilder;
 use deltalake::operations::write::SchemaMode;
-use deltalake::parquet::basic::{Compression, ZstdLevel};
-use deltalake::parquet::file::properties::WriterProperties;
-use deltalake::parquet::schema::types::ColumnPath;
-use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::protocol::SaveMode;
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError, FilterOp, FilterValue};
 use futures::TryStreamExt;
 use gravity_events::Topic;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use url::Url;
 
 use super::LakeError;
@@ -116,9 +116,6 @@ impl LakeTable {
         };
         let transactions = positions.iter().map(transaction).collect();
         let properties = CommitProperties::default().with_application_transactions(transactions);
-        if rows.is_empty() {
-            return self.commit_positions(properties).await;
-        }
         let wrong = |source: ArrowError| LakeError::Rows { table: self.spec.name, source };
         let batch =
             columns::batch(&self.spec.columns, rows).and_then(|b| sorted(&b, self.spec.sorted_by)).map_err(wrong)?;
@@ -133,18 +130,6 @@ impl LakeTable {
             .with_commit_properties(properties);
         self.table = write.await.map_err(|e| self.failed(e))?;
         Ok(())
-    }
-
-    async fn commit_positions(&mut self, properties: CommitProperties) -> Result<(), LakeError> {
-        let snapshot = self.table.snapshot().map_err(|e| self.failed(e))?.snapshot().clone();
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(PARTITIONED_BY.map(str::to_owned).to_vec()),
-            predicate: None,
-        };
-        let commit = CommitBuilder::from(properties).build(Some(&snapshot), self.table.log_store(), operation);
-        commit.await.map_err(|e| self.failed(e))?;
-        self.refresh().await
     }
 
     /// Takes in what others committed.
@@ -164,11 +149,6 @@ impl LakeTable {
     /// Files that hold its rows now.
     pub fn files(&self) -> Result<usize, LakeError> {
         Ok(self.table.get_file_uris().map_err(|e| self.failed(e))?.count())
-    }
-
-    /// Its version.
-    pub fn version(&self) -> Option<u64> {
-        self.table.version()
     }
 
     /// For DataFusion, of one tenant: made of its files, and of no others.
