@@ -8,7 +8,7 @@ use super::record_server::{Mishap, RecordServer, quick};
 
 fn usage(id: &str, tokens: u32) -> Vec<u8> {
     format!(
-        r#"{{"specversion":"1.0","id":"{id}","source":"s","type":"usage.tokens","tenant":"t","data":{{"model":"m","input_tokens":{tokens},"output_tokens":0}}}}"#
+        r#"{{"specversion":"1.0","id":"{id}","source":"s","type":"usage.tokens","tenant":"t","time":"2026-01-01T00:00:00Z","data":{{"model":"m","input_tokens":{tokens},"output_tokens":0}}}}"#
     )
     .into_bytes()
 }

@@ -14,8 +14,8 @@ const RUNS_MAX: usize = 1_000;
 const DETAIL_MAX: usize = 300;
 
 /// The records of an epoch: refused ones first, the bounds in the last. `bound`: of the topics that the pipeline judges.
-/// How many there are follows from what was refused alone.
-pub fn records(pipeline: &str, epoch: u64, now_ms: i64, bound: &[Bound], refused: &[Refused]) -> Vec<Produce> {
+/// They follow from the epoch alone, without the time at which it was made: an epoch that is told again has the same bytes.
+pub fn records(pipeline: &str, epoch: u64, bound: &[Bound], refused: &[Refused]) -> Vec<Produce> {
     let runs = runs(refused);
     let mut chunks: Vec<&[RefusedRun]> = runs.chunks(RUNS_MAX).collect();
     if chunks.is_empty() {
@@ -29,7 +29,7 @@ pub fn records(pipeline: &str, epoch: u64, now_ms: i64, bound: &[Bound], refused
             tenant: "-".into(),
             event: None,
             subject: None,
-            time_ms: Some(now_ms),
+            time_ms: None,
             backfill: false,
             body: Body::EpochAccepted(EpochAccepted {
                 pipeline: pipeline.into(),
@@ -88,7 +88,7 @@ mod tests {
             Bound { topic: Topic::Usage, partition: 0, offset: 9 },
             Bound { topic: Topic::Usage, partition: 1, offset: 4 },
         ];
-        let records = records("burn", 7, 5, &bound, refused);
+        let records = records("burn", 7, &bound, refused);
         let body = |p: &Produce| match codec::decode(&p.value).unwrap().body {
             Body::EpochAccepted(body) => body,
             other => panic!("{other:?}"),
