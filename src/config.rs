@@ -28,7 +28,8 @@ const KEYS: &[(&str, bool)] = &[
     ("pipelines.slice_teams", true),
     ("pipelines.operator_budget_ms", true),
     ("sql.listen", false),
-    ("database.url", false),
+    ("database.url", true),
+    ("database.billing.url", true),
     ("database.*.url", false),
     ("cache.url", false),
     ("objects.url", true),
@@ -125,6 +126,8 @@ pub struct Config {
     pub merge_bytes: Option<u64>,
     /// Teams per epoch, about, when the rules of an event change.
     pub slice_teams: u32,
+    /// The database of budgets; None: an SQLite file in the data folder.
+    pub billing_database_url: Option<String>,
     /// CPU time that one call of an operator may take.
     pub operator_budget: Duration,
     /// Where objects are; None: in the data folder.
@@ -232,6 +235,7 @@ impl Config {
             merge_bytes: number("pipelines.merge_bytes", 1)?,
             operator_budget: number("pipelines.operator_budget_ms", 1)?.map_or(BUDGET, Duration::from_millis),
             slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
+            billing_database_url: text("database.billing.url").or_else(|| text("database.url")),
             objects_url: text("objects.url"),
             objects,
             lake_interval: number("lake.interval_ms", 1)?
@@ -257,9 +261,10 @@ fn known(key: &str) -> Option<bool> {
     KEYS.iter().find(|(k, _)| *k == key).map(|(_, in_build)| *in_build)
 }
 
-/// `database.<service>.url` is one key for all services.
+/// `database.<service>.url` is one key for all services that are not in this build.
 fn key_of(key: &str) -> String {
     match key.split('.').collect::<Vec<_>>()[..] {
+        ["database", "billing", "url"] => key.to_owned(),
         ["database", _, "url"] => "database.*.url".to_owned(),
         _ => key.to_owned(),
     }
@@ -311,6 +316,8 @@ mod tests {
         assert!(e.contains("GRAVITY_LOGG__KIND"), "{e}");
         let c = load(None, &[("GRAVITY_SQL__LISTEN", "127.0.0.1:0"), ("GRAVITY_DATABASE__AUTH__URL", "x")]).unwrap();
         assert_eq!(c.warnings.len(), 2);
+        let c = load(None, &[("GRAVITY_DATABASE__URL", "a"), ("GRAVITY_DATABASE__BILLING__URL", "b")]).unwrap();
+        assert_eq!((c.warnings.len(), c.billing_database_url.as_deref()), (0, Some("b")));
         let e = load(None, &[("GRAVITY_PIPELINES__WORKERS", "0")]).unwrap_err().to_string();
         assert!(e.contains("pipelines.workers") && e.contains("`0`"), "{e}");
         assert!(load(Some("log = ["), &[]).is_err());

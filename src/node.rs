@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use gravity_api::app::{AppState, router};
 use gravity_api::http::server::listen;
+use gravity_api::services::billing::budgets::Budgets;
+use gravity_api::services::billing::ledger::{Applier, Ledger};
 use gravity_api::serving::burn::Burn;
 use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
@@ -24,6 +26,7 @@ use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
 use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
 use gravity_ingest::segment::SyncMode;
 use gravity_pipelines::runtime::{Options, Runtime};
+use gravity_storage::database::{self, Database};
 use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
 use gravity_storage::objects::Objects;
 use gravity_storage::sql::SqlEngine;
@@ -72,6 +75,8 @@ struct Sinks {
     boards: Arc<Boards>,
     flags: Arc<Flags>,
     burn: Arc<Burn>,
+    /// Books what is spent; None: this process has no burn pipeline.
+    applier: Option<Arc<Applier>>,
     visibility: Arc<Visibility>,
     /// How far the burn pipeline is with reference data.
     prices_visibility: Arc<Visibility>,
@@ -87,6 +92,9 @@ impl BoardsSink for Sinks {
 impl BurnSink for Sinks {
     fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
         self.burn.publish_burn(epoch.clone());
+        if let Some(applier) = &self.applier {
+            applier.publish_burn(epoch.clone());
+        }
         let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
         self.visibility.advance(&usage, &epoch.refused, epoch.snapshot);
         self.prices_visibility.advance(&epoch.bound, &[], epoch.snapshot);
@@ -153,11 +161,16 @@ impl Node {
         let visibility = Visibility::new(topics);
         let flags = Arc::<Flags>::default();
         let burn = Arc::<Burn>::default();
+        let applier = match roles.contains(&Role::Burn) {
+            true => Some(Applier::new(Ledger::new(open_billing(config, dir).await?))),
+            false => None,
+        };
         let prices_visibility = Visibility::of_second([Topic::Reference]);
         let sinks = Arc::new(Sinks {
             boards: boards.clone(),
             flags: flags.clone(),
             burn: burn.clone(),
+            applier: applier.clone(),
             visibility: visibility.clone(),
             prices_visibility: prices_visibility.clone(),
         });
@@ -179,8 +192,10 @@ impl Node {
         let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
         let mut pipelines =
             vec![Runtime::start(definition, log.clone(), boards_options).context("cannot start the boards pipeline")?];
+        let mut prices = None;
         if roles.contains(&Role::Burn) {
             let definition = Arc::new(gravity_pipelines::burn::Burn::new(sinks.clone()));
+            prices = Some(definition.prices());
             let options = options(gravity_pipelines::burn::NAME, config.workers);
             let pipeline = Runtime::start(definition, log.clone(), options);
             pipelines.push(pipeline.context("cannot start the burn pipeline")?);
@@ -203,7 +218,13 @@ impl Node {
         let mut state =
             AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
         if roles.contains(&Role::Burn) {
-            state = state.with_burn(burn, prices_visibility);
+            state = state.with_burn(burn.clone(), prices_visibility);
+        }
+        if let (Some(applier), Some(pricing)) = (applier, prices) {
+            let (booking, log, clock, ends) =
+                (applier.clone(), log.clone(), state.clock.clone(), state.shutdown.clone());
+            tokio::spawn(async move { booking.run(log, clock, ends).await });
+            state = state.with_budgets(Arc::new(Budgets { applier, pricing, burn }));
         }
         let live = crate::live::tables(&shown_boards, &live_burn, &operations);
         let objects = open_objects(config, dir)?;
@@ -291,6 +312,20 @@ fn metrics_router() -> axum::Router {
         gravity_api::metrics::text().map_err(|e| (axum::http::StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
     };
     axum::Router::new().route("/metrics", axum::routing::get(text))
+}
+
+/// The database of budgets: a file in the data folder, unless it is said otherwise.
+async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
+    const SERVICE: &str = "billing";
+    let database = match &config.billing_database_url {
+        Some(url) => Database::open(url, SERVICE, &database::BILLING).await,
+        None => {
+            let folder = std::path::absolute(dir.join("databases"))?;
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            Database::file(&folder.join("billing.db"), SERVICE, &database::BILLING).await
+        }
+    };
+    database.context("the database of budgets cannot be used")
 }
 
 /// Where the lake is: in the data folder, unless it is said otherwise.

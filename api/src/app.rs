@@ -21,6 +21,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::http::idempotency::Idempotency;
 use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
+use crate::services::billing::budgets::Budgets;
 use crate::services::{analytics, auth, billing, contests, events, labs, ops, records};
 use crate::serving::burn::Burn;
 use crate::serving::flags::Flags;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub flags: Arc<Flags>,
     /// What is used and charged; None: no pipeline of this process computes it.
     pub burn: Option<Arc<Burn>>,
+    /// What may be spent; None: no pipeline of this process says what was.
+    pub budgets: Option<Arc<Budgets>>,
     /// Answers SQL; None: this process does not.
     pub sql: Option<Arc<SqlEngine>>,
     /// What the pipelines have committed.
@@ -87,6 +90,7 @@ impl AppState {
             boards,
             flags: Arc::default(),
             burn: None,
+            budgets: None,
             sql: None,
             visibility,
             prices_visibility: None,
@@ -111,6 +115,11 @@ impl AppState {
     pub fn with_burn(self, burn: Arc<Burn>, prices_visibility: Arc<Visibility>) -> AppState {
         let (burn, prices_visibility) = (Some(burn), Some(prices_visibility));
         AppState(Arc::new(Shared { burn, prices_visibility, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same, which keeps budgets.
+    pub fn with_budgets(self, budgets: Arc<Budgets>) -> AppState {
+        AppState(Arc::new(Shared { budgets: Some(budgets), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same, which answers SQL.
@@ -185,6 +194,11 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/v1/billing/tenants/{tenant}/burn", get(billing::burn::get)),
         (Method::GET, "/api/v1/billing/tenants/{tenant}/burn/stream", get(billing::burn::stream)),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/budgets", get(billing::budgets::get)),
+        (Method::POST, "/api/v1/billing/reservations", post(billing::reservations::post)),
+        (Method::GET, "/api/v1/billing/reservations/{reservation}", get(billing::reservations::get)),
+        (Method::POST, "/api/v1/billing/reservations/{reservation}/settle", post(billing::reservations::settle)),
+        (Method::POST, "/api/v1/billing/reservations/{reservation}/release", post(billing::reservations::release)),
         (Method::POST, "/api/v1/analytics/sql", post(analytics::sql::post)),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),

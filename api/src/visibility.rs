@@ -331,9 +331,9 @@ mod tests {
         assert_eq!(waiting.await, [Outcome::Counted, Outcome::Counted]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_that_is_over_says_accepted_and_leaves_nothing_behind() {
-        let v = Visibility::new([T]);
+        let v = Visibility::with_limits([T], Duration::from_millis(20), REFUSED_MAX);
         assert_eq!(v.wait(&[at(T, 0, 0)]).await, [Outcome::Accepted(Unknown::Timeout)]);
         let positions = [at(T, 0, 0)];
         let mut dropped = Box::pin(v.wait(&positions));

@@ -32,6 +32,18 @@ pub const LAKE: &[&str] = &[
     "lake.after_compact",
 ];
 
+/// Those of the ledger of budgets, in the order of a reservation's life.
+pub const LEDGER: &[&str] = &[
+    "ledger.before_reserve",
+    "ledger.after_reserve",
+    "ledger.before_settle",
+    "ledger.after_settle",
+    "ledger.before_append",
+    "ledger.after_append",
+    "ledger.before_apply",
+    "ledger.after_apply",
+];
+
 /// A failpoint that was to fail was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failpoint {0}")]
@@ -93,7 +105,7 @@ impl Failpoints {
 
     /// Passes the place `name`.
     pub fn pass(&self, name: &'static str) -> Result<(), Hit> {
-        debug_assert!(PIPELINES.contains(&name) || LAKE.contains(&name), "failpoint {name} is not listed");
+        debug_assert!([PIPELINES, LAKE, LEDGER].concat().contains(&name), "failpoint {name} is not listed");
         let Some(armed) = &self.0 else { return Ok(()) };
         if armed.name != name || armed.passed.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
             return Ok(());

@@ -1,33 +1,42 @@
-//! The burn pipeline: usage and price lists become what each minute's usage costs.
+//! The burn pipeline: usage and price lists become what each minute's usage costs, and what budgets lose by it.
 //!
 //! What is folded is sums, not records: one row for all usage of a minute that is charged alike.
+
+mod pricing;
 
 use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
-use gravity_events::body::BurnChanged;
-use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, Usage};
+use gravity_events::body::{BudgetSet, BurnChanged};
+use gravity_events::burn::{Account, Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
 use gravity_events::codec::MAX_INTEGER;
-use gravity_events::publish::{BurnEpoch, BurnSink};
+use gravity_events::publish::{BudgetKey, BurnEpoch, BurnSink};
 use gravity_events::{Body, Id, Record, Topic};
 use gravity_ingest::log::Produce;
+use gravity_operators::metering::accounts::unreserved;
 use gravity_operators::metering::minutes::{TenantMinute, minutes};
 use gravity_operators::metering::prices::PriceList;
 use gravity_operators::metering::rate::rate;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::{Change, Committed, Definition, Facts, Folds, Touch, written};
+use pricing::ListKey;
+
+pub use pricing::Prices;
 
 /// The pipeline's name: of its folder, metrics and outputs.
 pub const NAME: &str = "burn";
 const USAGE: u8 = 0;
 const PRICES: u8 = 1;
+const BUDGETS: u8 = 2;
+const FOLDS: u8 = 3;
 /// The meter of all usage of a tenant, by minute.
 pub const METER: &str = "total";
 
 /// The definition of the burn pipeline.
 pub struct Burn {
     sink: Arc<dyn BurnSink>,
+    prices: Arc<Prices>,
 }
 
 /// Key of an output row.
@@ -39,6 +48,12 @@ pub enum Key {
     Currency(Id),
     /// A tenant's minute, all together.
     Minute(TenantMinute),
+    /// What an account spent without having reserved it.
+    Unreserved(Account),
+    /// A budget.
+    Budget(BudgetKey),
+    /// A price list of a tenant.
+    List(Id, ListKey),
 }
 
 /// Value of an output row.
@@ -50,12 +65,21 @@ pub enum Value {
     Currency(Id),
     /// Of a minute: usage and cost in micro-units.
     Minute(Usage, i64),
+    /// Micro-units.
+    Unreserved(i64),
+    /// A budget or a price list, as JSON: fields may be added.
+    Json(String),
 }
 
 impl Burn {
     /// The pipeline whose epochs go to `sink`.
     pub fn new(sink: Arc<dyn BurnSink>) -> Burn {
-        Burn { sink }
+        Burn { sink, prices: Arc::default() }
+    }
+
+    /// The prices of the last epoch.
+    pub fn prices(&self) -> Arc<Prices> {
+        self.prices.clone()
     }
 }
 
@@ -79,7 +103,7 @@ impl Definition for Burn {
     }
 
     fn folds(&self) -> u8 {
-        2
+        FOLDS
     }
 
     fn facts(&self, record: &Record, facts: &mut Facts) {
@@ -98,6 +122,11 @@ impl Definition for Burn {
                 // As JSON: fields may be added.
                 let value = serde_json::to_vec(&list).expect("a price list in memory can be written");
                 facts.upsert(PRICES, written(&key), 0, Some(value));
+            }
+            Body::BudgetSet(b) => {
+                let key: BudgetKey = (record.tenant.clone(), record.event.clone(), b.budget.clone());
+                let value = serde_json::to_vec(b).expect("a budget in memory can be written");
+                facts.upsert(BUDGETS, written(&key), 0, Some(value));
             }
             _ => {}
         }
@@ -119,13 +148,24 @@ impl Definition for Burn {
             let (tenant, ..): (Id, Option<Id>, Id, u64) = postcard::from_bytes(key).ok()?;
             Some((tenant, serde_json::from_slice::<PriceList>(value).ok()?))
         });
-        let (charged, currencies) = rate(cells, lists);
+        let budgets = folds.upsert(BUDGETS, |key, value| {
+            Some((postcard::from_bytes::<BudgetKey>(key).ok()?, String::from_utf8(value.to_vec()).ok()?))
+        });
+        let (charged, currencies) = rate(cells, lists.clone());
         let minutes = minutes(charged.clone());
+        let unreserved = unreserved(charged.clone());
         let charged = charged.map(|(cell, charged)| (Key::Cell(cell), Value::Charged(charged)));
         let currencies = currencies.map(|(tenant, currency)| (Key::Currency(tenant), Value::Currency(currency)));
         let minutes =
             minutes.map(|(minute, usage, cost_micro)| (Key::Minute(minute), Value::Minute(usage, cost_micro)));
-        charged.concat(currencies).concat(minutes)
+        let unreserved =
+            unreserved.map(|(account, cost_micro)| (Key::Unreserved(account), Value::Unreserved(cost_micro)));
+        let budgets = budgets.map(|(key, json)| (Key::Budget(key), Value::Json(json)));
+        let lists = lists.map(|(tenant, list)| {
+            let json = serde_json::to_string(&list).expect("a price list in memory can be written");
+            (Key::List(tenant, (list.event, list.list, list.version)), Value::Json(json))
+        });
+        charged.concat(currencies).concat(minutes).concat(unreserved).concat(budgets).concat(lists)
     }
 
     fn touches(&self, key: &Key, _: &Value, touches: &mut Vec<Touch<Id>>) {
@@ -133,6 +173,8 @@ impl Definition for Burn {
             Key::Cell(cell) => cell.tenant.clone(),
             Key::Currency(tenant) => tenant.clone(),
             Key::Minute(minute) => minute.tenant.clone(),
+            // They are no part of what a tenant's burn shows, or follow from its cells.
+            Key::Unreserved(_) | Key::Budget(_) | Key::List(..) => return,
         }));
     }
 
@@ -143,7 +185,7 @@ impl Definition for Burn {
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {
         let minutes = epoch.changes.iter().filter_map(|change| match &change.key {
             Key::Minute(minute) => Some(minute_record(epoch, minute, change)),
-            Key::Cell(_) | Key::Currency(_) => None,
+            _ => None,
         });
         minutes.collect()
     }
@@ -158,6 +200,7 @@ impl Definition for Burn {
             snapshot: epoch.snapshot,
             ..BurnEpoch::default()
         };
+        let mut lists = Vec::new();
         for change in &epoch.changes {
             match (&change.key, &change.value) {
                 (Key::Cell(cell), Some(Value::Charged(charged))) => {
@@ -170,9 +213,24 @@ impl Definition for Burn {
                 (Key::Currency(tenant), _) => told.currencies.push((tenant.clone(), None)),
                 // Serving adds up cells itself, by whatever it is asked for.
                 (Key::Minute(_), _) => {}
+                (Key::Unreserved(account), Some(Value::Unreserved(cost_micro))) => {
+                    told.unreserved.push((account.clone(), Some(*cost_micro)));
+                }
+                (Key::Unreserved(account), _) => told.unreserved.push((account.clone(), None)),
+                (Key::Budget(key), value) => told.budgets.push((key.clone(), of_json::<BudgetSet>(value))),
+                (Key::List(tenant, key), value) => lists.push((tenant.clone(), key.clone(), of_json(value))),
             }
         }
+        self.prices.apply(epoch.snapshot, lists);
         self.sink.publish_burn(Arc::new(told));
+    }
+}
+
+/// What is kept as JSON; None: gone, or of a build that wrote it otherwise.
+fn of_json<T: serde::de::DeserializeOwned>(value: &Option<Value>) -> Option<T> {
+    match value {
+        Some(Value::Json(json)) => serde_json::from_str(json).ok(),
+        _ => None,
     }
 }
 
@@ -186,6 +244,7 @@ fn used(record: &Record, item: Item, team: &Option<Id>, lab: &Option<Id>, number
         event: record.event.clone(),
         team: team.clone(),
         lab: lab.clone(),
+        reserved: record.source == RESERVATIONS_SOURCE,
     };
     facts.sum(USAGE, written(&cell), &numbers.map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
 }

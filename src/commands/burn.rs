@@ -139,7 +139,7 @@ fn text(answer: &Value, by: &str) -> String {
 }
 
 /// Micro-units as units, without a cent lost.
-fn money(micro: i64) -> String {
+pub(super) fn money(micro: i64) -> String {
     let sign = if micro < 0 { "-" } else { "" };
     let micro = micro.unsigned_abs();
     format!("{sign}{}.{:06}", grouped_digits(i64::try_from(micro / 1_000_000).unwrap_or(i64::MAX)), micro % 1_000_000)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gravity_events::burn::{Cell, Charged, Usage};
+use gravity_events::burn::{Account, Cell, Charged, Usage};
 use gravity_events::publish::{BurnEpoch, BurnSink};
 use gravity_events::{Id, Topic};
 use parking_lot::{Mutex, RwLock};
@@ -147,6 +147,30 @@ impl Burn {
         fits.then(|| Answer { version: tenant.version, currency: tenant.currency.clone(), totals, rows })
     }
 
+    /// What an account, and those below it, cost in a range of minutes, in micro-units.
+    pub fn spent(&self, account: &Account, minutes: Range<i64>) -> i64 {
+        let tenants = self.tenants.read();
+        let Some(tenant) = tenants.get(&account.tenant) else { return 0 };
+        if account.event.is_none() && account.team.is_none() {
+            let costs = tenant.minutes.range(minutes).map(|(_, sum)| sum.cost_micro);
+            return costs.fold(0, i64::saturating_add);
+        }
+        let is_of = |cell: &Cell| {
+            cell.event == account.event && account.team.as_ref().is_none_or(|team| cell.team.as_ref() == Some(team))
+        };
+        let cells = tenant.cells.iter().filter(|(cell, _)| minutes.contains(&cell.minute) && is_of(cell));
+        cells.map(|(_, charged)| charged.cost_micro).fold(0, i64::saturating_add)
+    }
+
+    /// What was used of a cell's item from a minute on to the cell's, as far as it is shown.
+    pub fn used_since(&self, first_minute: i64, cell: &Cell) -> Usage {
+        let tenants = self.tenants.read();
+        let Some(tenant) = tenants.get(&cell.tenant) else { return Usage::default() };
+        let cells = tenant.cells.range(Cell::first_of(&cell.tenant, &cell.item, first_minute)..);
+        let of_item = cells.take_while(|(other, _)| other.item == cell.item && other.minute <= cell.minute);
+        of_item.fold(Usage::default(), |sum, (_, charged)| sum.plus(&charged.usage))
+    }
+
     /// Tells of each new version of a tenant's burn.
     pub fn watch(&self, tenant: &Id) -> watch::Receiver<u64> {
         if let Some(known) = self.tenants.read().get(tenant) {
@@ -219,7 +243,15 @@ mod tests {
 
     fn cell(minute: i64, event: &str, model: &str) -> Cell {
         let item = Item::Model(model.into());
-        Cell { tenant: "t".into(), item, minute, event: Some(event.into()), team: Some("1".into()), lab: None }
+        Cell {
+            tenant: "t".into(),
+            item,
+            minute,
+            event: Some(event.into()),
+            team: Some("1".into()),
+            lab: None,
+            reserved: false,
+        }
     }
 
     fn charged(records: i64, cost_micro: i64) -> Option<Charged> {

@@ -7,6 +7,9 @@ use crate::Id;
 /// Milliseconds of a minute: the grain of metering and of prices.
 pub const MINUTE_MS: i64 = 60_000;
 
+/// The source of usage that settled a reservation, whose id is the reservation's. Only the billing service writes under it.
+pub const RESERVATIONS_SOURCE: &str = "gravity:reservations";
+
 /// What has a price.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Item {
@@ -41,9 +44,22 @@ pub struct Cell {
     pub team: Option<Id>,
     /// In which lab.
     pub lab: Option<Id>,
+    /// It was settled with a reservation: budgets have it already.
+    pub reserved: bool,
 }
 
 impl Cell {
+    /// The least cell of a minute, in their order.
+    pub fn first_of(tenant: &Id, item: &Item, minute: i64) -> Cell {
+        let (tenant, item) = (tenant.clone(), item.clone());
+        Cell { tenant, item, minute, event: None, team: None, lab: None, reserved: false }
+    }
+
+    /// Who it is booked on.
+    pub fn account(&self) -> Account {
+        Account { tenant: self.tenant.clone(), event: self.event.clone(), team: self.team.clone() }
+    }
+
     /// Start of its minute, milliseconds since 1970.
     pub fn start_ms(&self) -> i64 {
         self.minute.saturating_mul(MINUTE_MS)
@@ -102,4 +118,29 @@ pub struct Charged {
     pub prices: Option<(Id, u64)>,
     /// Something of it has no price.
     pub unpriced: bool,
+}
+
+/// Who spends: a tenant, one of its events, or a team of it. Usage is booked on the finest that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Account {
+    /// Who pays.
+    pub tenant: Id,
+    /// For which event.
+    pub event: Option<Id>,
+    /// Which team.
+    pub team: Option<Id>,
+}
+
+impl Account {
+    /// This account and those above it, the tenant's first: what is booked on this one counts for all.
+    pub fn and_above(&self) -> Vec<Account> {
+        let above = [(false, false), (true, false), (true, true)].map(|(event, team)| Account {
+            tenant: self.tenant.clone(),
+            event: self.event.clone().filter(|_| event),
+            team: self.team.clone().filter(|_| team),
+        });
+        let mut accounts = above.to_vec();
+        accounts.dedup();
+        accounts
+    }
 }

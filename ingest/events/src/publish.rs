@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::board::{BoardKey, BoardValue, View};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{BoardNoted, SimilarityChanged};
-use crate::burn::{Cell, Charged};
+use crate::body::{BoardNoted, BudgetSet, SimilarityChanged};
+use crate::burn::{Account, Cell, Charged, Usage};
 use crate::{Id, Position, Topic};
 
 /// One committed epoch of the boards pipeline. Nothing in it was visible to anyone before its frame was fsynced.
@@ -174,6 +174,10 @@ pub struct BurnEpoch {
     pub cells: Vec<(Cell, Option<Charged>)>,
     /// Currencies of tenants that have prices; None: it has none any more.
     pub currencies: Vec<(Id, Option<Id>)>,
+    /// What accounts spent without having reserved it, in micro-units; None: nothing.
+    pub unreserved: Vec<(Account, Option<i64>)>,
+    /// Budgets by tenant, event and name; None: it is not set any more.
+    pub budgets: Vec<(BudgetKey, Option<BudgetSet>)>,
     /// New versions of tenants' burn.
     pub versions: Vec<(Id, u64)>,
     /// As in [`BoardsEpoch`].
@@ -188,4 +192,19 @@ pub struct BurnEpoch {
 pub trait BurnSink: Send + Sync {
     /// Applies one epoch.
     fn publish_burn(&self, epoch: Arc<BurnEpoch>);
+}
+
+/// Tenant, event and name of a budget.
+pub type BudgetKey = (Id, Option<Id>, Id);
+
+/// What usage costs by the price lists that are in force.
+pub trait Pricing: Send + Sync {
+    /// In which currency a tenant pays; None: it has no prices.
+    fn currency(&self, tenant: &Id) -> Option<Id>;
+
+    /// What usage in a cell costs when `before` was used of its item in the month.
+    fn charge(&self, cell: &Cell, usage: &Usage, before: &Usage) -> Charged;
+
+    /// The most that usage in a cell can cost.
+    fn charge_at_most(&self, cell: &Cell, usage: &Usage) -> Charged;
 }

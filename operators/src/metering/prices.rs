@@ -7,7 +7,7 @@
 //!   greater name.
 //! - All lists of a tenant are in one currency: that of the list in force first. Others are left out.
 //! - Tiers count the units of a list and kind over a calendar month (UTC), in the order of minutes; in a minute by event,
-//!   team and lab.
+//!   team and lab, unreserved usage before reserved.
 //! - A charge is rounded once per cell and kind, half up.
 
 use std::collections::BTreeMap;
@@ -149,12 +149,38 @@ impl Book {
         let mut used = Used::default();
         let charged = cells.into_iter().map(|(cell, usage)| {
             used.enter(month_of(cell.minute));
-            (cell.clone(), self.charge_cell(cell, usage, &mut used))
+            let charge = |found: &Found<'_>, kind, measured| {
+                let before = used.add(found.list, kind, measured);
+                cost(found.price, kind, before, measured)
+            };
+            (cell.clone(), self.charge_cell(cell, usage, charge))
         });
         charged.collect()
     }
 
-    fn charge_cell(&self, cell: &Cell, usage: &Usage, used: &mut Used) -> Charged {
+    /// What a cell costs when so much of its item was used in the month before: by whichever list, since that is not told.
+    pub fn charge_after(&self, cell: &Cell, usage: &Usage, before: &Usage) -> Charged {
+        self.charge_cell(cell, usage, |found, kind, measured| {
+            let before = match kind {
+                Kind::Input => before.input_tokens.saturating_sub(before.cached_tokens),
+                Kind::Output => before.output_tokens,
+                Kind::Cached => before.cached_tokens,
+                Kind::VmSecond => before.duration_ms,
+            };
+            cost(found.price, kind, i128::from(before), measured)
+        })
+    }
+
+    /// The most that a cell can cost, whatever was used before: each unit at the price of its dearest tier.
+    pub fn charge_at_most(&self, cell: &Cell, usage: &Usage) -> Charged {
+        self.charge_cell(cell, usage, |found, kind, measured| {
+            let tiers = found.price.tiers.iter().map(|tier| tier.micro_per_million);
+            let micro_per_million = tiers.fold(found.price.micro_per_million, i64::max);
+            cost(&Price { micro_per_million, tiers: Vec::new(), ..found.price.clone() }, kind, 0, measured)
+        })
+    }
+
+    fn charge_cell(&self, cell: &Cell, usage: &Usage, mut charge: impl FnMut(&Found<'_>, Kind, i64) -> i64) -> Charged {
         let mut charged = Charged { usage: *usage, ..Charged::default() };
         let mut newest = None;
         let item = cell.item.name();
@@ -169,8 +195,7 @@ impl Book {
                 charged.unpriced = true;
                 return;
             };
-            let before = used.add(found.list, kind, measured);
-            charged.cost_micro = charged.cost_micro.saturating_add(cost(found.price, kind, before, measured));
+            charged.cost_micro = charged.cost_micro.saturating_add(charge(&found, kind, measured));
             newest = newest.clone().max(Some((found.version.from_minute, found.version.version, found.list.clone())));
         };
         match cell.item {
@@ -257,7 +282,7 @@ mod tests {
 
     fn cell(minute: i64, event: Option<&str>) -> Cell {
         let item = Item::Model("m".into());
-        Cell { tenant: "t".into(), item, minute, event: event.map(Id::from), team: None, lab: None }
+        Cell { tenant: "t".into(), item, minute, event: event.map(Id::from), team: None, lab: None, reserved: false }
     }
 
     fn tokens(input_tokens: i64, output_tokens: i64, cached_tokens: i64) -> Usage {
@@ -328,6 +353,21 @@ mod tests {
         let charged = book.charge(cells.iter().map(|cell| (cell, &usage)));
         let costs: Vec<i64> = charged.iter().map(|(_, charged)| charged.cost_micro).collect();
         assert_eq!(costs, [0, 20, 30 + 60, 120, 120, 0], "100 are granted; February begins anew");
+    }
+
+    #[test]
+    fn one_call_costs_by_what_was_used_before_and_never_more_than_the_most() {
+        let tiers = vec![
+            PriceTier { above_units: 100, micro_per_million: 3_000_000 },
+            PriceTier { above_units: 150, micro_per_million: 2_000_000 },
+        ];
+        let prices = vec![Price { tiers, ..price("m", "input", 0) }, price("m", "output", 5_000_000)];
+        let book = Book::new(&[list("l", 1, i64::MIN, prices)]);
+        let (cell, usage) = (cell(0, None), tokens(60, 1, 0));
+        let after = |input| book.charge_after(&cell, &usage, &tokens(input, 7, 0)).cost_micro;
+        assert_eq!([after(0), after(60), after(100), after(200)], [5, 65, 175, 125]);
+        assert_eq!(book.charge_at_most(&cell, &usage).cost_micro, 185);
+        assert!(book.charge_at_most(&Cell { item: Item::Model("n".into()), ..cell.clone() }, &usage).unpriced);
     }
 
     #[test]

@@ -175,8 +175,7 @@ impl Tenant {
                 Affected::Months(months) => {
                     let mut rest = cells.range(..);
                     if let (Some(least), Some((any, _))) = (months.keys().next(), cells.first_key_value()) {
-                        let (event, team, lab) = (None, None, None);
-                        let from = Cell { minute: months[least] - MONTH_MINUTES, event, team, lab, ..any.clone() };
+                        let from = Cell::first_of(&any.tenant, &any.item, months[least] - MONTH_MINUTES);
                         rest = cells.range(from..);
                     }
                     all.extend(self.book.charge(rest.filter(|(c, _)| months.contains_key(&month_of(c.minute)))))

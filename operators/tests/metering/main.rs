@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use differential_dataflow::VecCollection;
 use gravity_events::Id;
 use gravity_events::body::{Price, PriceTier};
-use gravity_events::burn::{Cell, Charged, Item, Usage};
+use gravity_events::burn::{Account, Cell, Charged, Item, Usage};
 use gravity_operators::harness::dice::Dice;
 use gravity_operators::harness::oracle::agree;
 use gravity_operators::harness::script::Script;
+use gravity_operators::metering::accounts::unreserved;
 use gravity_operators::metering::prices::PriceList;
 use gravity_operators::metering::rate::rate;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ enum Given {
 enum Said {
     Charged(Cell, Charged),
     Currency(Id, Id),
+    Unreserved(Account, i64),
 }
 
 fn view(given: VecCollection<'_, u64, Given, i64>) -> VecCollection<'_, u64, Said, i64> {
@@ -35,7 +37,9 @@ fn view(given: VecCollection<'_, u64, Given, i64>) -> VecCollection<'_, u64, Sai
         Given::Cell(..) => None,
     });
     let (charged, currencies) = rate(cells, lists);
-    charged.map(|(c, v)| Said::Charged(c, v)).concat(currencies.map(|(t, c)| Said::Currency(t, c)))
+    let unreserved = unreserved(charged.clone()).map(|(account, cost)| Said::Unreserved(account, cost));
+    let said = charged.map(|(c, v)| Said::Charged(c, v)).concat(currencies.map(|(t, c)| Said::Currency(t, c)));
+    said.concat(unreserved)
 }
 
 const MONTH: i64 = 44_640;
@@ -113,6 +117,21 @@ fn plain(given: &[Given]) -> Vec<Said> {
         charged.prices = newest.map(|(_, version, list)| (list, version));
         said.push(Said::Charged(cell.clone(), charged));
     }
+    let mut spent: BTreeMap<Account, i64> = BTreeMap::new();
+    for said in &said {
+        if let Said::Charged(cell, charged) = said
+            && !cell.reserved
+        {
+            let (tenant, event, team) = (cell.tenant.clone(), cell.event.clone(), cell.team.clone());
+            let tenants = Account { tenant, event: None, team: None };
+            let events = Account { event, ..tenants.clone() };
+            let teams = Account { team, ..events.clone() };
+            for account in std::collections::BTreeSet::from([tenants, events, teams]) {
+                *spent.entry(account).or_default() += charged.cost_micro;
+            }
+        }
+    }
+    said.extend(spent.into_iter().map(|(account, cost)| Said::Unreserved(account, cost)));
     said
 }
 
@@ -132,7 +151,8 @@ fn random_cell(dice: &mut Dice) -> (Cell, Usage) {
     // January 1970 has 44,640 minutes: the last of it, and the first of February.
     let minute = MONTH - 4 + dice.below(8) as i64;
     let (tenant, event, team) = (id(dice, "t", 2), maybe(dice, "e", 2), maybe(dice, "team", 2));
-    let cell = Cell { tenant, item: item.clone(), minute, event, team, lab: maybe(dice, "lab", 1) };
+    let cell =
+        Cell { tenant, item: item.clone(), minute, event, team, lab: maybe(dice, "lab", 1), reserved: dice.chance(30) };
     let mut amount = |n| dice.below(n) as i64;
     let usage = match item {
         Item::Model(_) => {

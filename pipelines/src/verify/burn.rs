@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, Usage};
+use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
 use gravity_events::{Body, Id, Topic};
 use gravity_ingest::log::{Bound, Log, LogError};
 use gravity_operators::metering::prices::{Book, PriceList};
@@ -86,6 +86,7 @@ fn compute(records: &[replay::Counted]) -> BTreeMap<Id, Burn> {
             event: record.event.clone(),
             team: team.clone(),
             lab: lab.clone(),
+            reserved: record.source == RESERVATIONS_SOURCE,
         };
         let sum = usage.entry((record.tenant.clone(), item)).or_default().entry(cell).or_default();
         *sum = sum.plus(&used);

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use gravity_events::burn::RESERVATIONS_SOURCE;
 use gravity_events::{Id, Record, codec};
 use gravity_ingest::log::Produce;
 
@@ -53,6 +54,7 @@ impl Mode {
     pub(super) fn read(self, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Item>, Problem> {
         let item = |result: Result<(Record, Bytes), gravity_events::DecodeError>| match result {
             Ok((record, _)) if !record.body.topic().is_input() => Item::Bad(not_input(&record)),
+            Ok((record, _)) if record.source == RESERVATIONS_SOURCE => Item::Bad(not_the_ledger()),
             Ok((record, value)) => Item::Good { record: Box::new(record), value },
             Err(error) => Item::Bad(Problem::from(error)),
         };
@@ -82,6 +84,15 @@ impl Mode {
             }
         }
     }
+}
+
+/// Usage under this source does not count against budgets again: it was settled.
+fn not_the_ledger() -> Problem {
+    let detail =
+        format!("the source `{RESERVATIONS_SOURCE}` is that of settled reservations, which only the ledger writes");
+    Problem::new(StatusCode::FORBIDDEN, "reserved_source", detail).hint(
+        "send usage under a source of your own, or settle a reservation: POST /api/v1/billing/reservations/{id}/settle",
+    )
 }
 
 fn not_input(record: &Record) -> Problem {

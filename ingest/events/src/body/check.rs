@@ -65,7 +65,7 @@ checks! {
     PricePublished { price_list: id, version: count, currency: id, effective_at: minute_option, prices: each }
     Price { model: id, kind: price_kind, micro_per_million: size, tiers: rising }
     PriceTier { above_units: count, micro_per_million: size }
-    BudgetSet { budget: id, limit_micro: size, currency: id, alerts_bp: marks }
+    BudgetSet { budget: id, team: id_option, limit_micro: size, currency: id, alerts_bp: marks, soft: any }
     SubmissionReceived {
         submission: id, team: id, problem: id, language: id_option, contest_time_ms: contest_time_option,
         revision: count,
@@ -109,7 +109,7 @@ checks! {
     Alike { team: id, submission: id }
     SimilarityChanged { problem: id, language: id, left: nested, right: nested, shared: any, share_bp: share }
     Alert { alert: id, rule: id, summary: text }
-    BudgetAlert { budget: id, mark_bp: mark, spent_micro: amount }
+    BudgetAlert { budget: id, mark_bp: mark, spent_micro: amount, limit_micro: size }
     // The bytes may be as long as a record can hold; the record's own limit bounds them.
     RecordRefused {
         data_base64: any, length: count, sha256: text, topic: id, partition: any, offset: count, code: id, detail: text,

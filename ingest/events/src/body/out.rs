@@ -161,6 +161,8 @@ pub struct BudgetAlert {
     pub mark_bp: u32,
     /// Spent so far, in micro-units.
     pub spent_micro: i64,
+    /// The limit, in micro-units.
+    pub limit_micro: i64,
 }
 
 /// A record that did not count, as it stands on the dead-letter topic: nothing that was sent is lost.

@@ -229,11 +229,14 @@ pub struct PriceTier {
     pub micro_per_million: i64,
 }
 
-/// How much a tenant or event may spend.
+/// How much a tenant, an event or a team may spend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetSet {
     /// Its name.
     pub budget: Id,
+    /// The team whose budget it is; None: all of the event, or of the tenant where the record names no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<Id>,
     /// Limit in micro-units of `currency`.
     pub limit_micro: i64,
     /// ISO 4217.
@@ -241,4 +244,7 @@ pub struct BudgetSet {
     /// Shares of the limit, in basis points, at which an alert is sent.
     #[serde(default)]
     pub alerts_bp: Vec<u32>,
+    /// Only alerts: whoever reserves more is let in.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub soft: bool,
 }

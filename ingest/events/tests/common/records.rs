@@ -393,9 +393,9 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
                 .boxed()
         }
-        "budget.set" => (id(), size(), id(), vec(0..=1_000_000_u32, 0..4))
-            .prop_map(|(budget, limit_micro, currency, alerts_bp)| {
-                Body::BudgetSet(BudgetSet { budget, limit_micro, currency, alerts_bp })
+        "budget.set" => (id(), of(id()), size(), id(), vec(0..=1_000_000_u32, 0..4), any::<bool>())
+            .prop_map(|(budget, team, limit_micro, currency, alerts_bp, soft)| {
+                Body::BudgetSet(BudgetSet { budget, team, limit_micro, currency, alerts_bp, soft })
             })
             .boxed(),
         "submission.received" => (id(), id(), id(), of(id()), of(contest_time()), count())
@@ -589,8 +589,10 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             .boxed(),
         "alert.raised" => alert().prop_map(Body::AlertRaised).boxed(),
         "alert.cleared" => alert().prop_map(Body::AlertCleared).boxed(),
-        "budget.alert" => (id(), 0..=1_000_000_u32, amount())
-            .prop_map(|(budget, mark_bp, spent_micro)| Body::BudgetAlert(BudgetAlert { budget, mark_bp, spent_micro }))
+        "budget.alert" => (id(), 0..=1_000_000_u32, amount(), size())
+            .prop_map(|(budget, mark_bp, spent_micro, limit_micro)| {
+                Body::BudgetAlert(BudgetAlert { budget, mark_bp, spent_micro, limit_micro })
+            })
             .boxed(),
         "record.refused" => (text(), count(), text(), id(), any::<u32>(), count(), id(), text())
             .prop_map(|(data_base64, length, sha256, topic, partition, offset, code, detail)| {

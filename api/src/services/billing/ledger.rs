@@ -1,0 +1,509 @@
+//! The ledger of budgets: what was reserved, settled, and spent without a reservation, by account.
+//!
+//! available = limit - settled - open reservations - unreserved usage, on the account of a budget and nowhere else: whatever
+//! moves one of them is one transaction on the rows of the account and of those above it. Rows are taken in the order of
+//! [`Account::and_above`], so that no two transactions wait for each other.
+//!
+//! What the log has to learn (usage of a settled reservation, alerts) is put in the outbox in the same transaction.
+//! Appending it again after a crash changes nothing: its identity is the reservation's.
+
+mod applier;
+mod marks;
+mod outbox;
+
+use gravity_events::Id;
+use gravity_events::body::{UsageTokens, UsageVm};
+use gravity_events::burn::{Account, Item, RESERVATIONS_SOURCE, Usage};
+use gravity_events::{Body, Record};
+use gravity_ingest::failpoint::{Failpoints, Hit};
+use gravity_storage::database::{AsCollision, Database, DatabaseError};
+use gravity_storage::transaction;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+pub use applier::Applier;
+pub use outbox::OutboxError;
+
+/// A transaction of the ledger's database.
+type Tx = Transaction<'static, Any>;
+
+/// Why the ledger did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A budget does not allow it.
+    #[error("budget `{budget}` has {available_micro} micro-units left, and {asked_micro} were asked for")]
+    OverBudget {
+        /// Which.
+        budget: String,
+        /// What is left of it.
+        available_micro: i64,
+        /// What was asked for.
+        asked_micro: i64,
+    },
+    /// A budget is in another currency than the prices.
+    #[error("budget `{budget}` is in {of_budget}, and the tenant's prices are in {of_prices}")]
+    Currency {
+        /// Which.
+        budget: String,
+        /// Its currency.
+        of_budget: String,
+        /// That of the prices.
+        of_prices: String,
+    },
+    /// There is no such reservation.
+    #[error("there is no such reservation")]
+    Unknown,
+    /// It came before, with something else.
+    #[error("{0}")]
+    Other(&'static str),
+    /// It is over.
+    #[error("the reservation is {0}")]
+    Closed(State),
+    /// The database did not do it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A test made it fail.
+    #[error(transparent)]
+    Failpoint(#[from] Hit),
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> LedgerError {
+        LedgerError::Database(error.into())
+    }
+}
+
+impl AsCollision for LedgerError {
+    fn is_collision(&self) -> bool {
+        matches!(self, LedgerError::Database(error) if error.is_collision())
+    }
+}
+
+/// Where a reservation is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It holds its amount.
+    Open,
+    /// It was settled: what was used counts.
+    Settled,
+    /// Nothing was used.
+    Released,
+    /// Its time was over before anybody said what was used. It may still be settled.
+    Expired,
+}
+
+impl State {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Settled => "settled",
+            State::Released => "released",
+            State::Expired => "expired",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The reservation's id.
+    pub reservation: Id,
+    /// Who spends.
+    pub account: Account,
+    /// In which lab.
+    pub lab: Option<Id>,
+    /// What will be used.
+    pub item: Item,
+    /// The most that it can cost, in micro-units.
+    pub amount_micro: i64,
+    /// Of the amount.
+    pub currency: Id,
+    /// Tells requests with the same id apart.
+    pub asked: String,
+    /// Until when it is held, milliseconds since 1970.
+    pub expires_at_ms: i64,
+}
+
+/// A reservation as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its id.
+    pub reservation: Id,
+    /// Who spends.
+    pub account: Account,
+    /// In which lab.
+    pub lab: Option<Id>,
+    /// What is used.
+    pub item: Item,
+    /// The most that it can cost, in micro-units.
+    pub amount_micro: i64,
+    /// Of the amounts.
+    pub currency: Id,
+    /// Where it is in its life.
+    pub state: State,
+    /// What it was settled with, in micro-units.
+    pub settled_micro: i64,
+    /// When it is given up, milliseconds since 1970.
+    pub expires_at_ms: i64,
+    asked: String,
+    used: String,
+}
+
+/// A budget with what counts against it, in micro-units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub budget: Id,
+    /// Whose.
+    pub account: Account,
+    /// At most.
+    pub limit_micro: i64,
+    /// Of all amounts.
+    pub currency: Id,
+    /// Only alerts.
+    pub soft: bool,
+    /// What reservations were settled with.
+    pub settled_micro: i64,
+    /// The most that open reservations may cost.
+    pub reserved_micro: i64,
+    /// What the stream charged without a reservation.
+    pub unreserved_micro: i64,
+}
+
+impl Standing {
+    /// What can still be reserved; below zero: more was spent.
+    pub fn available_micro(&self) -> i64 {
+        let taken = self.settled_micro.saturating_add(self.reserved_micro).saturating_add(self.unreserved_micro);
+        self.limit_micro.saturating_sub(taken)
+    }
+
+    /// What was spent.
+    pub fn spent_micro(&self) -> i64 {
+        self.settled_micro.saturating_add(self.unreserved_micro)
+    }
+}
+
+/// The ledger.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    database: Database,
+    failpoints: Failpoints,
+}
+
+fn text(id: &Option<Id>) -> &str {
+    id.as_deref().unwrap_or("")
+}
+
+fn id_of(text: String) -> Option<Id> {
+    Some(Id::from(text)).filter(|id| !id.is_empty())
+}
+
+const RESERVATION: &str = "SELECT tenant, reservation, event, team, lab, kind, item, amount_micro, currency, state, asked, \
+     used, settled_micro, expires_at_ms FROM reservations WHERE reservation = $1";
+
+const STANDINGS: &str = "SELECT b.budget, b.tenant, b.event, b.team, b.limit_micro, b.currency, b.soft, \
+     COALESCE(a.settled_micro, 0), COALESCE(a.reserved_micro, 0), COALESCE(a.unreserved_micro, 0) FROM budgets b \
+     LEFT JOIN accounts a ON a.tenant = b.tenant AND a.event = b.event AND a.team = b.team";
+
+fn reservation_of(row: &AnyRow) -> Result<Reservation, sqlx::Error> {
+    let name: String = row.try_get(6)?;
+    let item = match row.try_get::<String, _>(5)?.as_str() {
+        "machine" => Item::Machine(name.into()),
+        _ => Item::Model(name.into()),
+    };
+    let state = match row.try_get::<String, _>(9)?.as_str() {
+        "open" => State::Open,
+        "settled" => State::Settled,
+        "released" => State::Released,
+        _ => State::Expired,
+    };
+    Ok(Reservation {
+        account: Account {
+            tenant: row.try_get::<String, _>(0)?.into(),
+            event: id_of(row.try_get(2)?),
+            team: id_of(row.try_get(3)?),
+        },
+        reservation: row.try_get::<String, _>(1)?.into(),
+        lab: id_of(row.try_get(4)?),
+        item,
+        amount_micro: row.try_get(7)?,
+        currency: row.try_get::<String, _>(8)?.into(),
+        state,
+        asked: row.try_get(10)?,
+        used: row.try_get(11)?,
+        settled_micro: row.try_get(12)?,
+        expires_at_ms: row.try_get(13)?,
+    })
+}
+
+fn standing_of(row: &AnyRow) -> Result<Standing, sqlx::Error> {
+    Ok(Standing {
+        budget: row.try_get::<String, _>(0)?.into(),
+        account: Account {
+            tenant: row.try_get::<String, _>(1)?.into(),
+            event: id_of(row.try_get(2)?),
+            team: id_of(row.try_get(3)?),
+        },
+        limit_micro: row.try_get(4)?,
+        currency: row.try_get::<String, _>(5)?.into(),
+        soft: row.try_get::<i64, _>(6)? != 0,
+        settled_micro: row.try_get(7)?,
+        reserved_micro: row.try_get(8)?,
+        unreserved_micro: row.try_get(9)?,
+    })
+}
+
+async fn find(tx: &mut Tx, reservation: &str) -> Result<Option<Reservation>, LedgerError> {
+    let row = sqlx::query(RESERVATION).bind(reservation).fetch_optional(&mut **tx).await?;
+    Ok(row.as_ref().map(reservation_of).transpose()?)
+}
+
+/// Moves what counts against an account and those above it.
+async fn book(tx: &mut Tx, account: &Account, reserved_micro: i64, settled_micro: i64) -> Result<(), LedgerError> {
+    const SQL: &str = "UPDATE accounts SET reserved_micro = reserved_micro + $4, settled_micro = settled_micro + $5 \
+         WHERE tenant = $1 AND event = $2 AND team = $3";
+    for account in account.and_above() {
+        let query = sqlx::query(SQL).bind(account.tenant.as_str());
+        let query = query.bind(text(&account.event)).bind(text(&account.team));
+        query.bind(reserved_micro).bind(settled_micro).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+impl Ledger {
+    /// Of this database.
+    pub fn new(database: Database) -> Ledger {
+        Ledger { database, failpoints: Failpoints::of_process() }
+    }
+
+    /// Holds the amount of what is asked for on its account and those above it, if every budget of theirs allows it. True:
+    /// it was not there before.
+    ///
+    /// # Errors
+    /// A budget has less left; the id came before with something else; the database failed.
+    pub async fn reserve(&self, ask: &Ask, now_ms: i64) -> Result<(Reservation, bool), LedgerError> {
+        let made: Result<_, LedgerError> = transaction!(self.database, tx => self.reserve_in(&mut tx, ask, now_ms));
+        let made = made?;
+        self.failpoints.pass("ledger.after_reserve")?;
+        Ok(made)
+    }
+
+    async fn reserve_in(&self, tx: &mut Tx, ask: &Ask, now_ms: i64) -> Result<(Reservation, bool), LedgerError> {
+        let fresh = self.insert(tx, ask, now_ms).await?;
+        let found = find(tx, &ask.reservation).await?.ok_or(LedgerError::Unknown)?;
+        if !fresh {
+            return match found.asked == ask.asked {
+                true => Ok((found, false)),
+                false => Err(LedgerError::Other("the reservation's id came before, and asked for something else")),
+            };
+        }
+        for account in ask.account.and_above() {
+            self.hold(tx, &account, ask).await?;
+        }
+        self.failpoints.pass("ledger.before_reserve")?;
+        Ok((found, true))
+    }
+
+    async fn insert(&self, tx: &mut Tx, ask: &Ask, now_ms: i64) -> Result<bool, LedgerError> {
+        const SQL: &str = "INSERT INTO reservations (tenant, reservation, event, team, lab, kind, item, amount_micro, \
+             currency, state, asked, created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, \
+             $11, $12) ON CONFLICT (reservation) DO NOTHING";
+        let kind = match ask.item {
+            Item::Model(_) => "model",
+            Item::Machine(_) => "machine",
+        };
+        let query = sqlx::query(SQL).bind(ask.account.tenant.as_str()).bind(ask.reservation.as_str());
+        let query = query.bind(text(&ask.account.event)).bind(text(&ask.account.team)).bind(text(&ask.lab)).bind(kind);
+        let query = query.bind(ask.item.name().as_str()).bind(ask.amount_micro).bind(ask.currency.as_str());
+        let query = query.bind(ask.asked.as_str()).bind(now_ms).bind(ask.expires_at_ms);
+        Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
+    }
+
+    /// One statement looks and takes: between two there would be room for another's.
+    async fn hold(&self, tx: &mut Tx, account: &Account, ask: &Ask) -> Result<(), LedgerError> {
+        const MAKE: &str = "INSERT INTO accounts (tenant, event, team) VALUES ($1, $2, $3) ON CONFLICT (tenant, event, team) DO NOTHING";
+        const HOLD: &str = "UPDATE accounts SET reserved_micro = reserved_micro + $4 \
+             WHERE tenant = $1 AND event = $2 AND team = $3 AND NOT EXISTS (SELECT 1 FROM budgets b \
+             WHERE b.tenant = accounts.tenant AND b.event = accounts.event AND b.team = accounts.team AND b.soft = 0 \
+             AND (b.currency <> $5 OR b.limit_micro - accounts.settled_micro - accounts.reserved_micro \
+             - accounts.unreserved_micro < $4))";
+        let (tenant, event, team) = (account.tenant.as_str(), text(&account.event), text(&account.team));
+        sqlx::query(MAKE).bind(tenant).bind(event).bind(team).execute(&mut **tx).await?;
+        let held = sqlx::query(HOLD).bind(tenant).bind(event).bind(team).bind(ask.amount_micro);
+        if held.bind(ask.currency.as_str()).execute(&mut **tx).await?.rows_affected() == 1 {
+            return Ok(());
+        }
+        let hard = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{STANDINGS} WHERE b.tenant = $1 AND b.event = $2 AND b.team = $3 AND b.soft = 0"
+        )));
+        let rows = hard.bind(tenant).bind(event).bind(team).fetch_all(&mut **tx).await?;
+        let budgets = rows.iter().map(standing_of).collect::<Result<Vec<_>, _>>()?;
+        if let Some(other) = budgets.iter().find(|b| b.currency != ask.currency) {
+            return Err(LedgerError::Currency {
+                budget: other.budget.to_string(),
+                of_budget: other.currency.to_string(),
+                of_prices: ask.currency.to_string(),
+            });
+        }
+        let tightest = budgets.iter().min_by_key(|b| b.available_micro()).ok_or(LedgerError::Unknown)?;
+        Err(LedgerError::OverBudget {
+            budget: tightest.budget.to_string(),
+            available_micro: tightest.available_micro(),
+            asked_micro: ask.amount_micro,
+        })
+    }
+
+    /// A reservation.
+    ///
+    /// # Errors
+    /// There is none with this id; the database failed.
+    pub async fn get(&self, reservation: &str) -> Result<Reservation, LedgerError> {
+        let query = sqlx::query(RESERVATION).bind(reservation);
+        let row = query.fetch_optional(self.database.pool()).await?.ok_or(LedgerError::Unknown)?;
+        Ok(reservation_of(&row)?)
+    }
+
+    /// Closes a reservation with what was used, books what it cost, and puts the usage record in the outbox. One that has
+    /// expired, too: what was used is charged. The same again changes nothing.
+    ///
+    /// # Errors
+    /// It is not there, or was released or settled with something else; the database failed.
+    pub async fn settle(
+        &self,
+        of: &Reservation,
+        usage: &Usage,
+        cost_micro: i64,
+        now_ms: i64,
+    ) -> Result<Reservation, LedgerError> {
+        let settled: Result<_, LedgerError> =
+            transaction!(self.database, tx => self.settle_in(&mut tx, of, usage, cost_micro, now_ms));
+        let settled = settled?;
+        self.failpoints.pass("ledger.after_settle")?;
+        Ok(settled)
+    }
+
+    async fn settle_in(
+        &self,
+        tx: &mut Tx,
+        of: &Reservation,
+        usage: &Usage,
+        cost_micro: i64,
+        now_ms: i64,
+    ) -> Result<Reservation, LedgerError> {
+        const SQL: &str = "UPDATE reservations SET state = 'settled', used = $3, settled_micro = $4, closed_at_ms = $5 \
+             WHERE reservation = $1 AND state = $2";
+        let id = of.reservation.as_str();
+        let used = serde_json::to_string(usage).expect("numbers can be written");
+        for (state, held_micro) in [("open", of.amount_micro), ("expired", 0)] {
+            let query = sqlx::query(SQL).bind(id).bind(state).bind(used.as_str()).bind(cost_micro).bind(now_ms);
+            if query.execute(&mut **tx).await?.rows_affected() == 1 {
+                book(tx, &of.account, -held_micro, cost_micro).await?;
+                marks::look(tx, of.account.and_above(), now_ms).await?;
+                outbox::put(tx, &format!("usage/{id}"), &usage_record(of, usage, now_ms), now_ms).await?;
+                self.failpoints.pass("ledger.before_settle")?;
+                return find(tx, id).await?.ok_or(LedgerError::Unknown);
+            }
+        }
+        let found = find(tx, id).await?.ok_or(LedgerError::Unknown)?;
+        match found.state {
+            State::Settled if found.used == used => Ok(found),
+            State::Settled => Err(LedgerError::Other("the reservation was settled before, with something else")),
+            state => Err(LedgerError::Closed(state)),
+        }
+    }
+
+    /// Gives up a reservation of which nothing was used. Giving it up again changes nothing.
+    ///
+    /// # Errors
+    /// It is not there, or was settled; the database failed.
+    pub async fn release(&self, reservation: &str, now_ms: i64) -> Result<Reservation, LedgerError> {
+        transaction!(self.database, tx => release_in(&mut tx, reservation, now_ms))
+    }
+
+    /// Gives up reservations whose time is over. How many there were.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn expire(&self, now_ms: i64) -> Result<u64, LedgerError> {
+        const DUE: &str = "SELECT tenant, reservation, event, team, lab, kind, item, amount_micro, currency, state, asked, \
+             used, settled_micro, expires_at_ms FROM reservations WHERE state = 'open' AND expires_at_ms <= $1 \
+             ORDER BY expires_at_ms LIMIT 200";
+        let due = sqlx::query(DUE).bind(now_ms).fetch_all(self.database.pool()).await?;
+        let mut expired = 0;
+        for row in &due {
+            let of = reservation_of(row)?;
+            let closed: Result<bool, LedgerError> =
+                transaction!(self.database, tx => close(&mut tx, &of, State::Expired, now_ms));
+            expired += u64::from(closed?);
+        }
+        Ok(expired)
+    }
+
+    /// Budgets of a tenant with what counts against them, by event and name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn standings(&self, tenant: &str) -> Result<Vec<Standing>, LedgerError> {
+        let sql = format!("{STANDINGS} WHERE b.tenant = $1 ORDER BY b.event, b.budget");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.database.pool()).await?;
+        Ok(rows.iter().map(standing_of).collect::<Result<_, _>>()?)
+    }
+}
+
+async fn release_in(tx: &mut Tx, reservation: &str, now_ms: i64) -> Result<Reservation, LedgerError> {
+    let found = find(tx, reservation).await?.ok_or(LedgerError::Unknown)?;
+    let closed = close(tx, &found, State::Released, now_ms).await?;
+    let found = find(tx, reservation).await?.ok_or(LedgerError::Unknown)?;
+    match found.state {
+        State::Settled if !closed => Err(LedgerError::Closed(State::Settled)),
+        _ => Ok(found),
+    }
+}
+
+/// Ends an open reservation of which nothing is known to have been used; false: it is not open.
+async fn close(tx: &mut Tx, of: &Reservation, state: State, now_ms: i64) -> Result<bool, LedgerError> {
+    const SQL: &str = "UPDATE reservations SET state = $2, closed_at_ms = $3 \
+         WHERE reservation = $1 AND state = 'open'";
+    let query = sqlx::query(SQL).bind(of.reservation.as_str());
+    let closed = query.bind(state.name()).bind(now_ms).execute(&mut **tx).await?.rows_affected() == 1;
+    if closed {
+        book(tx, &of.account, -of.amount_micro, 0).await?;
+    }
+    Ok(closed)
+}
+
+/// The usage that settles a reservation, as the stream gets it.
+fn usage_record(of: &Reservation, usage: &Usage, now_ms: i64) -> Record {
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let (team, lab) = (of.account.team.clone(), of.lab.clone());
+    let body = match &of.item {
+        Item::Model(model) => Body::UsageTokens(UsageTokens {
+            model: model.clone(),
+            input_tokens: count(usage.input_tokens),
+            output_tokens: count(usage.output_tokens),
+            cached_tokens: count(usage.cached_tokens),
+            team,
+            lab,
+        }),
+        Item::Machine(machine) => {
+            Body::UsageVm(UsageVm { machine: machine.clone(), duration_ms: count(usage.duration_ms), team, lab })
+        }
+    };
+    Record {
+        id: of.reservation.clone(),
+        source: RESERVATIONS_SOURCE.into(),
+        tenant: of.account.tenant.clone(),
+        event: of.account.event.clone(),
+        subject: None,
+        time_ms: Some(now_ms),
+        backfill: false,
+        body,
+    }
+}

@@ -1,0 +1,67 @@
+//! The price lists of the last epoch, for those who ask what usage will cost before it is on the log.
+
+use std::collections::BTreeMap;
+
+use gravity_events::Id;
+use gravity_events::burn::{Cell, Charged, Usage};
+use gravity_events::publish::Pricing;
+use gravity_operators::metering::prices::{Book, PriceList};
+use parking_lot::RwLock;
+
+/// Event, name and version of a list.
+pub(super) type ListKey = (Option<Id>, Id, u64);
+
+#[derive(Default)]
+struct Tenant {
+    lists: BTreeMap<ListKey, PriceList>,
+    book: Book,
+}
+
+/// The prices of all tenants.
+#[derive(Default)]
+pub struct Prices(RwLock<BTreeMap<Id, Tenant>>);
+
+impl Prices {
+    /// Takes what changed; `whole`: it is all there is.
+    pub(super) fn apply(&self, whole: bool, changes: Vec<(Id, ListKey, Option<PriceList>)>) {
+        if changes.is_empty() && !whole {
+            return;
+        }
+        let mut tenants = self.0.write();
+        if whole {
+            tenants.clear();
+        }
+        for (tenant, key, list) in changes {
+            let lists = &mut tenants.entry(tenant).or_default().lists;
+            match list {
+                Some(list) => lists.insert(key, list),
+                None => lists.remove(&key),
+            };
+        }
+        // Few lists, and seldom new ones.
+        for tenant in tenants.values_mut() {
+            tenant.book = Book::new(tenant.lists.values());
+        }
+    }
+
+    fn with<T>(&self, tenant: &Id, ask: impl FnOnce(&Book) -> T) -> T {
+        match self.0.read().get(tenant) {
+            Some(tenant) => ask(&tenant.book),
+            None => ask(&Book::default()),
+        }
+    }
+}
+
+impl Pricing for Prices {
+    fn currency(&self, tenant: &Id) -> Option<Id> {
+        self.with(tenant, |book| book.currency().cloned())
+    }
+
+    fn charge(&self, cell: &Cell, usage: &Usage, before: &Usage) -> Charged {
+        self.with(&cell.tenant, |book| book.charge_after(cell, usage, before))
+    }
+
+    fn charge_at_most(&self, cell: &Cell, usage: &Usage) -> Charged {
+        self.with(&cell.tenant, |book| book.charge_at_most(cell, usage))
+    }
+}

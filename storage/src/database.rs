@@ -1,0 +1,163 @@
+//! Databases of services: PostgreSQL, or an SQLite file where none is configured. One text of SQL for both.
+//!
+//! What both understand alike: `$1` for parameters, TEXT and BIGINT columns (no BOOLEAN, no NUMERIC), `ON CONFLICT`. Sums are
+//! cast to BIGINT.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::Migrator;
+use sqlx::{Any, AnyPool, Transaction};
+
+/// Migrations of the billing service.
+pub static BILLING: Migrator = sqlx::migrate!("./migrations/billing");
+
+/// Connections to a PostgreSQL server.
+const CONNECTIONS: u32 = 8;
+/// How long a request waits for a connection before it is told that the database is away.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Tries of a transaction that collides with another.
+pub const TRIES: u32 = 10;
+
+/// Why a database did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Its address cannot be used.
+    #[error(
+        "`{url}` is no address of a database ({why}); expected postgres://user:password@host/name or sqlite://path"
+    )]
+    Address {
+        /// As it was given, without its password.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Its tables cannot be brought to this build's form.
+    #[error("the tables of the {service} database cannot be brought up to date: {source}")]
+    Migrate {
+        /// Whose.
+        service: &'static str,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A statement failed, or the server is away.
+    #[error("the database failed: {0}")]
+    Failed(#[from] sqlx::Error),
+}
+
+impl DatabaseError {
+    /// Two transactions stood in each other's way: the same again may succeed.
+    pub fn is_collision(&self) -> bool {
+        let DatabaseError::Failed(sqlx::Error::Database(error)) = self else { return false };
+        // PostgreSQL: serialization failure, deadlock. SQLite: busy, and its extended forms.
+        matches!(error.code().as_deref(), Some("40001" | "40P01" | "5" | "261" | "517"))
+    }
+}
+
+/// A service's database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: AnyPool,
+    begin: &'static str,
+}
+
+impl Database {
+    /// Opens the database of a service and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The address cannot be used, the server does not answer, or the tables are of a newer build.
+    pub async fn open(url: &str, service: &'static str, migrations: &Migrator) -> Result<Database, DatabaseError> {
+        sqlx::any::install_default_drivers();
+        let is_file = url.starts_with("sqlite:");
+        let shown = || url.split_once('@').map_or(url, |(_, rest)| rest).to_owned();
+        if !is_file && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(DatabaseError::Address { url: shown(), why: "another scheme".to_owned() });
+        }
+        let options = AnyConnectOptions::from_str(url)
+            .map_err(|error| DatabaseError::Address { url: shown(), why: error.to_string() })?;
+        let pool = AnyPoolOptions::new()
+            // SQLite has one writer anyway. Queued here, nobody finds it busy.
+            .max_connections(if is_file { 1 } else { CONNECTIONS })
+            .acquire_timeout(PATIENCE)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_file {
+                        // FULL: what was committed survives the loss of power, also in WAL mode.
+                        let settings =
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000";
+                        sqlx::raw_sql(settings).execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        migrations.run(&pool).await.map_err(|source| DatabaseError::Migrate { service, source })?;
+        Ok(Database { pool, begin: if is_file { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+    }
+
+    /// Opens an SQLite file, which is made where there is none.
+    ///
+    /// # Errors
+    /// As of [`Database::open`].
+    pub async fn file(path: &Path, service: &'static str, migrations: &Migrator) -> Result<Database, DatabaseError> {
+        let mut url = url::Url::parse("sqlite:///").expect("a plain address");
+        url.set_path(&path.to_string_lossy());
+        url.set_query(Some("mode=rwc"));
+        Database::open(url.as_str(), service, migrations).await
+    }
+
+    /// Its connections, for what needs no transaction.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that writes. See [`crate::transaction`].
+    ///
+    /// # Errors
+    /// No connection could be had.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
+        Ok(self.pool.begin_with(self.begin).await?)
+    }
+}
+
+/// Does work in one transaction, and again when it collides with another's. What ends as Err is undone. A macro, since closures
+/// that borrow and return futures which may move between threads cannot be written yet.
+///
+/// ```ignore
+/// let closed: Result<bool, LedgerError> = transaction!(database, tx => close(&mut tx, id));
+/// ```
+#[macro_export]
+macro_rules! transaction {
+    ($database:expr, $tx:ident => $work:expr) => {{
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let attempt = async {
+                let mut $tx = $database.begin().await?;
+                let done = $work.await?;
+                $tx.commit().await.map_err($crate::database::DatabaseError::from)?;
+                Ok(done)
+            };
+            match attempt.await {
+                Err(error)
+                    if tries < $crate::database::TRIES && $crate::database::AsCollision::is_collision(&error) => {}
+                other => break other,
+            }
+        }
+    }};
+}
+
+/// Errors of which it can be told whether the same again may succeed.
+pub trait AsCollision {
+    /// Whether two transactions stood in each other's way.
+    fn is_collision(&self) -> bool;
+}
+
+impl AsCollision for DatabaseError {
+    fn is_collision(&self) -> bool {
+        DatabaseError::is_collision(self)
+    }
+}
