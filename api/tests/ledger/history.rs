@@ -115,7 +115,7 @@ async fn random_histories_are_those_of_a_plain_model() {
                 75..90 => {
                     let (name, at) = names[dice.random_range(0..names.len())];
                     let (event, team) = places[at];
-                    let limit = dice.random_range(0..2_000);
+                    let limit = dice.random_range(0..2_000 + step * 60);
                     model.limits.insert(name, (account(event, team), limit));
                     let budgets = vec![budget(name, event, team, limit)];
                     world.commit(BurnEpoch { budgets, ..BurnEpoch::default() }).await;

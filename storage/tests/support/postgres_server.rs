@@ -1,4 +1,5 @@
 //! A real PostgreSQL for tests, by `scripts/parts`. Shared by the tests of services and those of the whole platform.
+#![allow(dead_code)] // each test uses its part
 
 use std::net::TcpListener;
 use std::path::Path;

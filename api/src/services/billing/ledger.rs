@@ -283,6 +283,11 @@ impl Ledger {
         Ledger { database, failpoints: Failpoints::of_process() }
     }
 
+    /// For what needs no transaction.
+    pub(super) fn pool(&self) -> &sqlx::AnyPool {
+        self.database.pool()
+    }
+
     /// Holds the amount of what is asked for on its account and those above it, if every budget of theirs allows it. True:
     /// it was not there before.
     ///
@@ -326,24 +331,19 @@ impl Ledger {
         Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
     }
 
-    /// One statement looks and takes: between two there would be room for another's.
+    /// Takes first, which holds the row, and looks then: a statement that does both would, in PostgreSQL, look at budgets as they
+    /// were before it waited for the row, and admit too many. What is not allowed is undone.
     async fn hold(&self, tx: &mut Tx, account: &Account, ask: &Ask) -> Result<(), LedgerError> {
-        const MAKE: &str = "INSERT INTO accounts (tenant, event, team) VALUES ($1, $2, $3) ON CONFLICT (tenant, event, team) DO NOTHING";
-        const HOLD: &str = "UPDATE accounts SET reserved_micro = reserved_micro + $4 \
-             WHERE tenant = $1 AND event = $2 AND team = $3 AND NOT EXISTS (SELECT 1 FROM budgets b \
-             WHERE b.tenant = accounts.tenant AND b.event = accounts.event AND b.team = accounts.team AND b.soft = 0 \
-             AND (b.currency <> $5 OR b.limit_micro - accounts.settled_micro - accounts.reserved_micro \
-             - accounts.unreserved_micro < $4))";
+        const TAKE: &str = "INSERT INTO accounts (tenant, event, team, reserved_micro) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (tenant, event, team) DO UPDATE SET reserved_micro = accounts.reserved_micro + $4";
         let (tenant, event, team) = (account.tenant.as_str(), text(&account.event), text(&account.team));
-        sqlx::query(MAKE).bind(tenant).bind(event).bind(team).execute(&mut **tx).await?;
-        let held = sqlx::query(HOLD).bind(tenant).bind(event).bind(team).bind(ask.amount_micro);
-        if held.bind(ask.currency.as_str()).execute(&mut **tx).await?.rows_affected() == 1 {
-            return Ok(());
-        }
-        let hard = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{STANDINGS} WHERE b.tenant = $1 AND b.event = $2 AND b.team = $3 AND b.soft = 0"
-        )));
-        let rows = hard.bind(tenant).bind(event).bind(team).fetch_all(&mut **tx).await?;
+        let query = sqlx::query(TAKE).bind(tenant).bind(event).bind(team).bind(ask.amount_micro);
+        query.execute(&mut **tx).await?;
+        let hard = format!(
+            "{STANDINGS} WHERE b.tenant = $1 AND b.event = $2 AND b.team = $3 AND b.soft = 0 ORDER BY b.budget"
+        );
+        let hard = sqlx::query(sqlx::AssertSqlSafe(hard)).bind(tenant).bind(event).bind(team);
+        let rows = hard.fetch_all(&mut **tx).await?;
         let budgets = rows.iter().map(standing_of).collect::<Result<Vec<_>, _>>()?;
         if let Some(other) = budgets.iter().find(|b| b.currency != ask.currency) {
             return Err(LedgerError::Currency {
@@ -352,12 +352,14 @@ impl Ledger {
                 of_prices: ask.currency.to_string(),
             });
         }
-        let tightest = budgets.iter().min_by_key(|b| b.available_micro()).ok_or(LedgerError::Unknown)?;
-        Err(LedgerError::OverBudget {
-            budget: tightest.budget.to_string(),
-            available_micro: tightest.available_micro(),
-            asked_micro: ask.amount_micro,
-        })
+        match budgets.iter().min_by_key(|b| b.available_micro()) {
+            Some(tightest) if tightest.available_micro() < 0 => Err(LedgerError::OverBudget {
+                budget: tightest.budget.to_string(),
+                available_micro: tightest.available_micro().saturating_add(ask.amount_micro),
+                asked_micro: ask.amount_micro,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// A reservation.
