@@ -27,7 +27,9 @@ const KEYS: &[(&str, bool)] = &[
     ("pipelines.merge_bytes", true),
     ("pipelines.slice_teams", true),
     ("pipelines.operator_budget_ms", true),
-    ("sql.listen", false),
+    ("sql.listen", true),
+    ("sql.tls_certificate", true),
+    ("sql.tls_key", true),
     ("database.url", true),
     ("database.billing.url", true),
     ("database.*.url", false),
@@ -126,6 +128,10 @@ pub struct Config {
     pub merge_bytes: Option<u64>,
     /// Teams per epoch, about, when the rules of an event change.
     pub slice_teams: u32,
+    /// Where clients of PostgreSQL are answered; None: on its port of this machine, if that is free.
+    pub sql_listen: Option<String>,
+    /// Certificate and key for them, as PEM files.
+    pub sql_tls: Option<(PathBuf, PathBuf)>,
     /// The database of budgets; None: an SQLite file in the data folder.
     pub billing_database_url: Option<String>,
     /// CPU time that one call of an operator may take.
@@ -212,6 +218,15 @@ impl Config {
             access_key_id: text("objects.access_key_id"),
             secret_access_key: text("objects.secret_access_key"),
         };
+        let sql_tls = match (get("sql.tls_certificate"), get("sql.tls_key")) {
+            (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+            (None, None) => None,
+            (given, _) => {
+                let key = if given.is_some() { "sql.tls_key" } else { "sql.tls_certificate" };
+                let expected = "a PEM file, since the other of certificate and key is given";
+                return Err(ConfigError::Invalid { key, value: String::new(), expected });
+            }
+        };
         let mut sql = Limits::default();
         let sized = |n: Option<u64>, default: usize| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
         sql.memory_bytes = sized(number("sql.memory_mb", 1)?.map(|mb| mb.saturating_mul(1 << 20)), sql.memory_bytes);
@@ -235,6 +250,8 @@ impl Config {
             merge_bytes: number("pipelines.merge_bytes", 1)?,
             operator_budget: number("pipelines.operator_budget_ms", 1)?.map_or(BUDGET, Duration::from_millis),
             slice_teams: small(number("pipelines.slice_teams", 1)?).unwrap_or(SLICE_TEAMS),
+            sql_listen: text("sql.listen"),
+            sql_tls,
             billing_database_url: text("database.billing.url").or_else(|| text("database.url")),
             objects_url: text("objects.url"),
             objects,
@@ -314,7 +331,7 @@ mod tests {
         assert!(e.contains("`log.kin`") && e.contains("did you mean `log.kind`"), "{e}");
         let e = load(None, &[("GRAVITY_LOGG__KIND", "x")]).unwrap_err().to_string();
         assert!(e.contains("GRAVITY_LOGG__KIND"), "{e}");
-        let c = load(None, &[("GRAVITY_SQL__LISTEN", "127.0.0.1:0"), ("GRAVITY_DATABASE__AUTH__URL", "x")]).unwrap();
+        let c = load(None, &[("GRAVITY_CACHE__URL", "x"), ("GRAVITY_DATABASE__AUTH__URL", "x")]).unwrap();
         assert_eq!(c.warnings.len(), 2);
         let c = load(None, &[("GRAVITY_DATABASE__URL", "a"), ("GRAVITY_DATABASE__BILLING__URL", "b")]).unwrap();
         assert_eq!((c.warnings.len(), c.billing_database_url.as_deref()), (0, Some("b")));

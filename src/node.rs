@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gravity_api::app::{AppState, router};
+use gravity_api::http::Tokens;
 use gravity_api::http::server::listen;
+use gravity_api::services::analytics::sql::scope_of_token;
 use gravity_api::services::billing::budgets::Budgets;
 use gravity_api::services::billing::ledger::{Applier, Ledger};
 use gravity_api::serving::burn::Burn;
@@ -30,6 +32,7 @@ use gravity_storage::database::{self, Database};
 use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
 use gravity_storage::objects::Objects;
 use gravity_storage::sql::SqlEngine;
+use gravity_storage::sql::wire::{self, WireServer};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::up::TOKEN_FILE;
@@ -120,6 +123,7 @@ pub struct Node {
     log: Arc<dyn Log>,
     operations: Arc<NodeOperations>,
     http: Option<(SocketAddr, tokio::task::JoinHandle<()>)>,
+    sql: Option<SocketAddr>,
     metrics: Option<tokio::task::JoinHandle<()>>,
     lake: Option<tokio::task::JoinHandle<()>>,
     /// Ends the lake's writer, after the pipelines.
@@ -229,7 +233,8 @@ impl Node {
         let live = crate::live::tables(&shown_boards, &live_burn, &operations);
         let objects = open_objects(config, dir)?;
         let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
-        let state = state.with_sql(Arc::new(engine));
+        let engine = Arc::new(engine);
+        let state = state.with_sql(engine.clone());
         let lake_ends = CancellationToken::new();
         let lake = roles.contains(&Role::Lake).then(|| {
             let options = LakeOptions {
@@ -240,13 +245,14 @@ impl Node {
             let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
             tokio::spawn(async move { writer.run(ends).await })
         });
-        let shutdown = state.shutdown.clone();
+        let (shutdown, state_tokens) = (state.shutdown.clone(), state.tokens.clone());
         tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
         let listener = listen(&config.http_listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;
         let address = listener.local_addr()?;
         let serving = spawn_server(listener, router(state), shutdown.clone());
+        let sql = open_wire(config, engine, &state_tokens, &shutdown).await?;
         let metrics = match &config.metrics_listen {
             Some(address) => {
                 let listener = listen(address).await.with_context(|| format!("cannot serve metrics on {address}"))?;
@@ -256,7 +262,17 @@ impl Node {
             None => None,
         };
         tracing::info!(%address, "serving");
-        Ok(Node { log, operations, http: Some((address, serving)), metrics, lake, lake_ends, shutdown, _lock: lock })
+        Ok(Node {
+            log,
+            operations,
+            http: Some((address, serving)),
+            sql,
+            metrics,
+            lake,
+            lake_ends,
+            shutdown,
+            _lock: lock,
+        })
     }
 
     /// The log.
@@ -267,6 +283,11 @@ impl Node {
     /// Where HTTP is served.
     pub fn address(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(|(a, _)| *a)
+    }
+
+    /// Where clients of PostgreSQL are answered.
+    pub fn sql_address(&self) -> Option<SocketAddr> {
+        self.sql
     }
 
     /// Drains in the reverse order: HTTP ends, the pipelines commit what they began, the log closes.
@@ -304,6 +325,36 @@ fn spawn_server(
             tracing::error!(%error, "the HTTP server ended");
         }
     })
+}
+
+/// Where clients of PostgreSQL look for this when nothing else is said.
+const SQL_LISTEN: &str = "127.0.0.1:5433";
+
+/// Answers clients of PostgreSQL. An address that was asked for has to be free; the usual one may be another's.
+async fn open_wire(
+    config: &Config,
+    engine: Arc<SqlEngine>,
+    tokens: &Tokens,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<SocketAddr>> {
+    let tls = config.sql_tls.as_ref().map(|(certificate, key)| wire::tls(certificate, key)).transpose();
+    let tls = tls.context("`sql.tls_certificate` and `sql.tls_key` cannot be used")?;
+    let listener = match &config.sql_listen {
+        Some(address) => listen(address).await.with_context(|| format!("cannot serve SQL on {address}"))?,
+        None => match listen(SQL_LISTEN).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "{SQL_LISTEN} is taken: clients of PostgreSQL are not served; set `sql.listen`");
+                return Ok(None);
+            }
+        },
+    };
+    let address = listener.local_addr()?;
+    let tokens = tokens.clone();
+    let doorkeeper: wire::Doorkeeper = Arc::new(move |token| scope_of_token(&tokens, token));
+    tokio::spawn(WireServer::new(engine, doorkeeper, tls).serve(listener, shutdown.clone()));
+    tracing::info!(%address, "SQL for clients of PostgreSQL");
+    Ok(Some(address))
 }
 
 /// Metrics alone, on a listener of their own: whoever can reach it may read them.

@@ -135,6 +135,9 @@ fn hello(node: &Node, demo: bool, dir: &Path, in_memory: bool) -> anyhow::Result
     } else {
         writeln!(out, "  events   {url}/")?;
     }
+    if let Some(sql) = node.sql_address() {
+        writeln!(out, "  sql      psql -h {} -p {} -U gravity (password: a token)", sql.ip(), sql.port())?;
+    }
     writeln!(out, "  data     {}{}", dir.display(), if in_memory { " (gone when this ends)" } else { "" })?;
     let server = if address.port() == 8080 { String::new() } else { format!(" --server {url}") };
     let place = format!(" --data-dir {}{server}", dir.display());

@@ -7,6 +7,7 @@ mod catalog;
 mod engine;
 mod error;
 mod output;
+pub mod wire;
 
 pub use catalog::{LiveTable, Scope};
 pub use engine::{Answer, Limits, SqlEngine};

@@ -48,6 +48,8 @@ impl Default for Limits {
     }
 }
 
+/// The catalogue of a session.
+pub(super) const CATALOG: &str = "gravity";
 /// Largest consumers that an error of memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("3 is more than 0");
 
@@ -94,15 +96,25 @@ impl SqlEngine {
         })
     }
 
+    /// What queries may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The places of queries that are answered.
+    pub(super) fn running(&self) -> Arc<Semaphore> {
+        self.running.clone()
+    }
+
     /// A session that sees what a scope sees.
     pub fn session(&self, scope: &Scope) -> Result<SessionContext, SqlError> {
         let mut config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema("gravity", "lake")
+            .with_default_catalog_and_schema(CATALOG, "lake")
             .with_information_schema(true);
         config.options_mut().execution.parquet.pushdown_filters = true;
         let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
-        context.register_catalog("gravity", catalog(&self.lake, &self.live, scope).map_err(SqlError::planning)?);
+        context.register_catalog(CATALOG, catalog(&self.lake, &self.live, scope).map_err(SqlError::planning)?);
         Ok(context)
     }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::http::extract::ApiJson;
-use crate::http::{Principal, Problem};
+use crate::http::{Principal, Problem, Tokens};
 
 /// Bytes of an answer in memory, at most.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
@@ -60,6 +60,12 @@ pub async fn post(
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
     Ok((headers, body).into_response())
+}
+
+/// Whose rows the holder of a token sees, or why they see none: for protocols other than HTTP.
+pub fn scope_of_token(tokens: &Tokens, token: &[u8]) -> Result<Scope, String> {
+    let principal = tokens.holder(token).map_err(|refused| refused.to_string())?;
+    scope_of(&principal).map_err(|problem| problem.detail)
 }
 
 /// Whose rows a caller sees.
