@@ -1,7 +1,10 @@
 //! Billing: what tenants use, what it costs, and what they may spend.
 
+pub mod adapters;
 pub mod budgets;
 pub mod burn;
+pub mod invoices;
 pub mod ledger;
+pub mod reprice;
 pub mod reservations;
 mod windows;

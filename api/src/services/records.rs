@@ -75,11 +75,29 @@ pub async fn post(
     {
         return Err(problem.clone());
     }
+    append(&state, mode, &items, query.wait).await
+}
+
+/// Appends records of a route of another form, as a batch; those that could not be made are answered as refused.
+pub(crate) async fn take(
+    state: &AppState,
+    records: Vec<Result<(Record, Bytes), Problem>>,
+    wait: Option<Wait>,
+) -> Result<Response, Problem> {
+    let item = |record| match record {
+        Ok((record, value)) => Item::Good { record: Box::new(record), value },
+        Err(problem) => Item::Bad(problem),
+    };
+    let items: Vec<Item> = records.into_iter().map(item).collect();
+    append(state, Mode::Batched, &items, wait).await
+}
+
+async fn append(state: &AppState, mode: Mode, items: &[Item], wait: Option<Wait>) -> Result<Response, Problem> {
     let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
     let mut positions = state.append(good).await?.into_iter();
     let stored: Vec<Option<Position>> =
         items.iter().map(|item| if item.is_good() { positions.next() } else { None }).collect();
-    let outcomes = match query.wait {
+    let outcomes = match wait {
         Some(Wait::Visible) => {
             let placed: Vec<Position> = stored.iter().flatten().copied().collect();
             let events = items.iter().filter_map(Item::event).cloned().collect();
@@ -93,7 +111,7 @@ pub async fn post(
         }
         None => None,
     };
-    answer(mode, &items, &stored, outcomes)
+    answer(mode, items, &stored, outcomes)
 }
 
 fn answer(

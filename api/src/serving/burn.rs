@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gravity_events::burn::{Account, Cell, Charged, Usage};
+use gravity_events::burn::{Account, Cell, Charged, Item, Usage};
 use gravity_events::publish::{BurnEpoch, BurnSink};
 use gravity_events::{Id, Topic};
 use parking_lot::{Mutex, RwLock};
@@ -67,6 +67,9 @@ impl Group {
         }
     }
 }
+
+/// Sums by item and by price list and version.
+pub type ByPrice = BTreeMap<(Item, Option<(Id, u64)>), Sum>;
 
 /// One row of an answer: the window's start (minutes since 1970), the group where one was asked for, and the sum.
 pub type Row = (i64, Option<Id>, Sum);
@@ -162,6 +165,22 @@ impl Burn {
         cells.map(|(_, charged)| charged.cost_micro).fold(0, i64::saturating_add)
     }
 
+    /// What was used and charged in a range of minutes, by item and by the version of the price list that charged it.
+    pub fn by_price(&self, tenant: &Id, minutes: Range<i64>) -> (Option<Id>, ByPrice) {
+        let tenants = self.tenants.read();
+        let Some(tenant) = tenants.get(tenant) else { return (None, ByPrice::new()) };
+        let mut sums = ByPrice::new();
+        for (cell, charged) in tenant.cells.iter().filter(|(cell, _)| minutes.contains(&cell.minute)) {
+            sums.entry((cell.item.clone(), charged.prices.clone())).or_default().add(&Sum::of(charged));
+        }
+        (tenant.currency.clone(), sums)
+    }
+
+    /// All cells of a tenant.
+    pub fn cells(&self, tenant: &Id) -> BTreeMap<Cell, Charged> {
+        self.tenants.read().get(tenant).map(|tenant| tenant.cells.clone()).unwrap_or_default()
+    }
+
     /// What was used of a cell's item from a minute on to the cell's, as far as it is shown.
     pub fn used_since(&self, first_minute: i64, cell: &Cell) -> Usage {
         let tenants = self.tenants.read();
@@ -239,7 +258,6 @@ impl BurnSink for Burn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gravity_events::burn::Item;
 
     fn cell(minute: i64, event: &str, model: &str) -> Cell {
         let item = Item::Model(model.into());

@@ -1,11 +1,12 @@
 //! What a pipeline hands on once an epoch is durable, and to whom.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::board::{BoardKey, BoardValue, View};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{BoardNoted, BudgetSet, SimilarityChanged};
+use crate::body::{BoardNoted, BudgetSet, PricePublished, SimilarityChanged};
 use crate::burn::{Account, Cell, Charged, Usage};
 use crate::{Id, Position, Topic};
 
@@ -207,4 +208,13 @@ pub trait Pricing: Send + Sync {
 
     /// The most that usage in a cell can cost.
     fn charge_at_most(&self, cell: &Cell, usage: &Usage) -> Charged;
+
+    /// What a tenant's cells would cost if a list were published, of an event or of none; and in which currency.
+    fn preview(
+        &self,
+        tenant: &Id,
+        event: Option<&Id>,
+        list: &PricePublished,
+        cells: BTreeMap<Cell, Usage>,
+    ) -> (Option<Id>, BTreeMap<Cell, Charged>);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gravity_events::Id;
+use gravity_events::body::PricePublished;
 use gravity_events::burn::{Cell, Charged, Usage};
 use gravity_events::publish::Pricing;
 use gravity_operators::metering::prices::{Book, PriceList};
@@ -63,5 +64,25 @@ impl Pricing for Prices {
 
     fn charge_at_most(&self, cell: &Cell, usage: &Usage) -> Charged {
         self.with(&cell.tenant, |book| book.charge_at_most(cell, usage))
+    }
+
+    fn preview(
+        &self,
+        tenant: &Id,
+        event: Option<&Id>,
+        list: &PricePublished,
+        cells: BTreeMap<Cell, Usage>,
+    ) -> (Option<Id>, BTreeMap<Cell, Charged>) {
+        let mut lists = self.0.read().get(tenant).map(|tenant| tenant.lists.clone()).unwrap_or_default();
+        let list = PriceList::of(event, list);
+        lists.insert((list.event.clone(), list.list.clone(), list.version), list);
+        let book = Book::new(lists.values());
+        // Cells are in the order of their items, whose tiers count by themselves.
+        let mut charged = BTreeMap::new();
+        let cells: Vec<(Cell, Usage)> = cells.into_iter().collect();
+        for of_item in cells.chunk_by(|a, b| a.0.item == b.0.item) {
+            charged.extend(book.charge(of_item.iter().map(|(cell, usage)| (cell, usage))));
+        }
+        (book.currency().cloned(), charged)
     }
 }

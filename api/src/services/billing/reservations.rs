@@ -153,7 +153,7 @@ impl From<LedgerError> for Problem {
     responses((status = 201, description = "It is held", body = ReservationAnswer),
         (status = 200, description = "It was made before", body = ReservationAnswer), (status = 400, body = Problem),
         (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, description = "No budgets here", body = Problem),
-        (status = 409, description = "A budget has less left", body = Problem),
+        (status = 409, description = "A budget has less left", body = Problem), (status = 415, body = Problem),
         (status = 422, description = "No price, or the id came with something else", body = Problem), (status = 503, body = Problem)))]
 pub async fn post(
     AxumState(state): AxumState<AppState>,
@@ -285,7 +285,7 @@ fn most(
     security(("token" = [])), request_body = SettleRequest,
     params(("reservation" = String, Path, description = "Its id")),
     responses((status = 200, body = ReservationAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "It was released", body = Problem),
+        (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "It was released", body = Problem), (status = 415, body = Problem),
         (status = 422, description = "It was settled with something else", body = Problem), (status = 503, body = Problem)))]
 pub async fn settle(
     AxumState(state): AxumState<AppState>,
