@@ -66,7 +66,9 @@ fn dependencies(from: &Path, to: &Path) {
         for names in names.chunks(500) {
             let taken = names.iter().filter(|n| n.to_str().is_some_and(is_dependency)).map(|n| from.join(n));
             // Where folders lie on several disks it cannot be linked, and all is built: slower, but no other result.
-            let _ = Command::new("cp").arg("-al").args(taken).arg(&to).output();
+            // What cargo notes of each is copied: it is written over in place.
+            let how = if part == ".fingerprint" { "-a" } else { "-al" };
+            let _ = Command::new("cp").arg(how).args(taken).arg(&to).output();
         }
     }
 }
