@@ -376,11 +376,7 @@ async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
             Database::file(&folder.join("billing.db"), SERVICE, &database::BILLING).await
         }
     };
-    let database = database.context("the database of budgets cannot be used")?;
-    if let Err(error) = database.ready().await {
-        tracing::warn!(%error, "there are no budgets until their database answers; boards and burn go on without");
-    }
-    Ok(database)
+    database.context("the database of budgets cannot be used")
 }
 
 /// Where the lake is: in the data folder, unless it is said otherwise.

@@ -284,8 +284,8 @@ impl Ledger {
     }
 
     /// For what needs no transaction.
-    pub(super) async fn pool(&self) -> Result<&sqlx::AnyPool, LedgerError> {
-        Ok(self.database.pool().await?)
+    pub(super) fn pool(&self) -> &sqlx::AnyPool {
+        self.database.pool()
     }
 
     /// Holds the amount of what is asked for on its account and those above it, if every budget of theirs allows it. True:
@@ -368,7 +368,7 @@ impl Ledger {
     /// There is none with this id; the database failed.
     pub async fn get(&self, reservation: &str) -> Result<Reservation, LedgerError> {
         let query = sqlx::query(RESERVATION).bind(reservation);
-        let row = query.fetch_optional(self.database.pool().await?).await?.ok_or(LedgerError::Unknown)?;
+        let row = query.fetch_optional(self.database.pool()).await?.ok_or(LedgerError::Unknown)?;
         Ok(reservation_of(&row)?)
     }
 
@@ -437,7 +437,7 @@ impl Ledger {
         const DUE: &str = "SELECT tenant, reservation, event, team, lab, kind, item, amount_micro, currency, state, asked, \
              used, settled_micro, expires_at_ms FROM reservations WHERE state = 'open' AND expires_at_ms <= $1 \
              ORDER BY expires_at_ms LIMIT 200";
-        let due = sqlx::query(DUE).bind(now_ms).fetch_all(self.database.pool().await?).await?;
+        let due = sqlx::query(DUE).bind(now_ms).fetch_all(self.database.pool()).await?;
         let mut expired = 0;
         for row in &due {
             let of = reservation_of(row)?;
@@ -454,7 +454,7 @@ impl Ledger {
     /// The database failed.
     pub async fn standings(&self, tenant: &str) -> Result<Vec<Standing>, LedgerError> {
         let sql = format!("{STANDINGS} WHERE b.tenant = $1 ORDER BY b.event, b.budget");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.database.pool().await?).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.database.pool()).await?;
         Ok(rows.iter().map(standing_of).collect::<Result<_, _>>()?)
     }
 }
