@@ -47,15 +47,6 @@ pub enum DatabaseError {
     Failed(#[from] sqlx::Error),
 }
 
-impl DatabaseError {
-    /// Two transactions stood in each other's way: the same again may succeed.
-    pub fn is_collision(&self) -> bool {
-        let DatabaseError::Failed(sqlx::Error::Database(error)) = self else { return false };
-        // PostgreSQL: serialization failure, deadlock. SQLite: busy, and its extended forms.
-        matches!(error.code().as_deref(), Some("40001" | "40P01" | "5" | "261" | "517"))
-    }
-}
-
 /// A service's database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -158,6 +149,8 @@ pub trait AsCollision {
 
 impl AsCollision for DatabaseError {
     fn is_collision(&self) -> bool {
-        DatabaseError::is_collision(self)
+        let DatabaseError::Failed(sqlx::Error::Database(error)) = self else { return false };
+        // PostgreSQL: serialization failure, deadlock. SQLite: busy, and its extended forms.
+        matches!(error.code().as_deref(), Some("40001" | "40P01" | "5" | "261" | "517"))
     }
 }

@@ -95,10 +95,12 @@ async fn random_histories_are_those_of_a_plain_model() {
                 }
                 45..75 if !made.is_empty() => {
                     let which = &made[dice.random_range(0..made.len())];
-                    let known = model.reservations.get_mut(which.reservation.as_str()).expect("it is known");
+                    let known = model.reservations.get_mut(which.ask.reservation.as_str()).expect("it is known");
                     let cost = dice.random_range(0..250);
                     let done = match dice.random_range(0..3) {
-                        0 => world.ledger.release(&which.reservation, NOW).await.map(|r| (r.state, r.settled_micro)),
+                        0 => {
+                            world.ledger.release(&which.ask.reservation, NOW).await.map(|r| (r.state, r.settled_micro))
+                        }
                         _ => {
                             let settled = world.ledger.settle(which, &used(cost), cost, NOW).await;
                             settled.map(|r| (r.state, r.settled_micro))

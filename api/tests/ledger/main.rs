@@ -245,8 +245,8 @@ async fn a_reservation_ends_once_however_often_it_is_said() {
         assert!(matches!(ledger.settle(&second, &used(1), 1, NOW).await, Err(LedgerError::Closed(State::Released))));
         // Expired: what it held is free, and what was used is charged all the same.
         let (third, _) = ledger.reserve(&ask("c", account("e", "t"), 700), NOW).await.expect("held");
-        assert_eq!(ledger.expire(third.expires_at_ms - 1).await.expect("none"), 0);
-        world.round(third.expires_at_ms).await;
+        assert_eq!(ledger.expire(third.ask.expires_at_ms - 1).await.expect("none"), 0);
+        world.round(third.ask.expires_at_ms).await;
         assert_eq!((ledger.get("c").await.expect("it is there").state, counts().await), (State::Expired, (250, 0)));
         let settled = ledger.settle(&third, &used(90), 900, NOW).await.expect("settled late");
         assert_eq!((settled.state, counts().await), (State::Settled, (1_150, 0)));

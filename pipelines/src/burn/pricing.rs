@@ -1,6 +1,6 @@
 //! The price lists of the last epoch, for those who ask what usage will cost before it is on the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gravity_events::Id;
 use gravity_events::body::PricePublished;
@@ -32,15 +32,16 @@ impl Prices {
         if whole {
             tenants.clear();
         }
+        let mut changed = BTreeSet::new();
         for (tenant, key, list) in changes {
-            let lists = &mut tenants.entry(tenant).or_default().lists;
+            let lists = &mut tenants.entry(tenant.clone()).or_default().lists;
             match list {
                 Some(list) => lists.insert(key, list),
                 None => lists.remove(&key),
             };
+            changed.insert(tenant);
         }
-        // Few lists, and seldom new ones.
-        for tenant in tenants.values_mut() {
+        for (_, tenant) in tenants.iter_mut().filter(|(tenant, _)| changed.contains(*tenant)) {
             tenant.book = Book::new(tenant.lists.values());
         }
     }

@@ -102,7 +102,7 @@ pub struct BurnRow {
 }
 
 /// Usage and its cost.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Records counted.
     pub records: i64,

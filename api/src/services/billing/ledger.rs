@@ -9,20 +9,22 @@
 
 mod applier;
 mod marks;
+mod model;
 mod outbox;
 
-use gravity_events::Id;
 use gravity_events::body::{UsageTokens, UsageVm};
 use gravity_events::burn::{Account, Item, RESERVATIONS_SOURCE, Usage};
 use gravity_events::{Body, Record};
 use gravity_ingest::failpoint::{Failpoints, Hit};
 use gravity_storage::database::{AsCollision, Database, DatabaseError};
 use gravity_storage::transaction;
-use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Transaction};
 
 pub use applier::Applier;
+pub use model::{Ask, Reservation, Standing, State};
 pub use outbox::OutboxError;
+
+use model::{RESERVATIONS, STANDINGS, reservation_of, standing_of, text};
 
 /// A transaction of the ledger's database.
 type Tx = Transaction<'static, Any>;
@@ -79,117 +81,6 @@ impl AsCollision for LedgerError {
     }
 }
 
-/// Where a reservation is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It holds its amount.
-    Open,
-    /// It was settled: what was used counts.
-    Settled,
-    /// Nothing was used.
-    Released,
-    /// Its time was over before anybody said what was used. It may still be settled.
-    Expired,
-}
-
-impl State {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Open => "open",
-            State::Settled => "settled",
-            State::Released => "released",
-            State::Expired => "expired",
-        }
-    }
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    /// The reservation's id.
-    pub reservation: Id,
-    /// Who spends.
-    pub account: Account,
-    /// In which lab.
-    pub lab: Option<Id>,
-    /// What will be used.
-    pub item: Item,
-    /// The most that it can cost, in micro-units.
-    pub amount_micro: i64,
-    /// Of the amount.
-    pub currency: Id,
-    /// Tells requests with the same id apart.
-    pub asked: String,
-    /// Until when it is held, milliseconds since 1970.
-    pub expires_at_ms: i64,
-}
-
-/// A reservation as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// Its id.
-    pub reservation: Id,
-    /// Who spends.
-    pub account: Account,
-    /// In which lab.
-    pub lab: Option<Id>,
-    /// What is used.
-    pub item: Item,
-    /// The most that it can cost, in micro-units.
-    pub amount_micro: i64,
-    /// Of the amounts.
-    pub currency: Id,
-    /// Where it is in its life.
-    pub state: State,
-    /// What it was settled with, in micro-units.
-    pub settled_micro: i64,
-    /// When it is given up, milliseconds since 1970.
-    pub expires_at_ms: i64,
-    asked: String,
-    used: String,
-}
-
-/// A budget with what counts against it, in micro-units.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Its name.
-    pub budget: Id,
-    /// Whose.
-    pub account: Account,
-    /// At most.
-    pub limit_micro: i64,
-    /// Of all amounts.
-    pub currency: Id,
-    /// Only alerts.
-    pub soft: bool,
-    /// What reservations were settled with.
-    pub settled_micro: i64,
-    /// The most that open reservations may cost.
-    pub reserved_micro: i64,
-    /// What the stream charged without a reservation.
-    pub unreserved_micro: i64,
-}
-
-impl Standing {
-    /// What can still be reserved; below zero: more was spent.
-    pub fn available_micro(&self) -> i64 {
-        let taken = self.settled_micro.saturating_add(self.reserved_micro).saturating_add(self.unreserved_micro);
-        self.limit_micro.saturating_sub(taken)
-    }
-
-    /// What was spent.
-    pub fn spent_micro(&self) -> i64 {
-        self.settled_micro.saturating_add(self.unreserved_micro)
-    }
-}
-
 /// The ledger.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -197,71 +88,9 @@ pub struct Ledger {
     failpoints: Failpoints,
 }
 
-fn text(id: &Option<Id>) -> &str {
-    id.as_deref().unwrap_or("")
-}
-
-fn id_of(text: String) -> Option<Id> {
-    Some(Id::from(text)).filter(|id| !id.is_empty())
-}
-
-const RESERVATION: &str = "SELECT tenant, reservation, event, team, lab, kind, item, amount_micro, currency, state, asked, \
-     used, settled_micro, expires_at_ms FROM reservations WHERE reservation = $1";
-
-const STANDINGS: &str = "SELECT b.budget, b.tenant, b.event, b.team, b.limit_micro, b.currency, b.soft, \
-     COALESCE(a.settled_micro, 0), COALESCE(a.reserved_micro, 0), COALESCE(a.unreserved_micro, 0) FROM budgets b \
-     LEFT JOIN accounts a ON a.tenant = b.tenant AND a.event = b.event AND a.team = b.team";
-
-fn reservation_of(row: &AnyRow) -> Result<Reservation, sqlx::Error> {
-    let name: String = row.try_get(6)?;
-    let item = match row.try_get::<String, _>(5)?.as_str() {
-        "machine" => Item::Machine(name.into()),
-        _ => Item::Model(name.into()),
-    };
-    let state = match row.try_get::<String, _>(9)?.as_str() {
-        "open" => State::Open,
-        "settled" => State::Settled,
-        "released" => State::Released,
-        _ => State::Expired,
-    };
-    Ok(Reservation {
-        account: Account {
-            tenant: row.try_get::<String, _>(0)?.into(),
-            event: id_of(row.try_get(2)?),
-            team: id_of(row.try_get(3)?),
-        },
-        reservation: row.try_get::<String, _>(1)?.into(),
-        lab: id_of(row.try_get(4)?),
-        item,
-        amount_micro: row.try_get(7)?,
-        currency: row.try_get::<String, _>(8)?.into(),
-        state,
-        asked: row.try_get(10)?,
-        used: row.try_get(11)?,
-        settled_micro: row.try_get(12)?,
-        expires_at_ms: row.try_get(13)?,
-    })
-}
-
-fn standing_of(row: &AnyRow) -> Result<Standing, sqlx::Error> {
-    Ok(Standing {
-        budget: row.try_get::<String, _>(0)?.into(),
-        account: Account {
-            tenant: row.try_get::<String, _>(1)?.into(),
-            event: id_of(row.try_get(2)?),
-            team: id_of(row.try_get(3)?),
-        },
-        limit_micro: row.try_get(4)?,
-        currency: row.try_get::<String, _>(5)?.into(),
-        soft: row.try_get::<i64, _>(6)? != 0,
-        settled_micro: row.try_get(7)?,
-        reserved_micro: row.try_get(8)?,
-        unreserved_micro: row.try_get(9)?,
-    })
-}
-
 async fn find(tx: &mut Tx, reservation: &str) -> Result<Option<Reservation>, LedgerError> {
-    let row = sqlx::query(RESERVATION).bind(reservation).fetch_optional(&mut **tx).await?;
+    let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RESERVATIONS} WHERE reservation = $1"))).bind(reservation);
+    let row = query.fetch_optional(&mut **tx).await?;
     Ok(row.as_ref().map(reservation_of).transpose()?)
 }
 
@@ -304,7 +133,7 @@ impl Ledger {
         let fresh = self.insert(tx, ask, now_ms).await?;
         let found = find(tx, &ask.reservation).await?.ok_or(LedgerError::Unknown)?;
         if !fresh {
-            return match found.asked == ask.asked {
+            return match found.ask.asked == ask.asked {
                 true => Ok((found, false)),
                 false => Err(LedgerError::Other("the reservation's id came before, and asked for something else")),
             };
@@ -367,8 +196,9 @@ impl Ledger {
     /// # Errors
     /// There is none with this id; the database failed.
     pub async fn get(&self, reservation: &str) -> Result<Reservation, LedgerError> {
-        let query = sqlx::query(RESERVATION).bind(reservation);
-        let row = query.fetch_optional(self.database.pool()).await?.ok_or(LedgerError::Unknown)?;
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(format!("{RESERVATIONS} WHERE reservation = $1"))).bind(reservation);
+        let row = query.fetch_optional(self.pool()).await?.ok_or(LedgerError::Unknown)?;
         Ok(reservation_of(&row)?)
     }
 
@@ -401,13 +231,13 @@ impl Ledger {
     ) -> Result<Reservation, LedgerError> {
         const SQL: &str = "UPDATE reservations SET state = 'settled', used = $3, settled_micro = $4, closed_at_ms = $5 \
              WHERE reservation = $1 AND state = $2";
-        let id = of.reservation.as_str();
+        let id = of.ask.reservation.as_str();
         let used = serde_json::to_string(usage).expect("numbers can be written");
-        for (state, held_micro) in [("open", of.amount_micro), ("expired", 0)] {
+        for (state, held_micro) in [("open", of.ask.amount_micro), ("expired", 0)] {
             let query = sqlx::query(SQL).bind(id).bind(state).bind(used.as_str()).bind(cost_micro).bind(now_ms);
             if query.execute(&mut **tx).await?.rows_affected() == 1 {
-                book(tx, &of.account, -held_micro, cost_micro).await?;
-                marks::look(tx, of.account.and_above(), now_ms).await?;
+                book(tx, &of.ask.account, -held_micro, cost_micro).await?;
+                marks::look(tx, of.ask.account.and_above(), now_ms).await?;
                 outbox::put(tx, &format!("usage/{id}"), &usage_record(of, usage, now_ms), now_ms).await?;
                 self.failpoints.pass("ledger.before_settle")?;
                 return find(tx, id).await?.ok_or(LedgerError::Unknown);
@@ -434,10 +264,9 @@ impl Ledger {
     /// # Errors
     /// The database failed.
     pub async fn expire(&self, now_ms: i64) -> Result<u64, LedgerError> {
-        const DUE: &str = "SELECT tenant, reservation, event, team, lab, kind, item, amount_micro, currency, state, asked, \
-             used, settled_micro, expires_at_ms FROM reservations WHERE state = 'open' AND expires_at_ms <= $1 \
-             ORDER BY expires_at_ms LIMIT 200";
-        let due = sqlx::query(DUE).bind(now_ms).fetch_all(self.database.pool()).await?;
+        let due =
+            format!("{RESERVATIONS} WHERE state = 'open' AND expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT 200");
+        let due = sqlx::query(sqlx::AssertSqlSafe(due)).bind(now_ms).fetch_all(self.pool()).await?;
         let mut expired = 0;
         for row in &due {
             let of = reservation_of(row)?;
@@ -454,17 +283,17 @@ impl Ledger {
     /// The database failed.
     pub async fn standings(&self, tenant: &str) -> Result<Vec<Standing>, LedgerError> {
         let sql = format!("{STANDINGS} WHERE b.tenant = $1 ORDER BY b.event, b.budget");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.database.pool()).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.pool()).await?;
         Ok(rows.iter().map(standing_of).collect::<Result<_, _>>()?)
     }
 }
 
 async fn release_in(tx: &mut Tx, reservation: &str, now_ms: i64) -> Result<Reservation, LedgerError> {
     let found = find(tx, reservation).await?.ok_or(LedgerError::Unknown)?;
-    let closed = close(tx, &found, State::Released, now_ms).await?;
+    close(tx, &found, State::Released, now_ms).await?;
     let found = find(tx, reservation).await?.ok_or(LedgerError::Unknown)?;
     match found.state {
-        State::Settled if !closed => Err(LedgerError::Closed(State::Settled)),
+        State::Settled => Err(LedgerError::Closed(State::Settled)),
         _ => Ok(found),
     }
 }
@@ -473,10 +302,10 @@ async fn release_in(tx: &mut Tx, reservation: &str, now_ms: i64) -> Result<Reser
 async fn close(tx: &mut Tx, of: &Reservation, state: State, now_ms: i64) -> Result<bool, LedgerError> {
     const SQL: &str = "UPDATE reservations SET state = $2, closed_at_ms = $3 \
          WHERE reservation = $1 AND state = 'open'";
-    let query = sqlx::query(SQL).bind(of.reservation.as_str());
+    let query = sqlx::query(SQL).bind(of.ask.reservation.as_str());
     let closed = query.bind(state.name()).bind(now_ms).execute(&mut **tx).await?.rows_affected() == 1;
     if closed {
-        book(tx, &of.account, -of.amount_micro, 0).await?;
+        book(tx, &of.ask.account, -of.ask.amount_micro, 0).await?;
     }
     Ok(closed)
 }
@@ -484,8 +313,8 @@ async fn close(tx: &mut Tx, of: &Reservation, state: State, now_ms: i64) -> Resu
 /// The usage that settles a reservation, as the stream gets it.
 fn usage_record(of: &Reservation, usage: &Usage, now_ms: i64) -> Record {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    let (team, lab) = (of.account.team.clone(), of.lab.clone());
-    let body = match &of.item {
+    let (team, lab) = (of.ask.account.team.clone(), of.ask.lab.clone());
+    let body = match &of.ask.item {
         Item::Model(model) => Body::UsageTokens(UsageTokens {
             model: model.clone(),
             input_tokens: count(usage.input_tokens),
@@ -499,10 +328,10 @@ fn usage_record(of: &Reservation, usage: &Usage, now_ms: i64) -> Record {
         }
     };
     Record {
-        id: of.reservation.clone(),
+        id: of.ask.reservation.clone(),
         source: RESERVATIONS_SOURCE.into(),
-        tenant: of.account.tenant.clone(),
-        event: of.account.event.clone(),
+        tenant: of.ask.account.tenant.clone(),
+        event: of.ask.account.event.clone(),
         subject: None,
         time_ms: Some(now_ms),
         backfill: false,

@@ -104,7 +104,8 @@ pub struct ReservationAnswer {
 }
 
 impl From<Reservation> for ReservationAnswer {
-    fn from(of: Reservation) -> ReservationAnswer {
+    fn from(reservation: Reservation) -> ReservationAnswer {
+        let of = reservation.ask;
         let text = |id: Option<Id>| id.map(|id| id.to_string());
         ReservationAnswer {
             reservation: of.reservation.to_string(),
@@ -112,9 +113,9 @@ impl From<Reservation> for ReservationAnswer {
             event: text(of.account.event),
             team: text(of.account.team),
             lab: text(of.lab),
-            state: of.state.name(),
+            state: reservation.state.name(),
             amount_micro: of.amount_micro,
-            settled_micro: of.settled_micro,
+            settled_micro: reservation.settled_micro,
             currency: of.currency.to_string(),
             expires_at: format_rfc3339_ms(of.expires_at_ms),
         }
@@ -308,7 +309,7 @@ pub async fn settle(
         }
     }
     let of = budgets.ledger().get(&reservation).await?;
-    let usage = match &of.item {
+    let usage = match &of.ask.item {
         Item::Model(_) if request.duration_ms != 0 => {
             return Err(Problem::invalid("duration_ms", "is that of a machine, and a model was reserved"));
         }
@@ -323,7 +324,7 @@ pub async fn settle(
             duration_ms: signed(request.duration_ms),
         },
     };
-    let cell = cell(&of.account, &of.lab, &of.item, now_ms);
+    let cell = cell(&of.ask.account, &of.ask.lab, &of.ask.item, now_ms);
     // Tiers count calendar months.
     let before = budgets.burn.used_since(window_start(cell.minute, By::Month, chrono_tz::UTC), &cell);
     let charged = budgets.pricing.charge(&cell, &usage, &before);
@@ -361,7 +362,7 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let found = Budgets::of(&state)?.ledger().get(&reservation).await;
     // Who may not see it does not learn whether it is there.
-    let tenant = found.as_ref().map_or("", |found| found.account.tenant.as_str());
+    let tenant = found.as_ref().map_or("", |found| found.ask.account.tenant.as_str());
     principal.require_tenant(tenant)?;
     let found = found?;
     Ok(answer(StatusCode::OK, found))

@@ -8,6 +8,7 @@ use gravity_events::burn::{Item, MINUTE_MS};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::services::billing::burn::Totals;
 use crate::serving::burn::{Burn, Sum};
 
 /// A calendar month, UTC.
@@ -83,38 +84,27 @@ pub struct Line {
     pub price_list: Option<String>,
     /// Its version.
     pub price_version: Option<u64>,
-    /// Records counted.
-    pub records: i64,
-    /// Tokens read.
-    pub input_tokens: i64,
-    /// Tokens written.
-    pub output_tokens: i64,
-    /// Of the tokens read, those from a cache.
-    pub cached_tokens: i64,
-    /// Time that machines ran.
-    pub duration_ms: i64,
-    /// In micro-units.
-    pub cost_micro: i64,
-    /// Records of which something has no price.
-    pub unpriced_records: i64,
+    /// What was used, and what it costs.
+    #[serde(flatten)]
+    pub totals: Totals,
 }
 
 impl Line {
     fn key(&self) -> (String, String, Option<String>, Option<u64>) {
         (self.kind.clone(), self.item.clone(), self.price_list.clone(), self.price_version)
     }
+}
 
-    fn numbers(&mut self) -> [&mut i64; 7] {
-        [
-            &mut self.records,
-            &mut self.input_tokens,
-            &mut self.output_tokens,
-            &mut self.cached_tokens,
-            &mut self.duration_ms,
-            &mut self.cost_micro,
-            &mut self.unpriced_records,
-        ]
-    }
+fn numbers(totals: &mut Totals) -> [&mut i64; 7] {
+    [
+        &mut totals.records,
+        &mut totals.input_tokens,
+        &mut totals.output_tokens,
+        &mut totals.cached_tokens,
+        &mut totals.duration_ms,
+        &mut totals.cost_micro,
+        &mut totals.unpriced_records,
+    ]
 }
 
 impl Document {
@@ -130,8 +120,8 @@ impl Document {
             tenant: of.tenant.clone(),
             month: of.month.clone(),
             currency: of.currency.clone(),
-            total_micro: lines.iter().map(|line| line.cost_micro).fold(0, i64::saturating_add),
-            unpriced_records: lines.iter().map(|line| line.unpriced_records).fold(0, i64::saturating_add),
+            total_micro: lines.iter().map(|line| line.totals.cost_micro).fold(0, i64::saturating_add),
+            unpriced_records: lines.iter().map(|line| line.totals.unpriced_records).fold(0, i64::saturating_add),
             lines,
         }
     }
@@ -148,13 +138,7 @@ pub(super) fn invoice(tenant: &Id, month: &Month, burn: &Burn) -> Document {
         item: item.name().to_string(),
         price_list: prices.as_ref().map(|(list, _)| list.to_string()),
         price_version: prices.map(|(_, version)| version),
-        records: sum.usage.records,
-        input_tokens: sum.usage.input_tokens,
-        output_tokens: sum.usage.output_tokens,
-        cached_tokens: sum.usage.cached_tokens,
-        duration_ms: sum.usage.duration_ms,
-        cost_micro: sum.cost_micro,
-        unpriced_records: sum.unpriced_records,
+        totals: sum.into(),
     };
     let empty = Document {
         number: String::new(),
@@ -176,18 +160,14 @@ pub(super) fn credit_note(now: &Document, earlier: &[Document]) -> Option<Docume
     let signed = earlier.iter().map(|document| (document, -1)).chain([(now, 1)]);
     for (document, sign) in signed {
         for line in &document.lines {
-            let mut line = line.clone();
-            let slot = changes.entry(line.key()).or_insert_with(|| {
-                let mut none = line.clone();
-                none.numbers().into_iter().for_each(|number| *number = 0);
-                none
-            });
-            for (sum, number) in slot.numbers().into_iter().zip(line.numbers()) {
+            let none = || Line { totals: Totals::default(), ..line.clone() };
+            let slot = changes.entry(line.key()).or_insert_with(none);
+            for (sum, number) in numbers(&mut slot.totals).into_iter().zip(numbers(&mut line.totals.clone())) {
                 *sum = sum.saturating_add(sign * *number);
             }
         }
     }
-    changes.retain(|_, line| line.numbers().into_iter().any(|number| *number != 0));
+    changes.retain(|_, line| line.totals != Totals::default());
     let number = format!("{}/{}", now.number, earlier.len());
     (!changes.is_empty()).then(|| Document::of(Kind::CreditNote, number, now, changes.into_values().collect()))
 }
@@ -242,8 +222,11 @@ mod tests {
         }
         put(&burn, month.minutes().end, "m", 1, 5);
         let made = invoice(&"t".into(), &month, &burn);
-        let lines: Vec<_> =
-            made.lines.iter().map(|l| (l.item.as_str(), l.price_version, l.records, l.cost_micro)).collect();
+        let lines: Vec<_> = made
+            .lines
+            .iter()
+            .map(|l| (l.item.as_str(), l.price_version, l.totals.records, l.totals.cost_micro))
+            .collect();
         assert_eq!(lines, [("m", Some(1), 2, 50), ("m", Some(2), 1, 20), ("n", Some(2), 1, 30)]);
         assert_eq!((made.total_micro, made.number.as_str(), made.currency.as_deref()), (100, "t/2026-02", Some("EUR")));
         assert_eq!(invoice(&"t".into(), &month, &burn).text(), made.text());
@@ -252,8 +235,11 @@ mod tests {
         put(&burn, first + 5, "m", 3, 12);
         let now = invoice(&"t".into(), &month, &burn);
         let note = credit_note(&now, std::slice::from_ref(&made)).expect("something changed");
-        let lines: Vec<_> =
-            note.lines.iter().map(|l| (l.item.as_str(), l.price_version, l.records, l.cost_micro)).collect();
+        let lines: Vec<_> = note
+            .lines
+            .iter()
+            .map(|l| (l.item.as_str(), l.price_version, l.totals.records, l.totals.cost_micro))
+            .collect();
         assert_eq!(lines, [("m", Some(2), -1, -20), ("m", Some(3), 1, 12)]);
         assert_eq!((note.kind, note.total_micro, note.number.as_str()), (Kind::CreditNote, -8, "t/2026-02/1"));
         assert_eq!(credit_note(&now, &[made, note]), None, "documents add up to what is known");

@@ -43,10 +43,10 @@ pub(super) fn html(of: &Document) -> String {
             (Some(list), Some(version)) => format!("{} v{version}", escaped(list)),
             _ => "no price".to_owned(),
         };
-        let numbers =
-            [line.records, line.input_tokens, line.cached_tokens, line.output_tokens, line.duration_ms / 1_000];
+        let of = &line.totals;
+        let numbers = [of.records, of.input_tokens, of.cached_tokens, of.output_tokens, of.duration_ms / 1_000];
         let numbers: String = numbers.iter().map(|number| format!("<td>{number}</td>")).collect();
-        let cost = money(line.cost_micro);
+        let cost = money(of.cost_micro);
         rows.push_str(&format!("<tr><td>{}</td><td>{prices}</td>{numbers}<td>{cost}</td></tr>\n", escaped(&line.item)));
     }
     let unpriced = match of.unpriced_records {
@@ -66,6 +66,7 @@ pub(super) fn html(of: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::billing::burn::Totals;
     use crate::services::billing::invoices::document::Line;
 
     #[test]
@@ -75,13 +76,15 @@ mod tests {
             item: "<script>".into(),
             price_list: Some("a&b".into()),
             price_version: Some(2),
-            records: 1,
-            input_tokens: 2,
-            output_tokens: 3,
-            cached_tokens: 4,
-            duration_ms: 5_000,
-            cost_micro: -1_500_000,
-            unpriced_records: 0,
+            totals: Totals {
+                records: 1,
+                input_tokens: 2,
+                output_tokens: 3,
+                cached_tokens: 4,
+                duration_ms: 5_000,
+                cost_micro: -1_500_000,
+                unpriced_records: 0,
+            },
         };
         let document = Document {
             number: "t/2026-02/1".into(),

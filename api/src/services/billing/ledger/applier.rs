@@ -18,8 +18,9 @@ use sqlx::Row;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::model::{account_of, id_of, text};
 use super::outbox::OutboxError;
-use super::{Ledger, LedgerError, Tx, marks, text};
+use super::{Ledger, LedgerError, Tx, marks};
 use crate::app::Clock;
 
 const PIPELINE: &str = "burn";
@@ -269,8 +270,7 @@ async fn booked_accounts(tx: &mut Tx) -> Result<Vec<Account>, LedgerError> {
     const SQL: &str = "SELECT tenant, event, team FROM accounts WHERE unreserved_micro <> 0";
     let mut accounts = Vec::new();
     for row in sqlx::query(SQL).fetch_all(&mut **tx).await? {
-        let (tenant, event, team): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        accounts.push(Account { tenant: tenant.into(), event: super::id_of(event), team: super::id_of(team) });
+        accounts.push(account_of(&row, [0, 1, 2])?);
     }
     Ok(accounts)
 }
@@ -279,7 +279,7 @@ async fn booked_budgets(tx: &mut Tx) -> Result<Vec<BudgetKey>, LedgerError> {
     let mut keys = Vec::new();
     for row in sqlx::query("SELECT tenant, event, budget FROM budgets").fetch_all(&mut **tx).await? {
         let (tenant, event, budget): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        keys.push((tenant.into(), super::id_of(event), budget.into()));
+        keys.push((tenant.into(), id_of(event), budget.into()));
     }
     Ok(keys)
 }
