@@ -282,4 +282,61 @@ postgres_kill() { # PORT : kill -9; the data stays
   parts_end "$GRAVITY_CACHE/run/postgres-$1.pid" KILL
 }
 
+# ---------------------------------------------------------------- S3: versitygw, a gateway over a folder, with one bucket
+: "${S3_VERSION:=v1.8.0}"
+s3_home() { printf '%s/versitygw-%s' "$GRAVITY_CACHE" "$S3_VERSION"; }
+s3_install() { [ -e "$(s3_home)/.ok" ] || parts_locked s3 s3_install_now; }
+s3_install_now() {
+  local home
+  home=$(s3_home)
+  [ ! -e "$home/.ok" ] || return 0
+  command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
+  parts_say "building versitygw $S3_VERSION into $home (some minutes, once)"
+  GOPATH="$GRAVITY_CACHE/go" GOFLAGS="${GOFLAGS:-} -modcacherw" GOCACHE="$GRAVITY_CACHE/go-build" CGO_ENABLED=0 GOBIN="$home" \
+    go install "github.com/versity/versitygw/cmd/versitygw@$S3_VERSION" >&2 && : >"$home/.ok"
+}
+
+# s3_start PORT : its bucket is `lake`, its key `gravity` with the secret `gravity-secret`. With S3_OWNER=PID it ends by itself
+# soon after that process has ended, with its data.
+s3_start() {
+  local port=$1 pidfile data log
+  parts_dirs
+  pidfile="$GRAVITY_CACHE/run/s3-$port.pid" data="$GRAVITY_CACHE/data/s3-$port" log="$GRAVITY_CACHE/log/s3-$port.log"
+  parts_pid "$pidfile" >/dev/null && return 0
+  s3_install || return 1
+  mkdir -p "$data/data/lake" "$data/iam" || return 1
+  : >"$log"
+  parts_spawn "$pidfile" "$log" env ROOT_ACCESS_KEY=gravity ROOT_SECRET_KEY=gravity-secret "$(s3_home)/versitygw" \
+    --port "127.0.0.1:$port" --iam-dir "$data/iam" posix "$data/data" || return 1
+  parts_wait "$pidfile" 30 s3_ready "$port" || { tail -n 20 "$log" >&2; s3_kill "$port"; return 1; }
+  [ -z "${S3_OWNER:-}" ] || parts_follow s3 "$port" "$S3_OWNER"
+}
+s3_ready() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # PORT
+
+s3_stop() { # PORT : ends the server and throws its data away
+  parts_dirs
+  parts_end "$GRAVITY_CACHE/run/s3-$1.pid" INT || return 1
+  rm -rf "$GRAVITY_CACHE/data/s3-$1"
+  parts_follow_no_more s3 "$1"
+}
+
+s3_kill() { # PORT : kill -9; the data stays
+  parts_end "$GRAVITY_CACHE/run/s3-$1.pid" KILL
+}
+
+# ---------------------------------------------------------------- Readers: clients of the lake and of SQL that others wrote
+READERS_VERSION=1 # of the list below
+readers_home() { printf '%s/readers-%s' "$GRAVITY_CACHE" "$READERS_VERSION"; }
+readers_install() { [ -e "$(readers_home)/.ok" ] || parts_locked readers readers_install_now; }
+readers_install_now() {
+  local home
+  home=$(readers_home)
+  [ ! -e "$home/.ok" ] || return 0
+  parts_say "installing DuckDB, Polars, pandas and psycopg into $home"
+  rm -rf "$home"
+  python3 -m venv "$home" && "$home/bin/pip" install --quiet --disable-pip-version-check \
+    duckdb==1.5.5 duckdb-extension-delta==1.5.5 deltalake==1.6.6 polars==2.1.0 pandas==3.1.1 pyarrow==26.0.1 \
+    'psycopg[binary]==3.3.9' >&2 && : >"$home/.ok"
+}
+
 PARTS_SH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/parts.sh

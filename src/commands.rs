@@ -1,6 +1,8 @@
 //! The commands, one file each. Data goes to standard output, everything else to standard error.
 
+pub mod analytics;
 pub mod apply;
+pub mod backup;
 pub mod board;
 pub mod budgets;
 pub mod burn;
@@ -9,6 +11,7 @@ pub mod deadletter;
 pub mod event;
 pub mod import;
 pub mod labs;
+pub mod meters;
 pub mod operator;
 pub mod rejudge;
 pub mod rescore;
@@ -18,6 +21,7 @@ pub mod series;
 pub mod similarity;
 pub mod sql;
 pub mod status;
+mod table;
 pub mod token;
 pub mod up;
 pub mod verify;

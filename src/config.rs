@@ -39,8 +39,11 @@ const KEYS: &[(&str, bool)] = &[
     ("objects.region", true),
     ("objects.access_key_id", true),
     ("objects.secret_access_key", true),
+    ("objects.timeout_s", true),
     ("lake.interval_ms", true),
     ("lake.compact_files", true),
+    ("lake.retention_days", true),
+    ("lake.vacuum_hours", true),
     ("sql.memory_mb", true),
     ("sql.spill_mb", true),
     ("sql.timeout_s", true),
@@ -144,6 +147,10 @@ pub struct Config {
     pub lake_interval: Duration,
     /// Files after which the lake puts small ones together.
     pub lake_compact_files: usize,
+    /// How long rows stay in the lake; None: for ever.
+    pub lake_retention: Option<Duration>,
+    /// After which time objects that no row is in are deleted.
+    pub lake_vacuum_after: Duration,
     /// What SQL may use.
     pub sql: Limits,
     /// What is set but has no effect in this build.
@@ -217,6 +224,7 @@ impl Config {
             region: text("objects.region"),
             access_key_id: text("objects.access_key_id"),
             secret_access_key: text("objects.secret_access_key"),
+            timeout: number("objects.timeout_s", 1)?.map(Duration::from_secs),
         };
         let sql_tls = match (get("sql.tls_certificate"), get("sql.tls_key")) {
             (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
@@ -258,10 +266,16 @@ impl Config {
             lake_interval: number("lake.interval_ms", 1)?
                 .map_or(LakeOptions::default().interval, Duration::from_millis),
             lake_compact_files: sized(number("lake.compact_files", 1)?, LakeOptions::default().compact_files),
+            lake_retention: number("lake.retention_days", 1)?.map(|days| hours(days.saturating_mul(24))),
+            lake_vacuum_after: number("lake.vacuum_hours", 1)?.map_or(LakeOptions::default().vacuum_after, hours),
             sql,
             warnings,
         })
     }
+}
+
+fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours.saturating_mul(3_600))
 }
 
 const fn names() -> [&'static str; KEYS.len()] {

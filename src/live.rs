@@ -1,10 +1,13 @@
 //! The live tables of SQL: what is shown now, read from memory when a query is planned.
 
+mod analytics;
+
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use gravity_api::operations::PartitionLag;
+use gravity_api::serving::analytics::Analytics;
 use gravity_api::serving::burn::Burn;
 use gravity_api::serving::{Boards, HeaderState, RankedRow};
 use gravity_events::Id;
@@ -29,14 +32,22 @@ fn table<R: 'static>(
 }
 
 /// Every live table, over what this process shows.
-pub fn tables(boards: &Arc<Boards>, burn: &Arc<Burn>, operations: &Arc<NodeOperations>) -> Vec<LiveTable> {
+pub fn tables(
+    boards: &Arc<Boards>,
+    burn: &Arc<Burn>,
+    analytics: &Arc<Analytics>,
+    operations: &Arc<NodeOperations>,
+) -> Vec<LiveTable> {
+    let of_analytics = analytics::tables(analytics);
     let (rows, heads, burn, operations) = (boards.clone(), boards.clone(), burn.clone(), operations.clone());
-    vec![
+    let mut tables = vec![
         table("boards", "Rows of all boards as they are shown", board_columns(), move |scope| board_rows(&rows, scope)),
         table("events", "Events with a board", event_columns(), move |scope| events(&heads, scope)),
         table("burn", "What was used and what it costs, by minute", burn_columns(), move |scope| cells(&burn, scope)),
         table("lag", "Durable records that no epoch has", lag_columns(), move |scope| lag(&operations, scope)),
-    ]
+    ];
+    tables.extend(of_analytics);
+    tables
 }
 
 fn sees(scope: &Scope, tenant: &Id) -> bool {

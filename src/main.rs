@@ -47,6 +47,8 @@ enum Command {
     Resolve(commands::resolve::ResolveArgs),
     Burn(commands::burn::BurnArgs),
     Budgets(commands::budgets::BudgetsArgs),
+    Meters(commands::meters::MetersArgs),
+    Analytics(commands::analytics::AnalyticsArgs),
     Sql(commands::sql::SqlArgs),
     Labs(commands::labs::LabsArgs),
     Similarity(commands::similarity::SimilarityArgs),
@@ -55,6 +57,8 @@ enum Command {
     Verify(commands::verify::VerifyArgs),
     Status(commands::status::StatusArgs),
     Deadletter(commands::deadletter::DeadLetterArgs),
+    Backup(commands::backup::BackupArgs),
+    Restore(commands::backup::RestoreArgs),
 }
 
 fn main() -> ExitCode {
@@ -127,6 +131,8 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Resolve(args) => commands::resolve::run(args, server).await?,
         Command::Burn(args) => commands::burn::run(args, server).await?,
         Command::Budgets(args) => commands::budgets::run(args, server).await?,
+        Command::Meters(args) => commands::meters::run(args, server).await?,
+        Command::Analytics(args) => commands::analytics::run(args, server).await?,
         Command::Sql(args) => commands::sql::run(args, server).await?,
         Command::Labs(args) => commands::labs::run(args, server).await?,
         Command::Similarity(args) => commands::similarity::run(args, server).await?,
@@ -134,13 +140,17 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Operator(args) => commands::operator::run(args, server).await?,
         Command::Verify(args) => return commands::verify::run(args, server).await,
         Command::Status(args) => commands::status::run(args, server).await?,
+        Command::Backup(args) => commands::backup::backup(args, &server.data_dir).await?,
+        Command::Restore(args) => commands::backup::restore(args, &server.data_dir).await?,
         Command::Deadletter(args) => commands::deadletter::run(args, server).await?,
     }
     Ok(true)
 }
 
 fn log_to_stderr(server: bool) {
-    let default = if server { "info" } else { "warn" };
+    // The lake's library tells every step of every query at `info`.
+    let default =
+        if server { "info,buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GRAVITY_LOG").unwrap_or_else(|_| default.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     use std::io::IsTerminal;

@@ -15,13 +15,15 @@ use gravity_api::http::server::listen;
 use gravity_api::services::analytics::sql::scope_of_token;
 use gravity_api::services::billing::budgets::Budgets;
 use gravity_api::services::billing::ledger::{Applier, Ledger};
+use gravity_api::serving::analytics::Analytics;
 use gravity_api::serving::burn::Burn;
 use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
 use gravity_events::publish::{
-    BoardsEpoch, BoardsSink, BurnEpoch, BurnSink, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink,
+    AnalyticsEpoch, AnalyticsSink, BoardsEpoch, BoardsSink, BurnEpoch, BurnSink, LabsEpoch, LabsSink, SimilarityEpoch,
+    SimilaritySink,
 };
 use gravity_ingest::log::Log;
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
@@ -50,6 +52,8 @@ pub enum Role {
     Labs,
     /// The similarity pipeline: sources to pairs that are alike
     Similarity,
+    /// The analytics pipeline: meters, and views of events
+    Analytics,
     /// The lake's writer: what counted, into object storage
     Lake,
     /// HTTP: ingest, boards, streams, operations
@@ -58,7 +62,8 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order in which they start.
-    pub const ALL: [Role; 6] = [Role::Boards, Role::Burn, Role::Labs, Role::Similarity, Role::Lake, Role::Api];
+    pub const ALL: [Role; 7] =
+        [Role::Boards, Role::Burn, Role::Labs, Role::Similarity, Role::Analytics, Role::Lake, Role::Api];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -67,6 +72,7 @@ impl Role {
             Role::Burn => "burn",
             Role::Labs => "labs",
             Role::Similarity => "similarity",
+            Role::Analytics => "analytics",
             Role::Lake => "lake",
             Role::Api => "api",
         }
@@ -78,6 +84,7 @@ struct Sinks {
     boards: Arc<Boards>,
     flags: Arc<Flags>,
     burn: Arc<Burn>,
+    analytics: Arc<Analytics>,
     /// Books what is spent; None: this process has no burn pipeline.
     applier: Option<Arc<Applier>>,
     visibility: Arc<Visibility>,
@@ -101,6 +108,12 @@ impl BurnSink for Sinks {
         let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
         self.visibility.advance(&usage, &epoch.refused, epoch.snapshot);
         self.prices_visibility.advance(&epoch.bound, &[], epoch.snapshot);
+    }
+}
+
+impl AnalyticsSink for Sinks {
+    fn publish_analytics(&self, epoch: Arc<AnalyticsEpoch>) {
+        self.analytics.publish_analytics(epoch);
     }
 }
 
@@ -165,6 +178,8 @@ impl Node {
         let visibility = Visibility::new(topics);
         let flags = Arc::<Flags>::default();
         let burn = Arc::<Burn>::default();
+        let views = gravity_operators::analytics::VIEWS.iter().map(|view| &view.spec);
+        let analytics = Arc::new(Analytics::new(views));
         let applier = match roles.contains(&Role::Burn) {
             true => Some(Applier::new(Ledger::new(open_billing(config, dir).await?))),
             false => None,
@@ -174,6 +189,7 @@ impl Node {
             boards: boards.clone(),
             flags: flags.clone(),
             burn: burn.clone(),
+            analytics: analytics.clone(),
             applier: applier.clone(),
             visibility: visibility.clone(),
             prices_visibility: prices_visibility.clone(),
@@ -211,10 +227,16 @@ impl Node {
             pipelines.push(Runtime::start(labs, log.clone(), options).context("cannot start the labs pipeline")?);
         }
         if roles.contains(&Role::Similarity) {
-            let similarity = Arc::new(gravity_pipelines::similarity::Similarity::new(sinks));
+            let similarity = Arc::new(gravity_pipelines::similarity::Similarity::new(sinks.clone()));
             let options = options(gravity_pipelines::similarity::NAME, 1);
             let pipeline = Runtime::start(similarity, log.clone(), options);
             pipelines.push(pipeline.context("cannot start the similarity pipeline")?);
+        }
+        if roles.contains(&Role::Analytics) {
+            let definition = Arc::new(gravity_pipelines::analytics::Analytics::new(sinks));
+            let options = options(gravity_pipelines::analytics::NAME, 1);
+            let pipeline = Runtime::start(definition, log.clone(), options);
+            pipelines.push(pipeline.context("cannot start the analytics pipeline")?);
         }
         let shown_burn = roles.contains(&Role::Burn).then(|| burn.clone());
         let (shown_boards, live_burn) = (boards.clone(), burn.clone());
@@ -224,13 +246,16 @@ impl Node {
         if roles.contains(&Role::Burn) {
             state = state.with_burn(burn.clone(), prices_visibility);
         }
+        if roles.contains(&Role::Analytics) {
+            state = state.with_analytics(analytics.clone());
+        }
         if let (Some(applier), Some(pricing)) = (applier, prices) {
             let (booking, log, clock, ends) =
                 (applier.clone(), log.clone(), state.clock.clone(), state.shutdown.clone());
             tokio::spawn(async move { booking.run(log, clock, ends).await });
             state = state.with_budgets(Arc::new(Budgets { applier, pricing, burn }));
         }
-        let live = crate::live::tables(&shown_boards, &live_burn, &operations);
+        let live = crate::live::tables(&shown_boards, &live_burn, &analytics, &operations);
         let objects = open_objects(config, dir)?;
         let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
         let engine = Arc::new(engine);
@@ -240,6 +265,8 @@ impl Node {
             let options = LakeOptions {
                 interval: config.lake_interval,
                 compact_files: config.lake_compact_files,
+                retention: config.lake_retention,
+                vacuum_after: config.lake_vacuum_after,
                 ..LakeOptions::default()
             };
             let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
@@ -376,7 +403,11 @@ async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
             Database::file(&folder.join("billing.db"), SERVICE, &database::BILLING).await
         }
     };
-    database.context("the database of budgets cannot be used")
+    let database = database.context("the database of budgets cannot be used")?;
+    if let Err(error) = database.ready().await {
+        tracing::warn!(%error, "there are no budgets until their database answers; boards and burn go on without");
+    }
+    Ok(database)
 }
 
 /// Where the lake is: in the data folder, unless it is said otherwise.
@@ -431,7 +462,7 @@ fn days(days: u64) -> Duration {
 }
 
 /// One process per data folder.
-fn lock(dir: &Path) -> anyhow::Result<fs::File> {
+pub fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     let path = dir.join("lock");
     let file = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {

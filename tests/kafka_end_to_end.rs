@@ -384,5 +384,5 @@ async fn the_consumer_group_of_the_pipeline_follows_its_bound() {
     }
     assert_eq!(server.terminate(), Some(0), "a clean stop");
     let groups = tokio::task::block_in_place(|| topics.groups());
-    assert_eq!(groups, ["boards", "burn", "labs", "lake", "similarity"], "one group per pipeline");
+    assert_eq!(groups, ["analytics", "boards", "burn", "labs", "lake", "similarity"], "one group per pipeline");
 }

@@ -191,3 +191,52 @@ async fn psql_and_drivers_see_what_their_token_may_see_and_change_nothing() {
     assert!(said.contains("user request"), "after {:?}: {said}", begun.elapsed());
     assert_eq!(psql(port, "sslmode=disable", &admin, "select 1"), (0, "1\n".to_owned()));
 }
+
+/// Questions on standard input, and commands that people of psql know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_answers_questions_from_its_standard_input() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path(), &[]).await;
+    let ask = |args: &[&str], text: &str| {
+        let mut command = support::gravity(dir.path(), &server.url);
+        command.args(args).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (done, said) = ask(&["sql", "--format", "csv"], "select 1 as a;\nselect ';'\n as b;\\d views.drop_off\n");
+    assert!(done && said.starts_with("a\n1\nb\n;\n") && said.contains("without_pct"), "{said}");
+    let (done, said) = ask(&["sql"], "\\d\n");
+    assert!(done && ["usage", "funnel", "improved"].iter().all(|name| said.contains(name)), "{said}");
+    let (done, said) = ask(&["sql"], "  ;\n");
+    assert!(!done && said.contains("no question"), "{said}");
+    let (done, said) = ask(&["sql"], "select * from nothing;");
+    assert!(!done && said.contains("nothing"), "{said}");
+}
+
+/// An answer that is larger than what is held back comes whole; one that fails on its way does not look like a whole one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_by_http_are_streamed_and_end_early_when_they_fail() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(dir.path(), &[("GRAVITY_SQL__ROWS", "400000")]).await;
+    let ask = async |rows: u32, accept: &str| {
+        let query = format!("select value, repeat('x', 20) as t from generate_series(1, {rows})");
+        let request = reqwest::Client::new().post(format!("{}/api/v1/analytics/sql", server.url));
+        let request = request.bearer_auth(server.token()).header("accept", accept).json(&json!({ "query": query }));
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.bytes().await.ok())
+    };
+    let (status, body) = ask(300_000, "text/csv").await;
+    let body = body.expect("it is whole");
+    assert_eq!((status, body.iter().filter(|b| **b == b'\n').count()), (200, 300_001));
+    let (status, body) = ask(300_000, "application/json").await;
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.expect("it is whole")).expect("JSON");
+    assert_eq!((status, rows.len(), &rows[299_999]["value"]), (200, 300_000, &json!(300_000)));
+    // More rows than are allowed, which shows after the first of them are on their way.
+    assert_eq!(ask(500_000, "text/csv").await, (200, None));
+    let (status, body) = ask(10, "application/vnd.apache.arrow.stream").await;
+    assert!(status == 200 && body.is_some_and(|body| body.starts_with(&[0xff; 4])));
+}

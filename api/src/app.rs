@@ -23,6 +23,7 @@ use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
 use crate::services::billing::budgets::Budgets;
 use crate::services::{analytics, auth, billing, contests, events, labs, ops, records};
+use crate::serving::analytics::Analytics;
 use crate::serving::burn::Burn;
 use crate::serving::flags::Flags;
 use crate::serving::{Boards, handlers};
@@ -47,6 +48,8 @@ pub struct Shared {
     pub flags: Arc<Flags>,
     /// What is used and charged; None: no pipeline of this process computes it.
     pub burn: Option<Arc<Burn>>,
+    /// Meters and views of events; None: no pipeline of this process computes them.
+    pub analytics: Option<Arc<Analytics>>,
     /// What may be spent; None: no pipeline of this process says what was.
     pub budgets: Option<Arc<Budgets>>,
     /// Answers SQL; None: this process does not.
@@ -91,6 +94,7 @@ impl AppState {
             flags: Arc::default(),
             burn: None,
             budgets: None,
+            analytics: None,
             sql: None,
             visibility,
             prices_visibility: None,
@@ -115,6 +119,11 @@ impl AppState {
     pub fn with_burn(self, burn: Arc<Burn>, prices_visibility: Arc<Visibility>) -> AppState {
         let (burn, prices_visibility) = (Some(burn), Some(prices_visibility));
         AppState(Arc::new(Shared { burn, prices_visibility, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same, with what the analytics pipeline publishes to.
+    pub fn with_analytics(self, analytics: Arc<Analytics>) -> AppState {
+        AppState(Arc::new(Shared { analytics: Some(analytics), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same, which keeps budgets.
@@ -205,6 +214,9 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/billing/reservations/{reservation}", get(billing::reservations::get)),
         (Method::POST, "/api/v1/billing/reservations/{reservation}/settle", post(billing::reservations::settle)),
         (Method::POST, "/api/v1/billing/reservations/{reservation}/release", post(billing::reservations::release)),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/meters", get(billing::meters::list)),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/meters/{meter}", get(billing::meters::get)),
+        (Method::GET, "/api/v1/analytics/events/{event}/{view}", get(analytics::views::get)),
         (Method::POST, "/api/v1/analytics/sql", post(analytics::sql::post)),
         (Method::GET, "/api/contests", get(contests::list)),
         (Method::GET, "/api/contests/{event}", get(contests::contest)),

@@ -1,8 +1,11 @@
 //! Metrics of the HTTP side, in the process's default registry. No label carries a team, event, submission or lab.
 
+use std::collections::HashSet;
 use std::sync::{LazyLock, OnceLock};
 
-use gravity_events::Topic;
+use gravity_events::burn::Usage;
+use gravity_events::{Id, Topic};
+use parking_lot::Mutex;
 use prometheus::{
     Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder, register_histogram_vec,
     register_int_counter_vec, register_int_gauge,
@@ -46,12 +49,48 @@ pub static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
     register_int_gauge!("gravity_http_connections", "Open HTTP connections").expect("registered once, by this static")
 });
 
+/// `gravity_tokens_total{tenant,model,kind}`: tokens that counted, as the burn pipeline shows them. `cached` is part of `input`.
+pub static TOKENS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "gravity_tokens_total",
+        "Tokens that counted, by tenant, model and kind; cached ones are part of the input",
+        &["tenant", "model", "kind"]
+    )
+    .expect("registered once, by this static")
+});
+
+/// Tenants and models that have counters of their own; further ones are told together as `-`.
+const TOKEN_SERIES_MAX: usize = 1_000;
+
+/// Counts what a cell of a model has more than before.
+pub fn count_tokens(tenant: &Id, model: &Id, before: &Usage, now: &Usage) {
+    static KNOWN: LazyLock<Mutex<HashSet<(Id, Id)>>> = LazyLock::new(Mutex::default);
+    let known = {
+        let mut known = KNOWN.lock();
+        let key = (tenant.clone(), model.clone());
+        known.contains(&key) || (known.len() < TOKEN_SERIES_MAX && known.insert(key))
+    };
+    let [tenant, model] = if known { [tenant.as_str(), model.as_str()] } else { ["-", "-"] };
+    for (kind, before, now) in [
+        ("input", before.input_tokens, now.input_tokens),
+        ("output", before.output_tokens, now.output_tokens),
+        ("cached", before.cached_tokens, now.cached_tokens),
+    ] {
+        // Usage does not shrink.
+        let more = u64::try_from(now.saturating_sub(before)).unwrap_or(0);
+        if more > 0 {
+            TOKENS.with_label_values(&[tenant, model, kind]).inc_by(more);
+        }
+    }
+}
+
 /// Registers all of them, so that they are shown from the start.
 pub fn register() {
     LazyLock::force(&HTTP_DURATION);
     LazyLock::force(&RECORDS);
     LazyLock::force(&STREAM_SUBSCRIBERS);
     LazyLock::force(&CONNECTIONS);
+    LazyLock::force(&TOKENS);
 }
 
 /// Everything in the default registry in Prometheus' text format.

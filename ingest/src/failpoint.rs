@@ -30,6 +30,8 @@ pub const LAKE: &[&str] = &[
     "lake.before_hold",
     "lake.before_compact",
     "lake.after_compact",
+    "lake.before_upkeep",
+    "lake.after_upkeep",
 ];
 
 /// Those of the ledger of budgets, in the order of a reservation's life.

@@ -4,6 +4,7 @@
 //! of boards. [`primitives`] holds the operators that views are made of, [`harness`] what an author tests a view with, [`scoring`] the operators for the dimensions of a rubric.
 //! Nothing here knows of files, networks, databases or clocks.
 
+pub mod analytics;
 pub mod anomaly;
 pub mod boards;
 pub mod guard;

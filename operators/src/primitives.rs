@@ -8,6 +8,7 @@ pub mod complete_times;
 pub mod extreme;
 pub mod held;
 pub mod id_hash;
+pub mod lookup;
 pub mod natural;
 pub mod percentile;
 pub mod reduce;

@@ -1,6 +1,6 @@
 //! The boards pipeline: reference data, submissions and judgements become public and jury boards.
 
-mod facts;
+pub(crate) mod facts;
 mod objects;
 mod output;
 mod quarantine;

@@ -1,5 +1,6 @@
 //! Pipelines: the runtime that turns topics into committed, versioned views, and one file per pipeline that wires it.
 
+pub mod analytics;
 pub mod boards;
 pub mod burn;
 pub mod labs;

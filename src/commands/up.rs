@@ -146,6 +146,10 @@ fn hello(node: &Node, demo: bool, dir: &Path, in_memory: bool) -> anyhow::Result
     let gravity = std::env::args().next().unwrap_or_else(|| "gravity".to_owned());
     writeln!(out, "Try:")?;
     writeln!(out, "  {gravity} board {event}{place}")?;
+    if demo {
+        writeln!(out, "  {gravity} burn {event} --group model{place}")?;
+        writeln!(out, "  {gravity} analytics {event}{place}")?;
+    }
     writeln!(out, "  {gravity} status{place}")?;
     writeln!(out, "  {gravity} verify{place}")?;
     out.flush()?;

@@ -16,6 +16,8 @@ const FREEZE_MS: i64 = 60 * MINUTE_MS;
 /// Contest time is counted from here, so that the same seed gives the same records to the byte: 2026-01-01T09:00:00Z.
 pub const START_MS: i64 = 1_767_258_000_000;
 const PROBLEMS: u64 = 12;
+/// Models, and what a million tokens read and written cost in micro-units.
+const MODELS: [(&str, i64, i64); 2] = [("large", 3_000_000, 15_000_000), ("small", 250_000, 1_250_000)];
 const VERDICTS: [&str; 4] = ["WA", "TLE", "RTE", "CE"];
 
 /// The numbers of a simulation: the same everywhere, for ever, so that playing it again changes nothing.
@@ -70,6 +72,7 @@ fn moment(at_ms: i64) -> Moment {
 pub fn simulate(teams: u64, seed: u64) -> Simulation {
     let mut random = Random::new(seed);
     let mut before = reference(&mut random, teams);
+    before.extend(billing());
     before.push(record("started".into(), Body::EventStarted(moment(0))));
     let mut timeline =
         vec![(DURATION_MS - FREEZE_MS, record("frozen".into(), Body::EventFrozen(moment(DURATION_MS - FREEZE_MS))))];
@@ -209,6 +212,7 @@ fn hand_in(
         revision: 0,
     };
     timeline.push((at_ms, record(format!("submission/{submission}"), Body::SubmissionReceived(body))));
+    ask_models(team, tries, at_ms, timeline);
     let judged_ms = at_ms + 2_000 + random.below(40_000) as i64;
     let body = JudgementRecorded {
         judgement: format!("j-{submission}").into(),
@@ -219,6 +223,73 @@ fn hand_in(
         ..JudgementRecorded::default()
     };
     timeline.push((judged_ms, record(format!("judgement/{submission}"), Body::JudgementRecorded(body))));
+}
+
+/// A team asks a model or two before it hands something in. By dice of its own, so that boards are what they were without it.
+fn ask_models(team: u64, tries: u64, at_ms: i64, timeline: &mut Vec<(i64, Record)>) {
+    let mut random = Random::new(team.wrapping_mul(1_000_003) ^ tries);
+    for call in 0..1 + random.below(2) {
+        let input_tokens = 300 + random.below(6_000);
+        let body = UsageTokens {
+            model: MODELS[random.below(2) as usize].0.into(),
+            input_tokens,
+            output_tokens: 50 + random.below(1_200),
+            cached_tokens: random.below(input_tokens / 2),
+            team: Some(team_id(team)),
+            lab: None,
+        };
+        let asked_ms = (at_ms - 5_000 - random.below(60_000) as i64).max(0);
+        let mut record = record(format!("usage/t{team}-{tries}-{call}"), Body::UsageTokens(body));
+        record.time_ms = Some(START_MS + asked_ms);
+        record.subject = Some(format!("t{team}/member-{}", random.below(3)).into());
+        timeline.push((asked_ms, record));
+    }
+}
+
+/// What models cost, and what is measured of them.
+fn billing() -> Vec<Record> {
+    let price = |model: &str, kind: &str, micro_per_million| Price {
+        model: model.into(),
+        kind: kind.into(),
+        micro_per_million,
+        tiers: Vec::new(),
+    };
+    let prices = MODELS.into_iter().flat_map(|(model, input, output)| {
+        [price(model, "input", input), price(model, "output", output), price(model, "cached", input / 10)]
+    });
+    let prices = PricePublished {
+        price_list: "demo".into(),
+        version: 1,
+        currency: "EUR".into(),
+        effective_at: None,
+        prices: prices.collect(),
+    };
+    let budget = BudgetSet {
+        budget: "demo".into(),
+        team: None,
+        limit_micro: 50_000_000,
+        currency: "EUR".into(),
+        alerts_bp: vec![5_000, 8_000, 10_000],
+        soft: true,
+    };
+    let meter = MeterDefined {
+        meter: "tokens_per_model".into(),
+        of: "usage.tokens".into(),
+        aggregation: Aggregation::Sum,
+        value: Some("total_tokens".into()),
+        window: Span::Hour,
+        time_zone: None,
+        group_by: vec!["model".into()],
+        deleted: false,
+        revision: 0,
+    };
+    // They are the tenant's, and not the event's.
+    let of_tenant = |id: &str, body| Record { event: None, ..record(id.into(), body) };
+    vec![
+        of_tenant("prices", Body::PricePublished(prices)),
+        of_tenant("budget", Body::BudgetSet(budget)),
+        of_tenant("meter", Body::MeterDefined(meter)),
+    ]
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::OnceCell;
 
 /// Migrations of the billing service.
 pub static BILLING: Migrator = sqlx::migrate!("./migrations/billing");
@@ -52,14 +54,21 @@ pub enum DatabaseError {
 pub struct Database {
     pool: AnyPool,
     begin: &'static str,
+    service: &'static str,
+    migrations: &'static Migrator,
+    ready: Arc<OnceCell<()>>,
 }
 
 impl Database {
-    /// Opens the database of a service and brings its tables up to date.
+    /// Opens the database of a service. A server may be away: who asks then is told so, until it is back.
     ///
     /// # Errors
-    /// The address cannot be used, the server does not answer, or the tables are of a newer build.
-    pub async fn open(url: &str, service: &'static str, migrations: &Migrator) -> Result<Database, DatabaseError> {
+    /// The address cannot be used; a file cannot be opened, or its tables are of a newer build.
+    pub async fn open(
+        url: &str,
+        service: &'static str,
+        migrations: &'static Migrator,
+    ) -> Result<Database, DatabaseError> {
         sqlx::any::install_default_drivers();
         let is_file = url.starts_with("sqlite:");
         let shown = || url.split_once('@').map_or(url, |(_, rest)| rest).to_owned();
@@ -83,17 +92,38 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect_with(options)
-            .await?;
-        migrations.run(&pool).await.map_err(|source| DatabaseError::Migrate { service, source })?;
-        Ok(Database { pool, begin: if is_file { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+            .connect_lazy_with(options);
+        let begin = if is_file { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let database = Database { pool, begin, service, migrations, ready: Arc::default() };
+        if is_file {
+            database.ready().await?;
+        }
+        Ok(database)
+    }
+
+    /// Brings the tables up to date, once.
+    ///
+    /// # Errors
+    /// The server does not answer, or the tables are of a newer build.
+    pub async fn ready(&self) -> Result<(), DatabaseError> {
+        let migrate = async || {
+            // Told apart from tables that are not as they should be: it may be back in a moment.
+            drop(self.pool.acquire().await?);
+            let (service, migrated) = (self.service, self.migrations.run(&self.pool).await);
+            migrated.map_err(|source| DatabaseError::Migrate { service, source })
+        };
+        self.ready.get_or_try_init(migrate).await.copied()
     }
 
     /// Opens an SQLite file, which is made where there is none.
     ///
     /// # Errors
     /// As of [`Database::open`].
-    pub async fn file(path: &Path, service: &'static str, migrations: &Migrator) -> Result<Database, DatabaseError> {
+    pub async fn file(
+        path: &Path,
+        service: &'static str,
+        migrations: &'static Migrator,
+    ) -> Result<Database, DatabaseError> {
         let mut url = url::Url::parse("sqlite:///").expect("a plain address");
         url.set_path(&path.to_string_lossy());
         url.set_query(Some("mode=rwc"));
@@ -101,8 +131,12 @@ impl Database {
     }
 
     /// Its connections, for what needs no transaction.
-    pub fn pool(&self) -> &AnyPool {
-        &self.pool
+    ///
+    /// # Errors
+    /// As of [`Database::ready`].
+    pub async fn pool(&self) -> Result<&AnyPool, DatabaseError> {
+        self.ready().await?;
+        Ok(&self.pool)
     }
 
     /// Begins a transaction that writes. See [`crate::transaction`].
@@ -110,7 +144,7 @@ impl Database {
     /// # Errors
     /// No connection could be had.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
-        Ok(self.pool.begin_with(self.begin).await?)
+        Ok(self.pool().await?.begin_with(self.begin).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`database`] is for what services keep by transactions. [`objects`] opens a folder or a bucket. [`lake`] keeps what counted as Delta Lake tables there, [`sql`] answers questions.
 
+pub mod backup;
 pub mod database;
 pub mod lake;
 pub mod objects;

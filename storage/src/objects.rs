@@ -4,6 +4,7 @@ mod durable;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::memory::InMemory;
@@ -24,6 +25,8 @@ pub struct S3Options {
     pub access_key_id: Option<String>,
     /// The key.
     pub secret_access_key: Option<String>,
+    /// How long a request may take before it is tried again; 30 seconds where nothing is said.
+    pub timeout: Option<Duration>,
 }
 
 /// Why a place for objects cannot be used.
@@ -121,8 +124,11 @@ impl Objects {
     }
 }
 
+/// How long a request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 fn s3_store(bucket: &str, s3: &S3Options) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let client = ClientOptions::new().with_allow_http(true).with_timeout(std::time::Duration::from_secs(30));
+    let client = ClientOptions::new().with_allow_http(true).with_timeout(s3.timeout.unwrap_or(TIMEOUT));
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         // A commit is a file that must not be there yet: the service says so itself.
@@ -159,6 +165,7 @@ mod tests {
             region: Some("x".into()),
             access_key_id: Some("a".into()),
             secret_access_key: Some("b".into()),
+            timeout: None,
         };
         let bucket = Objects::open("s3://lake/prod", &keys).unwrap();
         assert_eq!(bucket.at("usage").as_str(), "s3://lake/prod/usage/");

@@ -1,20 +1,30 @@
-//! The lake's writer on the embedded log: what counted is in the tables once, whatever was interrupted.
+//! The lake's writer on the embedded log: what counted is in the tables once, whatever was interrupted; in a folder, and in a
+//! bucket of a real S3 server, with requests that fail.
 
 #![allow(clippy::unwrap_used)] // its helpers, too, are tests
 
+#[path = "support/faulty_proxy.rs"]
+mod faulty_proxy;
+#[path = "support/s3_server.rs"]
+mod s3_server;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use faulty_proxy::{FAULTS, FaultyProxy};
 use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds, UsageTokens};
 use gravity_events::{Body, Record, Topic};
 use gravity_ingest::failpoint::{Action, Failpoints, LAKE};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use gravity_ingest::log::{Log, Produce};
+use gravity_storage::lake::schema::tables;
 use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
-use gravity_storage::objects::Objects;
+use gravity_storage::objects::{Objects, S3Options};
 use gravity_storage::sql::{Limits, Scope, SqlEngine, SqlError};
+use s3_server::S3Server;
 use tokio_util::sync::CancellationToken;
 
 const DAY_MS: i64 = 86_400_000;
@@ -51,6 +61,11 @@ impl World {
         let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedOptions::default()).unwrap();
         let objects = Objects::folder(&dir.path().join("lake")).unwrap();
         World { log: Arc::new(log), objects, dir, epoch: 0 }
+    }
+
+    /// With its lake in a folder of a bucket, behind a port.
+    fn in_bucket(folder: &str, port: u16) -> World {
+        World { objects: bucket(folder, port), ..World::new() }
     }
 
     async fn append(&self, records: &[Record]) {
@@ -93,7 +108,14 @@ impl World {
     }
 
     fn writer(&self, failpoints: Failpoints) -> LakeWriter {
-        let options = LakeOptions { interval: Duration::from_millis(20), rows_max: 40, compact_files: 6, failpoints };
+        let options = LakeOptions {
+            interval: Duration::from_millis(20),
+            rows_max: 40,
+            compact_files: 6,
+            upkeep_interval: Duration::from_millis(100),
+            failpoints,
+            ..LakeOptions::default()
+        };
         LakeWriter::new(self.log.clone(), self.objects.clone(), options)
     }
 
@@ -117,9 +139,26 @@ impl World {
     }
 }
 
+fn bucket(folder: &str, port: u16) -> Objects {
+    let options = S3Options {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        region: Some("us-east-1".into()),
+        access_key_id: Some("gravity".into()),
+        secret_access_key: Some("gravity-secret".into()),
+        timeout: Some(Duration::from_secs(1)),
+    };
+    Objects::open(&format!("s3://lake/{folder}"), &options).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_counted_is_in_the_table_once() {
-    let mut world = World::new();
+    let s3 = S3Server::start();
+    for world in [World::new(), World::in_bucket("once", s3.port())] {
+        counted_once(world).await;
+    }
+}
+
+async fn counted_once(mut world: World) {
     world.append(&(0..100).map(|n| usage("acme", n)).collect::<Vec<_>>()).await;
     let refused = world.judge(5).await;
     world.write().await;
@@ -205,7 +244,7 @@ async fn only_what_reads_the_catalogue_is_answered() {
     let names = "select table_schema || '.' || table_name from information_schema.tables where table_schema = 'lake' order by 1";
     let batches = engine.query(&Scope::All, names).await.unwrap().collect().await.unwrap();
     let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
-    assert_eq!(rows, 10);
+    assert_eq!(rows, tables().len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,6 +271,85 @@ async fn limits_hold() {
     assert!(matches!(engine.query(&Scope::All, "select 1").await.err(), Some(SqlError::Busy { limit: 1 })));
     drop(first);
     assert_eq!(ask("select 1").await.unwrap()[0].num_rows(), 1);
+}
+
+/// Behind a network and a server that fail in every way, while a reader, whose own requests succeed, looks on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_fail_and_stall_lose_nothing_and_double_nothing() {
+    let s3 = S3Server::start();
+    let proxy = FaultyProxy::start(s3.port(), Duration::from_millis(1_200)).await;
+    let mut world = World::in_bucket("faulty", proxy.port);
+    let reader = World::in_bucket("faulty", s3.port());
+    let writer = Arc::new(world.writer(Failpoints::default()));
+    let stop = CancellationToken::new();
+    let (running, ends) = (writer.clone(), stop.clone());
+    let task = tokio::spawn(async move { running.run(ends).await });
+    let mut passes = writer.passes();
+    let counts = "select count(*), count(distinct id) from lake.usage";
+    let (mut refused, mut before) = (0, 0);
+    for round in 0..3 {
+        let from = round * 30;
+        world.append(&(from..from + 30).map(|i| usage("acme", i)).collect::<Vec<_>>()).await;
+        refused = world.judge(6).await;
+        passes.changed().await.unwrap();
+        let seen = reader.numbers(&Scope::All, counts).await;
+        assert!(seen[0] == seen[1] && seen[0] >= before, "round {round}: {seen:?} after {before}");
+        before = seen[0];
+    }
+    stop.cancel();
+    task.await.unwrap();
+    world.objects = bucket("faulty", s3.port());
+    world.write().await;
+    let expected = 90 - refused as i64;
+    assert_eq!(world.numbers(&Scope::All, counts).await, [expected; 2]);
+    assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.refused").await, [refused as i64]);
+    for (name, n) in FAULTS.iter().zip(proxy.faults.iter()) {
+        assert!(n.load(Ordering::Relaxed) > 0, "no request was {name}");
+    }
+}
+
+/// What is older than is kept goes, part by part, and its objects with it; what is newer stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_days_go_and_so_do_objects_that_nobody_needs() {
+    let mut world = World::new();
+    let now_ms = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let aged = |n: i64| Record { time_ms: Some(now_ms - n * DAY_MS), ..usage("acme", n) };
+    for n in 0..10 {
+        world.append(&[aged(n)]).await;
+        world.judge(0).await;
+        world.write().await;
+    }
+    let objects = || {
+        let files = walk(&world.dir.path().join("lake/usage"));
+        files.iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")).count()
+    };
+    assert_eq!(objects(), 10);
+    let options = LakeOptions {
+        interval: Duration::from_millis(20),
+        retention: Some(Duration::from_millis((4 * DAY_MS) as u64)),
+        vacuum_after: Duration::ZERO,
+        upkeep_interval: Duration::ZERO,
+        failpoints: Failpoints::default(),
+        ..LakeOptions::default()
+    };
+    let writer = Arc::new(LakeWriter::new(world.log.clone(), world.objects.clone(), options));
+    let (running, stop) = (writer.clone(), CancellationToken::new());
+    let ends = stop.clone();
+    let task = tokio::spawn(async move { running.run(ends).await });
+    let mut passes = writer.passes();
+    // Upkeep follows a pass: after three there was one, and nothing new came.
+    for _ in 0..3 {
+        passes.changed().await.unwrap();
+    }
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(world.numbers(&Scope::All, "select count(*), count(distinct id) from lake.usage").await, [5, 5]);
+    assert_eq!(objects(), 5);
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 /// Each failpoint, at several passages: the writer fails there, begins again by itself, and nothing is lost or double.

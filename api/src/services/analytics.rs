@@ -1,3 +1,4 @@
-//! Analytics: questions in SQL.
+//! Analytics: views of events, and questions in SQL.
 
 pub mod sql;
+pub mod views;

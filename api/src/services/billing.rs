@@ -5,6 +5,7 @@ pub mod budgets;
 pub mod burn;
 pub mod invoices;
 pub mod ledger;
+pub mod meters;
 pub mod reprice;
 pub mod reservations;
 mod windows;

@@ -10,6 +10,8 @@ use gravity_events::{Id, Topic};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::metrics::count_tokens;
+
 /// Usage with what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
@@ -208,11 +210,15 @@ impl Burn {
 }
 
 impl Tenant {
-    fn put(&mut self, cell: &Cell, charged: Option<&Charged>) {
+    fn put(&mut self, cell: &Cell, charged: Option<&Charged>, is_new: bool) {
         let old = match charged {
             Some(charged) => self.cells.insert(cell.clone(), charged.clone()),
             None => self.cells.remove(cell),
         };
+        if let (Item::Model(model), Some(new), true) = (&cell.item, charged, is_new) {
+            let before = old.as_ref().map(|old| old.usage).unwrap_or_default();
+            count_tokens(&cell.tenant, model, &before, &new.usage);
+        }
         let minute = self.minutes.entry(cell.minute).or_default();
         if let Some(old) = old {
             minute.take_away(&Sum::of(&old));
@@ -230,6 +236,8 @@ impl BurnSink for Burn {
     fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
         let mut tenants = self.tenants.write();
         *self.bound.lock() = (epoch.epoch, epoch.bound.clone());
+        // A pipeline that began again in this process tells again what was counted.
+        let is_new = !epoch.snapshot || tenants.is_empty();
         if epoch.snapshot {
             for tenant in tenants.values_mut() {
                 // Who watches stays.
@@ -242,7 +250,7 @@ impl BurnSink for Burn {
                 Some(tenant) => tenant,
                 None => tenants.entry(cell.tenant.clone()).or_default(),
             };
-            tenant.put(cell, charged.as_ref());
+            tenant.put(cell, charged.as_ref(), is_new);
         }
         for (tenant, currency) in &epoch.currencies {
             tenants.entry(tenant.clone()).or_default().currency.clone_from(currency);

@@ -42,6 +42,8 @@ async fn every_documented_route_is_there_and_documents_its_refusals() {
                 .replace("{submission}", "s1")
                 .replace("{month}/{number}", "2026-05/0")
                 .replace("{dialect}", "openai")
+                .replace("{view}", "funnel")
+                .replace("{meter}", "tokens")
                 .replace("{id}", "d1")
                 .replace("{path}", "board.js");
             let request = |token: bool| {

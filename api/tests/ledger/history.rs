@@ -15,9 +15,10 @@ use super::{NOW, World, account, ask, budget, on_each, used};
 pub(crate) async fn reconcile(world: &World) {
     const HELD: &str = "SELECT tenant, event, team, amount_micro, settled_micro, state FROM reservations";
     const BOOKED: &str = "SELECT tenant, event, team, reserved_micro, settled_micro FROM accounts";
-    let pool = world.url.open().await;
+    let database = world.url.open().await;
+    let pool = database.pool().await.expect("it answers");
     let mut expected: BTreeMap<(String, String, String), (i64, i64)> = BTreeMap::new();
-    for row in sqlx::query(HELD).fetch_all(pool.pool()).await.expect("reservations") {
+    for row in sqlx::query(HELD).fetch_all(pool).await.expect("reservations") {
         let text = |n: usize| row.get::<String, _>(n);
         let held = if text(5) == "open" { row.get::<i64, _>(3) } else { 0 };
         let of = Account {
@@ -32,7 +33,7 @@ pub(crate) async fn reconcile(world: &World) {
             *sums = (sums.0 + held, sums.1 + row.get::<i64, _>(4));
         }
     }
-    for row in sqlx::query(BOOKED).fetch_all(pool.pool()).await.expect("accounts") {
+    for row in sqlx::query(BOOKED).fetch_all(pool).await.expect("accounts") {
         let key = (row.get::<String, _>(0), row.get::<String, _>(1), row.get::<String, _>(2));
         let booked = (row.get::<i64, _>(3), row.get::<i64, _>(4));
         assert_eq!(booked, expected.remove(&key).unwrap_or_default(), "{key:?}");

@@ -334,9 +334,14 @@ async fn epochs_are_booked_once_also_by_a_process_that_begins_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_away_is_waited_for_and_nothing_is_left_out() {
+    // It is away at the start, too.
     let server = PostgresServer::start();
+    server.kill();
     let url = Url::Server(server.url());
     let world = World::of(url, None, tempfile::tempdir().expect("a folder")).await;
+    assert!(world.applier.round(&*world.log, NOW).await.is_err());
+    assert!(matches!(world.ledger.standings("acme").await, Err(LedgerError::Database(_))));
+    server.start_again();
     world.commit(BurnEpoch { budgets: vec![budget("all", "", "", 1_000)], ..BurnEpoch::default() }).await;
     let (held, _) = world.ledger.reserve(&ask("a", account("", ""), 10), NOW).await.expect("held");
     server.kill();

@@ -6,6 +6,7 @@
 mod check;
 mod event;
 mod lab;
+mod meter;
 mod objects;
 mod out;
 mod reference;
@@ -15,6 +16,7 @@ mod usage;
 
 pub use event::*;
 pub use lab::*;
+pub use meter::*;
 pub use out::*;
 pub use reference::*;
 pub use source::*;
@@ -143,6 +145,7 @@ bodies! {
     OperatorQuarantined = "operator.quarantined", Reference, Event;
     PricePublished = "price.published", Reference, Tenant;
     BudgetSet = "budget.set", Reference, Tenant;
+    MeterDefined = "meter.defined", Reference, Tenant;
     SubmissionReceived = "submission.received", Submissions, Event;
     SubmissionSelected = "submission.selected", Submissions, Event;
     SubmissionWithdrawn = "submission.withdrawn", Submissions, Event;
@@ -176,4 +179,6 @@ bodies! {
     TemplatePublished = "template.published", Sources, Event;
     SimilarityChanged = "similarity.changed", Similarities, Event;
     EpochAccepted = "epoch.accepted", Accepted, Tenant;
+    MeterChanged = "meter.changed", Analytics, Tenant;
+    AnalyticsChanged = "analytics.changed", Analytics, Event;
 }

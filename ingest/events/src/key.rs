@@ -21,6 +21,7 @@ impl Record {
     /// | changes | event |
     /// | boards | event, team (`-` for what is no team's); an epoch's marker: pipeline |
     /// | burn | meter, minute since 1970 |
+    /// | analytics | meter, minute since 1970; or event, view |
     pub fn key(&self) -> String {
         let mut key = String::with_capacity(48);
         encode_part(&mut key, &self.tenant);
@@ -52,6 +53,7 @@ impl Record {
             }
             // A budget is a tenant's or, where the record names an event, that event's.
             Body::BudgetSet(b) => join(&mut key, [event, Some("budget"), Some(&b.budget)]),
+            Body::MeterDefined(b) => join(&mut key, [None, Some("meter"), Some(&b.meter)]),
             Body::SubmissionReceived(b) => join(&mut key, [event, Some(&b.team)]),
             Body::SubmissionSelected(b) => join(&mut key, [event, Some(&b.team)]),
             Body::SubmissionWithdrawn(b) => join(&mut key, [event, Some(&b.team)]),
@@ -88,6 +90,10 @@ impl Record {
             }
             Body::EpochAccepted(b) => join(&mut key, [Some(b.pipeline.as_str())]),
             Body::EpochClosed(b) => join(&mut key, [Some(b.pipeline.as_str())]),
+            Body::MeterChanged(b) => {
+                join(&mut key, [Some(b.meter.as_str()), Some(&b.window_start.div_euclid(60_000).to_string())]);
+            }
+            Body::AnalyticsChanged(b) => join(&mut key, [event, Some(b.view.as_str())]),
             Body::BurnChanged(b) => {
                 join(&mut key, [Some(b.meter.as_str()), Some(&b.window_start.div_euclid(60_000).to_string())]);
             }
@@ -152,6 +158,7 @@ mod tests {
             ),
             ("budget.set", "", r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#, "ac%2Fme/-/budget/b"),
             ("budget.set", event, r#"{"budget":"b","limit_micro":1,"currency":"EUR"}"#, "ac%2Fme/%C3%A9%201/budget/b"),
+            ("meter.defined", event, r#"{"meter":"m","of":"usage.vm","aggregation":"count"}"#, "ac%2Fme/-/meter/m"),
             ("submission.received", event, r#"{"submission":"s","team":"t","problem":"p"}"#, "ac%2Fme/%C3%A9%201/t"),
             ("judgement.recorded", event, r#"{"judgement":"j","submission":"s"}"#, "ac%2Fme/%C3%A9%201/j"),
             ("rejudging.applied", event, r#"{"rejudging":"r"}"#, "ac%2Fme/%C3%A9%201/r"),

@@ -4,9 +4,11 @@
 //! [`Record`] and back; [`body`] lists every record type; [`topic`] says where each belongs. [`board`] and [`publish`]
 //! hold what comes out of the pipelines. This crate does no I/O and depends on nothing of ours.
 
+pub mod analytics;
 pub mod board;
 pub mod body;
 pub mod burn;
+pub mod calendar;
 pub mod canonical;
 pub mod codec;
 pub mod error;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::analytics::{MeterValue, MeterWindow, ViewKey, ViewRow};
 use crate::board::{BoardKey, BoardValue, View};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{BoardNoted, BudgetSet, PricePublished, SimilarityChanged};
+use crate::body::{BoardNoted, BudgetSet, MeterDefined, PricePublished, SimilarityChanged};
 use crate::burn::{Account, Cell, Charged, Usage};
 use crate::{Id, Position, Topic};
 
@@ -193,6 +194,44 @@ pub struct BurnEpoch {
 pub trait BurnSink: Send + Sync {
     /// Applies one epoch.
     fn publish_burn(&self, epoch: Arc<BurnEpoch>);
+}
+
+/// One committed epoch of the analytics pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct AnalyticsEpoch {
+    /// The epoch.
+    pub epoch: u64,
+    /// The epoch's clock.
+    pub now_ms: i64,
+    /// Rows of views that changed; None: gone.
+    pub views: Vec<(ViewKey, Option<ViewRow>)>,
+    /// Meters by tenant and name; None: taken away.
+    pub meters: Vec<(Id, Id, Option<MeterDefined>)>,
+    /// Windows that changed; None: gone.
+    pub windows: Vec<(MeterWindow, Option<MeterValue>)>,
+    /// As in [`BoardsEpoch`].
+    pub bound: Vec<(Topic, u32, u64)>,
+    /// As in [`BoardsEpoch`].
+    pub snapshot: bool,
+}
+
+/// A window that changes so long after its end was over: until then usage is not late.
+const GRACE_MS: i64 = 60_000;
+
+impl AnalyticsEpoch {
+    /// Whether this change of a window corrects what was told of it when it was over. A meter that is defined anew corrects
+    /// nothing.
+    pub fn is_correction(&self, window: &MeterWindow) -> bool {
+        let is_new =
+            |(tenant, meter, _): &(Id, Id, Option<MeterDefined>)| (tenant, meter) == (&window.tenant, &window.meter);
+        self.now_ms >= window.end_ms.saturating_add(GRACE_MS) && !self.snapshot && !self.meters.iter().any(is_new)
+    }
+}
+
+/// Takes committed epochs of analytics, as [`BoardsSink`] those of boards.
+pub trait AnalyticsSink: Send + Sync {
+    /// Applies one epoch.
+    fn publish_analytics(&self, epoch: Arc<AnalyticsEpoch>);
 }
 
 /// Tenant, event and name of a budget.

@@ -23,11 +23,12 @@ pub enum Topic {
     Sources,
     Similarities,
     Accepted,
+    Analytics,
 }
 
 impl Topic {
     /// Every topic, in order.
-    pub const ALL: [Topic; 17] = [
+    pub const ALL: [Topic; 18] = [
         Topic::Reference,
         Topic::Submissions,
         Topic::Judgements,
@@ -45,6 +46,7 @@ impl Topic {
         Topic::Sources,
         Topic::Similarities,
         Topic::Accepted,
+        Topic::Analytics,
     ];
 
     /// The Kafka name, without a configured prefix.
@@ -67,6 +69,7 @@ impl Topic {
             Topic::Sources => "gravity.sources.v1",
             Topic::Similarities => "gravity.similarities.v1",
             Topic::Accepted => "gravity.accepted.v1",
+            Topic::Analytics => "gravity.analytics.v1",
         }
     }
 

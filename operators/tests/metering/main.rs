@@ -1,5 +1,7 @@
 //! Charges, incrementally, against a slow and obvious computation that prices one unit at a time.
 
+mod meters;
+
 use std::collections::BTreeMap;
 
 use differential_dataflow::VecCollection;

@@ -267,8 +267,10 @@ fn changes<'a, D: Definition>(
 
 fn output_epoch<D: Definition>(definition: &D, committed: &Committed<D>, dead_letters: &[RefusedRow]) -> OutputEpoch {
     let mut records = definition.output_records(committed);
-    let judged: Vec<_> = committed.bound.iter().filter(|b| definition.refuses(b.topic)).copied().collect();
-    records.extend(accepted::records(definition.name(), committed.epoch, &judged, &committed.refused));
+    if definition.inputs().iter().any(|topic| definition.refuses(*topic)) {
+        let judged: Vec<_> = committed.bound.iter().filter(|b| definition.refuses(b.topic)).copied().collect();
+        records.extend(accepted::records(definition.name(), committed.epoch, &judged, &committed.refused));
+    }
     records.extend(dead_letters.iter().map(|r| dead_letter(definition.name(), r)));
     OutputEpoch { epoch: committed.epoch, now_ms: committed.now_ms, bound: committed.bound.clone(), records }
 }

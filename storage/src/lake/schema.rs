@@ -81,9 +81,11 @@ pub const PARTITIONED_BY: [&str; 2] = ["day", "tenant"];
 pub fn tables() -> Vec<Table> {
     vec![
         alerts(),
+        analytics(),
         boards(),
         judgements(),
         labs(),
+        meters(),
         reference(),
         refused(),
         scores(),
@@ -360,6 +362,64 @@ fn boards() -> Table {
         ]),
         sorted_by: &["event", "view", "version"],
         looked_up: &["team"],
+    }
+}
+
+/// A map as JSON; none where it is empty.
+fn json_of(map: serde_json::Value) -> Option<String> {
+    map.as_object().is_some_and(|map| !map.is_empty()).then(|| map.to_string())
+}
+
+fn analytics() -> Table {
+    Table {
+        name: "analytics",
+        about: "How views of events changed, row by row",
+        topics: &[Topic::Analytics],
+        rows: Rows::Written,
+        takes: |row| matches!(row.body(), Some(Body::AnalyticsChanged(_))),
+        columns: common(vec![
+            of_body!("view", Text, "The view", Body::AnalyticsChanged(b) => &b.view),
+            column("window_start", Kind::Time, "The minute that it is about", |row: &Row| match row.body() {
+                Some(Body::AnalyticsChanged(b)) => b.window_start.map_or(Value::Null, Value::Time),
+                _ => Value::Null,
+            }),
+            of_body!("contest_minute_ms", Int, "The minute that it is about, in contest time",
+                Body::AnalyticsChanged(b) => b.contest_minute_ms),
+            of_body!("by", Text, "The problem or language that it is about", Body::AnalyticsChanged(b) => b.by.as_ref()),
+            of_body!("team", Text, "The team that it names", Body::AnalyticsChanged(b) => b.team.as_ref()),
+            of_body!("numbers", Text, "Its numbers by name, as JSON", Body::AnalyticsChanged(b) => json_of(serde_json::json!(b.numbers))),
+            of_body!("gone", Bool, "It is no more", Body::AnalyticsChanged(b) => b.numbers.is_empty()),
+        ]),
+        sorted_by: &["event", "view", "time"],
+        looked_up: &["by"],
+    }
+}
+
+fn meters() -> Table {
+    Table {
+        name: "meters",
+        about: "How windows of meters changed: corrections, too",
+        topics: &[Topic::Analytics],
+        rows: Rows::Written,
+        takes: |row| matches!(row.body(), Some(Body::MeterChanged(_))),
+        columns: common(vec![
+            of_body!("meter", Text, "The meter", Body::MeterChanged(b) => &b.meter),
+            column("window_start", Kind::Time, "Start of the window", |row: &Row| match row.body() {
+                Some(Body::MeterChanged(b)) => Value::Time(b.window_start),
+                _ => Value::Null,
+            }),
+            column("window_end", Kind::Time, "The first moment after it", |row: &Row| match row.body() {
+                Some(Body::MeterChanged(b)) => Value::Time(b.window_end),
+                _ => Value::Null,
+            }),
+            of_body!("window_group", Text, "What it is of, as JSON", Body::MeterChanged(b) => json_of(serde_json::json!(b.group))),
+            of_body!("value", Int, "The number; of a mean the sum, to be divided by `records`; none: the window is no more",
+                Body::MeterChanged(b) => b.value),
+            of_body!("records", Int, "Records in it", Body::MeterChanged(b) => b.records),
+            of_body!("correction", Bool, "The window was over: usage came late", Body::MeterChanged(b) => b.correction),
+        ]),
+        sorted_by: &["meter", "window_start"],
+        looked_up: &["meter"],
     }
 }
 

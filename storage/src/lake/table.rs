@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::prelude::{col, lit};
+use datafusion::scalar::ScalarValue;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{DataType, PrimitiveType, StructField, Transaction};
 use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
 use deltalake::operations::create::CreateBuilder;
+use deltalake::operations::vacuum::VacuumMode;
 use deltalake::operations::write::SchemaMode;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError, FilterOp, FilterValue};
@@ -144,6 +148,24 @@ impl LakeTable {
         let (table, metrics) = optimize.with_max_concurrent_tasks(1).await.map_err(|e| self.failed(e))?;
         self.table = table;
         Ok(metrics.num_files_removed)
+    }
+
+    /// Takes away all rows of days before one (days since 1970): whole parts, without reading any. How many files held them.
+    pub async fn drop_days_before(&mut self, day: i32) -> Result<usize, LakeError> {
+        let is_old = col("day").lt(lit(ScalarValue::Date32(Some(day))));
+        let (table, metrics) = self.table.clone().delete().with_predicate(is_old).await.map_err(|e| self.failed(e))?;
+        self.table = table;
+        Ok(metrics.num_removed_files)
+    }
+
+    /// Deletes objects that no row has been in for so long: what was compacted or taken away, and what a killed writer left. A
+    /// reader that began earlier than that may miss them. How many.
+    pub async fn vacuum(&mut self, unused: Duration) -> Result<usize, LakeError> {
+        let unused = chrono::Duration::from_std(unused).unwrap_or(chrono::Duration::MAX);
+        let vacuum = self.table.clone().vacuum().with_mode(VacuumMode::Full).with_retention_period(unused);
+        let (table, metrics) = vacuum.with_enforce_retention_duration(false).await.map_err(|e| self.failed(e))?;
+        self.table = table;
+        Ok(metrics.files_deleted.len())
     }
 
     /// Files that hold its rows now.

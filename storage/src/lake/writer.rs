@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gravity_events::{Topic, codec};
 use gravity_ingest::failpoint::Failpoints;
@@ -30,6 +30,12 @@ pub struct LakeOptions {
     pub rows_max: usize,
     /// Small files that are put together once there are so many more of them.
     pub compact_files: usize,
+    /// Rows of days that began so long ago are taken away; None: all are kept.
+    pub retention: Option<Duration>,
+    /// Objects that no row has been in for so long are deleted.
+    pub vacuum_after: Duration,
+    /// Time between two rounds of that.
+    pub upkeep_interval: Duration,
     /// For tests.
     pub failpoints: Failpoints,
 }
@@ -40,6 +46,9 @@ impl Default for LakeOptions {
             interval: Duration::from_secs(5),
             rows_max: 20_000,
             compact_files: 64,
+            retention: None,
+            vacuum_after: Duration::from_secs(24 * 3_600),
+            upkeep_interval: Duration::from_secs(3_600),
             failpoints: Failpoints::of_process(),
         }
     }
@@ -141,6 +150,7 @@ impl LakeWriter {
         for spec in tables() {
             following.push(self.open(spec, &hint).await?);
         }
+        let mut kept_up = None;
         loop {
             let stopping = stop.is_cancelled();
             cursor = self.read_accepted(accepted.clone(), cursor).await?;
@@ -161,6 +171,12 @@ impl LakeWriter {
             }
             for table in &mut following {
                 self.compact(table).await?;
+            }
+            if kept_up.is_none_or(|at: Instant| at.elapsed() >= self.options.upkeep_interval) {
+                for table in &mut following {
+                    self.keep_up(&mut table.table).await?;
+                }
+                kept_up = Some(Instant::now());
             }
             tokio::select! {
                 () = tokio::time::sleep(self.options.interval) => {}
@@ -247,6 +263,23 @@ impl LakeWriter {
             left = following.compacted_files,
             "compacted"
         );
+        Ok(())
+    }
+
+    /// Takes away what is older than is kept, and deletes what nobody needs.
+    async fn keep_up(&self, table: &mut LakeTable) -> Result<(), LakeError> {
+        self.options.failpoints.pass("lake.before_upkeep")?;
+        let mut dropped = 0;
+        if let Some(retention) = self.options.retention {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let day = now.saturating_sub(retention).as_secs() / 86_400;
+            dropped = table.drop_days_before(i32::try_from(day).unwrap_or(i32::MAX)).await?;
+        }
+        let deleted = table.vacuum(self.options.vacuum_after).await?;
+        self.options.failpoints.pass("lake.after_upkeep")?;
+        if dropped + deleted > 0 {
+            tracing::info!(table = table.spec.name, dropped, deleted, "files of the lake taken away and deleted");
+        }
         Ok(())
     }
 

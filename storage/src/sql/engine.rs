@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use super::SqlError;
 use super::catalog::{LakeTables, LiveTable, Scope, catalog};
+use super::views::ViewsSchema;
 use crate::objects::Objects;
 
 /// What queries may use.
@@ -108,14 +110,21 @@ impl SqlEngine {
 
     /// A session that sees what a scope sees.
     pub fn session(&self, scope: &Scope) -> Result<SessionContext, SqlError> {
-        let mut config = SessionConfig::new()
-            .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(CATALOG, "lake")
-            .with_information_schema(true);
-        config.options_mut().execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
-        context.register_catalog(CATALOG, catalog(&self.lake, &self.live, scope).map_err(SqlError::planning)?);
-        Ok(context)
+        let (lake, live, of, runtime) = (self.lake.clone(), self.live.clone(), scope.clone(), self.runtime.clone());
+        // Views are planned on what this scope sees, too.
+        let tables = move || {
+            let context = SessionContext::new_with_config_rt(session_config(), runtime.clone());
+            context.register_catalog(CATALOG, catalog(&lake, &live, &of)?);
+            Ok(context)
+        };
+        let tables: Arc<dyn Fn() -> Result<SessionContext, DataFusionError> + Send + Sync> = Arc::new(tables);
+        let with_views = || {
+            let (context, own) = (tables()?, catalog(&self.lake, &self.live, scope)?);
+            own.register_schema("views", Arc::new(ViewsSchema { session: tables.clone() }))?;
+            context.register_catalog(CATALOG, own);
+            Ok(context)
+        };
+        with_views().map_err(SqlError::planning)
     }
 
     /// Plans a query and begins to answer it. Only what reads is taken: no DDL, DML, COPY or SET.
@@ -136,6 +145,15 @@ impl SqlEngine {
         let (schema, batches) = begun.map_err(|_| SqlError::Time { limit: self.limits.time })??;
         Ok(Answer { schema, batches, until, limits: self.limits.clone(), rows: 0, _running: running })
     }
+}
+
+fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, "lake")
+        .with_information_schema(true);
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    config
 }
 
 impl Answer {

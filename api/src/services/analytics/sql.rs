@@ -1,9 +1,11 @@
 //! `POST /api/v1/analytics/sql`: a question over the lake and the live tables, within limits.
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gravity_storage::sql::{Format, Scope, SqlError, encoded};
+use futures::StreamExt;
+use gravity_storage::sql::{Answer, Encoder, Format, Scope, SqlError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -11,8 +13,8 @@ use crate::app::AppState;
 use crate::http::extract::ApiJson;
 use crate::http::{Principal, Problem, Tokens};
 
-/// Bytes of an answer in memory, at most.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Bytes of an answer that are held back, so that what fails before is a problem with its status; the rest is streamed.
+const HELD_BYTES: usize = 4 << 20;
 
 /// A question.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -27,7 +29,7 @@ pub struct SqlRequest {
     responses((status = 200, description = "Rows: JSON, or by `Accept` text/csv or application/vnd.apache.arrow.stream",
             content_type = "application/json", body = Vec<Object>),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 404, description = "No SQL here", body = Problem), (status = 413, description = "The answer is too long", body = Problem),
+        (status = 404, description = "No SQL here", body = Problem), (status = 413, description = "The answer has too many rows; of one that has begun, the body ends early", body = Problem),
         (status = 415, body = Problem), (status = 422, description = "The query is wrong, or needs too much", body = Problem),
         (status = 429, description = "Others are being answered", body = Problem)))]
 pub async fn post(
@@ -42,24 +44,48 @@ pub async fn post(
         .clone()
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_sql", "this process answers no SQL"))?;
     let format = wanted(&headers);
-    let mut answer = engine.query(&scope, &request.query).await.map_err(problem)?;
-    let (schema, mut batches, mut bytes) = (answer.schema(), Vec::new(), 0);
-    while let Some(batch) = answer.next().await {
-        let batch = batch.map_err(problem)?;
-        bytes += batch.get_array_memory_size();
-        if bytes > ANSWER_BYTES_MAX {
-            return Err(too_long(format!("the answer has more than {} MB", ANSWER_BYTES_MAX >> 20)));
-        }
-        batches.push(batch);
+    let answer = engine.query(&scope, &request.query).await.map_err(problem)?;
+    let encoder = Encoder::new(format, &answer.schema()).map_err(failed)?;
+    let mut answering = Answering { answer, encoder: Some(encoder) };
+    let (mut begun, mut bytes) = (Vec::new(), 0);
+    while bytes < HELD_BYTES {
+        let Some(part) = answering.next().await? else { break };
+        bytes += part.len();
+        begun.push(Ok(part));
     }
-    let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "sql_failed", e);
-    let encode = move || encoded(format, &schema, &batches).map_err(|e| e.to_string());
-    let body = tokio::task::spawn_blocking(encode).await.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
+    // What fails from here on ends the body before its end, which every client notices.
+    let rest = futures::stream::try_unfold(answering, |mut answering| async {
+        let part = answering.next().await.map_err(|problem| std::io::Error::other(problem.detail))?;
+        Ok::<_, std::io::Error>(part.map(|part| (part, answering)))
+    });
+    let body = Body::from_stream(futures::stream::iter(begun).chain(rest));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.media_type())),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
     Ok((headers, body).into_response())
+}
+
+/// An answer on its way.
+struct Answering {
+    answer: Answer,
+    /// None: all is said.
+    encoder: Option<Encoder>,
+}
+
+impl Answering {
+    /// The next bytes; None: that was all.
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Some(encoder) = &mut self.encoder else { return Ok(None) };
+        if let Some(batch) = self.answer.next().await {
+            return encoder.rows(&batch.map_err(problem)?).map(Some).map_err(failed);
+        }
+        self.encoder.take().map(Encoder::end).transpose().map_err(failed)
+    }
+}
+
+fn failed(error: impl ToString) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "sql_failed", error.to_string())
 }
 
 /// Whose rows the holder of a token sees, or why they see none: for protocols other than HTTP.

@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use gravity_events::Id;
 use gravity_events::burn::MINUTE_MS;
-use gravity_events::time::{format_rfc3339_ms, parse_rfc3339_ms};
+use gravity_events::calendar::window_start;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use super::windows::{By, window_start};
+use super::windows::{By, at, minute_of, zone_of};
 use crate::app::AppState;
 use crate::http::etag::conditional;
 use crate::http::extract::{ApiPath, ApiQuery};
@@ -153,7 +153,7 @@ pub async fn get(
     let from = minute_of("from", query.from.as_deref())?.unwrap_or(i64::MIN);
     let to = minute_of("to", query.to.as_deref())?.unwrap_or(i64::MAX);
     let id = Id::from(tenant.as_str());
-    let window = |minute| window_start(minute, query.by, zone);
+    let window = |minute| window_start(minute, query.by.into(), zone);
     let answer = burn.query(&id, from..to, query.group.map(Group::from), window, ROWS_MAX).ok_or_else(|| {
         let detail = format!("it would have more than {ROWS_MAX} rows");
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_rows", detail)
@@ -178,14 +178,6 @@ fn told(tenant: &str, answer: Answer, group: Option<GroupBy>, zone: Tz) -> BurnA
         version: answer.version,
         totals: answer.totals.into(),
         rows: answer.rows.into_iter().map(row).collect(),
-    }
-}
-
-/// A minute as people of the zone write it.
-fn at(minute: i64, zone: Tz) -> String {
-    match chrono::DateTime::from_timestamp(minute.saturating_mul(60), 0) {
-        Some(at) if zone != Tz::UTC => at.with_timezone(&zone).to_rfc3339(),
-        _ => format_rfc3339_ms(minute.saturating_mul(MINUTE_MS)),
     }
 }
 
@@ -295,26 +287,4 @@ fn burn_of(state: &AppState) -> Result<Arc<Burn>, Problem> {
         Problem::new(StatusCode::NOT_FOUND, "no_burn", "this process has no burn pipeline")
             .hint("start it with the role `burn`")
     })
-}
-
-fn zone_of(name: Option<&str>) -> Result<Tz, Problem> {
-    name.map_or(Ok(Tz::UTC), |name| {
-        name.parse().map_err(|_| {
-            Problem::invalid("time_zone", format!("is `{name}`, expected a name such as Europe/Berlin or UTC"))
-        })
-    })
-}
-
-/// Whole minutes only: usage is known by the minute.
-fn minute_of(field: &'static str, at: Option<&str>) -> Result<Option<i64>, Problem> {
-    let Some(at) = at else { return Ok(None) };
-    let at_ms = parse_rfc3339_ms(at)
-        .map_err(|_| Problem::invalid(field, format!("is `{at}`, expected a time such as 2026-11-28T12:00:00Z")))?;
-    if at_ms % MINUTE_MS != 0 {
-        return Err(Problem::invalid(
-            field,
-            format!("is `{at}`, expected a whole minute: usage is known by the minute"),
-        ));
-    }
-    Ok(Some(at_ms / MINUTE_MS))
 }

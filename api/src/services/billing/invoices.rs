@@ -44,7 +44,7 @@ impl Ledger {
     async fn documents(&self, tenant: &str, month: Option<&str>) -> Result<Vec<(i64, String)>, LedgerError> {
         const SQL: &str = "SELECT number, document FROM invoices WHERE tenant = $1 AND ($2 = '' OR month = $2) \
              ORDER BY month, number";
-        let rows = sqlx::query(SQL).bind(tenant).bind(month.unwrap_or("")).fetch_all(self.pool()).await?;
+        let rows = sqlx::query(SQL).bind(tenant).bind(month.unwrap_or("")).fetch_all(self.pool().await?).await?;
         Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
     }
 
@@ -53,7 +53,7 @@ impl Ledger {
         const SQL: &str = "INSERT INTO invoices (tenant, month, number, document, created_at_ms) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (tenant, month, number) DO NOTHING";
         let query = sqlx::query(SQL).bind(of.tenant.as_str()).bind(of.month.as_str()).bind(number);
-        Ok(query.bind(of.text()).bind(now_ms).execute(self.pool()).await?.rows_affected() == 1)
+        Ok(query.bind(of.text()).bind(now_ms).execute(self.pool().await?).await?.rows_affected() == 1)
     }
 }
 

@@ -113,8 +113,8 @@ impl Ledger {
     }
 
     /// For what needs no transaction.
-    pub(super) fn pool(&self) -> &sqlx::AnyPool {
-        self.database.pool()
+    pub(super) async fn pool(&self) -> Result<&sqlx::AnyPool, LedgerError> {
+        Ok(self.database.pool().await?)
     }
 
     /// Holds the amount of what is asked for on its account and those above it, if every budget of theirs allows it. True:
@@ -198,7 +198,7 @@ impl Ledger {
     pub async fn get(&self, reservation: &str) -> Result<Reservation, LedgerError> {
         let query =
             sqlx::query(sqlx::AssertSqlSafe(format!("{RESERVATIONS} WHERE reservation = $1"))).bind(reservation);
-        let row = query.fetch_optional(self.pool()).await?.ok_or(LedgerError::Unknown)?;
+        let row = query.fetch_optional(self.pool().await?).await?.ok_or(LedgerError::Unknown)?;
         Ok(reservation_of(&row)?)
     }
 
@@ -266,7 +266,7 @@ impl Ledger {
     pub async fn expire(&self, now_ms: i64) -> Result<u64, LedgerError> {
         let due =
             format!("{RESERVATIONS} WHERE state = 'open' AND expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT 200");
-        let due = sqlx::query(sqlx::AssertSqlSafe(due)).bind(now_ms).fetch_all(self.pool()).await?;
+        let due = sqlx::query(sqlx::AssertSqlSafe(due)).bind(now_ms).fetch_all(self.pool().await?).await?;
         let mut expired = 0;
         for row in &due {
             let of = reservation_of(row)?;
@@ -283,7 +283,7 @@ impl Ledger {
     /// The database failed.
     pub async fn standings(&self, tenant: &str) -> Result<Vec<Standing>, LedgerError> {
         let sql = format!("{STANDINGS} WHERE b.tenant = $1 ORDER BY b.event, b.budget");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.pool()).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).fetch_all(self.pool().await?).await?;
         Ok(rows.iter().map(standing_of).collect::<Result<_, _>>()?)
     }
 }

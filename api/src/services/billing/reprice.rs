@@ -7,14 +7,15 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gravity_events::body::PricePublished;
+use gravity_events::body::Span;
 use gravity_events::burn::{Charged, MINUTE_MS};
+use gravity_events::calendar::window_start;
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Body, Id, Record, codec};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::budgets::Budgets;
-use super::windows::{By, window_start};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::{Principal, Problem};
@@ -118,7 +119,7 @@ fn changes(old: &Cells, new: &Cells) -> RepriceAnswer {
         if would == charged.cost_micro {
             continue;
         }
-        let month = window_start(cell.minute, By::Month, chrono_tz::UTC);
+        let month = window_start(cell.minute, Span::Month, chrono_tz::UTC);
         let row = rows.entry((month, cell.item.name().clone())).or_insert_with(|| RepriceRow {
             month: format_rfc3339_ms(month.saturating_mul(MINUTE_MS)),
             item: cell.item.name().to_string(),

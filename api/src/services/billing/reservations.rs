@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State as AxumState;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use gravity_events::body::Span;
 use gravity_events::burn::{Account, Cell, Item, MINUTE_MS, Usage};
+use gravity_events::calendar::window_start;
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Id, id::id_problem};
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,6 @@ use utoipa::ToSchema;
 
 use super::budgets::Budgets;
 use super::ledger::{Ask, LedgerError, Reservation, State};
-use super::windows::{By, window_start};
 use crate::app::AppState;
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::idempotency::key_of;
@@ -326,7 +327,7 @@ pub async fn settle(
     };
     let cell = cell(&of.ask.account, &of.ask.lab, &of.ask.item, now_ms);
     // Tiers count calendar months.
-    let before = budgets.burn.used_since(window_start(cell.minute, By::Month, chrono_tz::UTC), &cell);
+    let before = budgets.burn.used_since(window_start(cell.minute, Span::Month, chrono_tz::UTC), &cell);
     let charged = budgets.pricing.charge(&cell, &usage, &before);
     let settled = budgets.ledger().settle(&of, &usage, charged.cost_micro, now_ms).await?;
     budgets.applier.wake();

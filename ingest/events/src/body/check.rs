@@ -109,6 +109,10 @@ checks! {
     Alike { team: id, submission: id }
     SimilarityChanged { problem: id, language: id, left: nested, right: nested, shared: any, share_bp: share }
     Alert { alert: id, rule: id, summary: text }
+    AnalyticsChanged {
+        view: id, window_start: time_option, contest_minute_ms: contest_time_option, by: id_option, team: id_option,
+        numbers: measured,
+    }
     BudgetAlert { budget: id, mark_bp: mark, spent_micro: amount, limit_micro: size }
     // The bytes may be as long as a record can hold; the record's own limit bounds them.
     RecordRefused {
@@ -156,6 +160,60 @@ impl Check for BoardValue {
             BoardValue::First(first) => first.check().map_err(|fault| fault.at("first")),
             BoardValue::Worth(worth) => worth.check().map_err(|fault| fault.at("worth")),
         }
+    }
+}
+
+impl Check for MeterDefined {
+    fn check(&self) -> Checked {
+        let MeterDefined { meter, of, aggregation, value, window: _, time_zone, group_by, deleted: _, revision } = self;
+        id(meter).map_err(|fault| fault.at("meter"))?;
+        one_of(of, &["usage.tokens", "usage.vm"]).map_err(|fault| fault.at("of"))?;
+        let expected = match aggregation {
+            Aggregation::Count => [].as_slice(),
+            Aggregation::UniqueCount => &METER_DIMENSIONS,
+            _ => &METER_NUMBERS,
+        };
+        let value_fault = |fault: Fault| fault.at("value");
+        match (value, expected) {
+            (None, []) => {}
+            (Some(_), []) => return Err(value_fault(Fault::new("is given, expected none: records are counted"))),
+            (Some(value), expected) => one_of(value, expected).map_err(value_fault)?,
+            (None, expected) => {
+                return Err(value_fault(Fault::new(format!("is missing, expected {}", expected.join(", ")))));
+            }
+        }
+        if let Some(zone) = time_zone
+            && zone.parse::<chrono_tz::Tz>().is_err()
+        {
+            let problem = format!("is `{zone}`, expected a name of the time zone database, as Europe/Berlin");
+            return Err(Fault::new(problem).at("time_zone"));
+        }
+        list(group_by, |by| one_of(by, &METER_DIMENSIONS)).map_err(|fault| fault.at("group_by"))?;
+        if group_by.iter().enumerate().any(|(n, by)| group_by[..n].contains(by)) {
+            return Err(Fault::new("names one twice, expected each once").at("group_by"));
+        }
+        count(revision).map_err(|fault| fault.at("revision"))
+    }
+}
+
+fn one_of(value: &crate::Id, expected: &[&str]) -> Checked {
+    match expected.contains(&value.as_str()) {
+        true => Ok(()),
+        false => Err(Fault::new(format!("is `{value}`, expected one of {}", expected.join(", ")))),
+    }
+}
+
+impl Check for MeterChanged {
+    fn check(&self) -> Checked {
+        let MeterChanged { meter, window_start, window_end, group, value, records, correction: _ } = self;
+        id(meter).map_err(|fault| fault.at("meter"))?;
+        time(window_start).map_err(|fault| fault.at("window_start"))?;
+        time(window_end).map_err(|fault| fault.at("window_end"))?;
+        for (by, of) in group {
+            one_of(by, &METER_DIMENSIONS).and_then(|()| id(of)).map_err(|fault| fault.at("group"))?;
+        }
+        amount_option(value).map_err(|fault| fault.at("value"))?;
+        size(records).map_err(|fault| fault.at("records"))
     }
 }
 

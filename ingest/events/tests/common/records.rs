@@ -10,6 +10,7 @@ use gravity_events::{Id, Record};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
 use proptest::strategy::Union;
 
 /// A record of any type, every type equally often.
@@ -393,6 +394,26 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
                 .boxed()
         }
+        "meter.defined" => meter(),
+        "meter.changed" => {
+            let dimension = select(METER_DIMENSIONS.to_vec()).prop_map(Id::from);
+            let group = btree_map(dimension, id(), 0..3);
+            (id(), time(), time(), group, of(amount()), size(), any::<bool>())
+                .prop_map(|(meter, window_start, window_end, group, value, records, correction)| {
+                    let changed = MeterChanged { meter, window_start, window_end, group, value, records, correction };
+                    Body::MeterChanged(changed)
+                })
+                .boxed()
+        }
+        "analytics.changed" => {
+            let numbers = btree_map(id(), amount(), 0..3);
+            (id(), of(time()), of(contest_time()), of(id()), of(id()), numbers)
+                .prop_map(|(view, window_start, contest_minute_ms, by, team, numbers)| {
+                    let changed = AnalyticsChanged { view, window_start, contest_minute_ms, by, team, numbers };
+                    Body::AnalyticsChanged(changed)
+                })
+                .boxed()
+        }
         "budget.set" => (id(), of(id()), size(), id(), vec(0..=1_000_000_u32, 0..4), any::<bool>())
             .prop_map(|(budget, team, limit_micro, currency, alerts_bp, soft)| {
                 Body::BudgetSet(BudgetSet { budget, team, limit_micro, currency, alerts_bp, soft })
@@ -610,4 +631,28 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
             .boxed(),
         other => panic!("no strategy for records of type {other}: add one"),
     }
+}
+
+fn meter() -> BoxedStrategy<Body> {
+    let what = prop_oneof![
+        Just((Aggregation::Count, None)),
+        select(METER_DIMENSIONS.to_vec()).prop_map(|of| (Aggregation::UniqueCount, Some(Id::from(of)))),
+        (
+            select(vec![Aggregation::Sum, Aggregation::Min, Aggregation::Max, Aggregation::Avg, Aggregation::Latest]),
+            select(METER_NUMBERS.to_vec())
+        )
+            .prop_map(|(aggregation, of)| (aggregation, Some(Id::from(of)))),
+    ];
+    let window = select(vec![Span::Minute, Span::Hour, Span::Day, Span::Month]);
+    let zone = of(select(vec!["UTC", "Europe/Berlin", "Asia/Kolkata"]).prop_map(Id::from));
+    let group_by =
+        subsequence(METER_DIMENSIONS.to_vec(), 0..4).prop_map(|by| by.into_iter().map(Id::from).collect::<Vec<_>>());
+    let of = select(vec!["usage.tokens", "usage.vm"]).prop_map(Id::from);
+    (id(), of, what, window, zone, group_by, any::<bool>(), count())
+        .prop_map(|(meter, of, (aggregation, value), window, time_zone, group_by, deleted, revision)| {
+            let defined =
+                MeterDefined { meter, of, aggregation, value, window, time_zone, group_by, deleted, revision };
+            Body::MeterDefined(defined)
+        })
+        .boxed()
 }

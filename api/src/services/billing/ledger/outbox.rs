@@ -35,7 +35,8 @@ impl Ledger {
     /// After a crash in between records are appended again: by their identity they count once.
     pub(super) async fn relay(&self, log: &dyn Log) -> Result<usize, OutboxError> {
         const TAKE: &str = "SELECT id, record FROM outbox ORDER BY created_at_ms, id LIMIT $1";
-        let rows = sqlx::query(TAKE).bind(BATCH).fetch_all(self.pool()).await.map_err(LedgerError::from)?;
+        let pool = self.pool().await?;
+        let rows = sqlx::query(TAKE).bind(BATCH).fetch_all(pool).await.map_err(LedgerError::from)?;
         let mut ids: Vec<String> = Vec::with_capacity(rows.len());
         let mut records: Vec<Produce> = Vec::with_capacity(rows.len());
         for row in &rows {
