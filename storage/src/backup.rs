@@ -118,16 +118,17 @@ impl Backups {
         Backups { objects }
     }
 
+    fn folder(&self, name: &str) -> Place {
+        Place::from_url_path(self.objects.url().path()).unwrap_or_default().join(name)
+    }
+
     fn place(&self, folder: &str, name: &str) -> Place {
-        let prefix = Place::from_url_path(self.objects.url().path()).unwrap_or_default();
-        prefix.join(folder).join(name)
+        self.folder(folder).join(name)
     }
 
     /// The names of all backups, the oldest first.
     pub async fn names(&self) -> Result<Vec<String>, BackupError> {
-        let folder = self.place("backups", "x");
-        let folder = Place::from_iter(folder.parts().take(folder.parts().count() - 1));
-        let found: Vec<_> = self.objects.store().list(Some(&folder)).try_collect().await?;
+        let found: Vec<_> = self.objects.store().list(Some(&self.folder("backups"))).try_collect().await?;
         let names = found.iter().filter_map(|meta| meta.location.filename()?.strip_suffix(".json").map(str::to_owned));
         let names: BTreeSet<String> = names.collect();
         Ok(names.into_iter().collect())

@@ -379,10 +379,8 @@ fn analytics() -> Table {
         takes: |row| matches!(row.body(), Some(Body::AnalyticsChanged(_))),
         columns: common(vec![
             of_body!("view", Text, "The view", Body::AnalyticsChanged(b) => &b.view),
-            column("window_start", Kind::Time, "The minute that it is about", |row: &Row| match row.body() {
-                Some(Body::AnalyticsChanged(b)) => b.window_start.map_or(Value::Null, Value::Time),
-                _ => Value::Null,
-            }),
+            of_body!("window_start", Time, "The minute that it is about",
+                Body::AnalyticsChanged(b) => b.window_start.map_or(Value::Null, Value::Time)),
             of_body!("contest_minute_ms", Int, "The minute that it is about, in contest time",
                 Body::AnalyticsChanged(b) => b.contest_minute_ms),
             of_body!("by", Text, "The problem or language that it is about", Body::AnalyticsChanged(b) => b.by.as_ref()),
@@ -404,14 +402,8 @@ fn meters() -> Table {
         takes: |row| matches!(row.body(), Some(Body::MeterChanged(_))),
         columns: common(vec![
             of_body!("meter", Text, "The meter", Body::MeterChanged(b) => &b.meter),
-            column("window_start", Kind::Time, "Start of the window", |row: &Row| match row.body() {
-                Some(Body::MeterChanged(b)) => Value::Time(b.window_start),
-                _ => Value::Null,
-            }),
-            column("window_end", Kind::Time, "The first moment after it", |row: &Row| match row.body() {
-                Some(Body::MeterChanged(b)) => Value::Time(b.window_end),
-                _ => Value::Null,
-            }),
+            of_body!("window_start", Time, "Start of the window", Body::MeterChanged(b) => Value::Time(b.window_start)),
+            of_body!("window_end", Time, "The first moment after it", Body::MeterChanged(b) => Value::Time(b.window_end)),
             of_body!("window_group", Text, "What it is of, as JSON", Body::MeterChanged(b) => json_of(serde_json::json!(b.group))),
             of_body!("value", Int, "The number; of a mean the sum, to be divided by `records`; none: the window is no more",
                 Body::MeterChanged(b) => b.value),

@@ -118,13 +118,12 @@ impl SqlEngine {
             Ok(context)
         };
         let tables: Arc<dyn Fn() -> Result<SessionContext, DataFusionError> + Send + Sync> = Arc::new(tables);
-        let with_views = || {
-            let (context, own) = (tables()?, catalog(&self.lake, &self.live, scope)?);
-            own.register_schema("views", Arc::new(ViewsSchema { session: tables.clone() }))?;
-            context.register_catalog(CATALOG, own);
-            Ok(context)
-        };
-        with_views().map_err(SqlError::planning)
+        let context = SessionContext::new_with_config_rt(session_config(), self.runtime.clone());
+        let own = catalog(&self.lake, &self.live, scope).map_err(SqlError::planning)?;
+        let views = Arc::new(ViewsSchema { session: tables });
+        own.register_schema("views", views).map_err(SqlError::planning)?;
+        context.register_catalog(CATALOG, own);
+        Ok(context)
     }
 
     /// Plans a query and begins to answer it. Only what reads is taken: no DDL, DML, COPY or SET.
