@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gravity_events::body::{Price, PricePublished, UsageTokens, UsageVm};
+use gravity_events::body::{Price, PricePublished, UsageHint, UsageTokens, UsageVm};
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Body, Record};
 use gravity_ingest::failpoint::{LAKE, PIPELINES};
@@ -39,8 +39,8 @@ struct Model {
     sent: i64,
     /// By tenant, minute and item: records, input, output, cached, milliseconds.
     cells: BTreeMap<(String, i64, String), [i64; 5]>,
-    /// By tenant and version: from which minute, and micro-units per million of input, output, cached, seconds.
-    prices: BTreeMap<(String, u64), (i64, [i64; 4])>,
+    /// By tenant and version: from which minute, and micro-units per million of input, output, cached, seconds, hints.
+    prices: BTreeMap<(String, u64), (i64, [i64; 5])>,
 }
 
 impl Model {
@@ -70,6 +70,9 @@ impl Model {
                     ..UsageTokens::default()
                 };
                 (body.model.to_string(), Body::UsageTokens(body), [1, input, output, cached, 0])
+            } else if dice.chance(30) {
+                let body = UsageHint { hint: "h".into(), ..UsageHint::default() };
+                ("hint".to_owned(), Body::UsageHint(body), [1, 0, 0, 0, 0])
             } else {
                 let duration = dice.below(90_000) as i64;
                 let body = UsageVm { machine: "vm".into(), duration_ms: duration as u64, ..UsageVm::default() };
@@ -91,7 +94,7 @@ impl Model {
             let tenant = *dice.pick(&TENANTS);
             let version = 1 + self.prices.len() as u64;
             let from_minute = (START_MS + self.sent * 10_000) / MINUTE_MS - dice.below(30) as i64;
-            let rates: [i64; 4] = std::array::from_fn(|_| dice.below(20_000_000) as i64);
+            let rates: [i64; 5] = std::array::from_fn(|_| dice.below(20_000_000) as i64);
             self.prices.insert((tenant.to_owned(), version), (from_minute, rates));
             let price = |model: &str, kind: &str, micro_per_million| Price {
                 model: model.into(),
@@ -99,7 +102,7 @@ impl Model {
                 micro_per_million,
                 tiers: Vec::new(),
             };
-            let mut prices = vec![price("vm", "vm_second", rates[3])];
+            let mut prices = vec![price("vm", "vm_second", rates[3]), price("*", "hint", rates[4])];
             for model in ["large", "small"] {
                 let kinds = ["input", "output", "cached"];
                 prices.extend(kinds.iter().zip(rates).map(|(kind, rate)| price(model, kind, rate)));
@@ -119,7 +122,7 @@ impl Model {
     /// By minute: records, input, output, cached, cost.
     fn minutes(&self, tenant: &str) -> BTreeMap<String, [i64; 5]> {
         let mut minutes: BTreeMap<String, [i64; 5]> = BTreeMap::new();
-        for ((owner, minute, _), [records, input, output, cached, ms]) in &self.cells {
+        for ((owner, minute, item), [records, input, output, cached, ms]) in &self.cells {
             if owner != tenant {
                 continue;
             }
@@ -132,6 +135,7 @@ impl Model {
                     + rounded(*cached, rates[2], 1_000_000)
                     + rounded(*output, rates[1], 1_000_000)
                     + rounded(*ms, rates[3], 1_000_000_000)
+                    + if item == "hint" { rounded(*records, rates[4], 1_000_000) } else { 0 }
             });
             let sums = minutes.entry(format_rfc3339_ms(minute * MINUTE_MS)).or_default();
             sums.iter_mut().zip([*records, *input, *output, *cached, cost]).for_each(|(sum, n)| *sum += n);
@@ -214,6 +218,66 @@ async fn burn_and_lake_are_what_the_records_say_whenever_the_server_is_killed() 
     let verified: Value = serde_json::from_str(&server.ok(&["verify"])).expect("JSON");
     assert_eq!(verified["differences_total"], 0, "{verified}");
     assert_eq!(verified["cells"].as_u64(), Some(model.cells.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_late_prices_change_is_told_once_and_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(dir.path(), &[("GRAVITY_LAKE__INTERVAL_MS", "50")]).await;
+    let used = |n: u64| {
+        let body = UsageTokens { model: "m".into(), input_tokens: n, ..UsageTokens::default() };
+        encoded("acme", format!("u{n}"), Some(START_MS), Body::UsageTokens(body))
+    };
+    let priced = |version: u64, micro_per_million: i64, model: &str| {
+        let prices = vec![Price { model: model.into(), kind: "input".into(), micro_per_million, tiers: Vec::new() }];
+        let currency = "EUR".into();
+        let body = PricePublished { price_list: "list".into(), version, currency, effective_at: None, prices };
+        encoded("acme", format!("price/{version}"), None, Body::PricePublished(body))
+    };
+    let told = |server: &Server| -> Vec<Value> {
+        let answer: Value =
+            serde_json::from_str(&server.ok(&["burn", "acme", "--adjustments", "--format", "json"])).expect("JSON");
+        let rows = answer["adjustments"].as_array().expect("rows").iter();
+        let fields = ["month", "kind", "item", "prices", "records", "before_micro", "after_micro", "difference_micro"];
+        rows.map(|row| fields.iter().map(|field| row[*field].clone()).collect()).collect()
+    };
+    let entry = |version: u64, records: i64, before: i64, after: i64| {
+        let prices = json!([{"price_list": "list", "version": version}]);
+        json!(["2026-05-01T00:00:00.000Z", "model", "m", prices, records, before, after, after - before])
+    };
+    server.deliver(&[used(100), used(300)], &["counted"]).await;
+    assert_eq!(told(&server), Vec::<Value>::new());
+    server.deliver(&[priced(1, 2_000_000, "m")], &["counted"]).await;
+    let first = entry(1, 2, 0, 800);
+    assert_eq!(told(&server), std::slice::from_ref(&first));
+    // It has its price from the start.
+    server.deliver(&[used(50)], &["counted"]).await;
+    assert_eq!(told(&server), std::slice::from_ref(&first));
+    server.deliver(&[priced(2, 1, "other")], &["counted"]).await;
+    server.kill();
+    server.spawn_again(&[]);
+    server.wait_ready().await;
+    // Version 2 replaces version 1 whole: the model has no price any more. Its epoch may have been killed before it was told.
+    let second = entry(2, 3, 900, 0);
+    let until = Instant::now() + Duration::from_secs(30);
+    while told(&server) != [second.clone(), first.clone()] {
+        assert!(Instant::now() < until, "{:?}", told(&server));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.deliver(&[priced(3, 1_000_000, "m")], &["counted"]).await;
+    let all = [entry(3, 3, 0, 450), second, first];
+    assert_eq!(told(&server), all);
+    server.terminate();
+    server.spawn_again(&[]);
+    server.wait_ready().await;
+    assert_eq!(told(&server), all, "a restart tells none again");
+    // What it costs now is what was adjusted, and what had its price when it came.
+    let sql = "select item, sum(after_micro - before_micro) as more, count(*) as n from lake.adjustments group by item";
+    answers(&server, sql, json!([{"item": "m", "more": 450 - 100, "n": 3}])).await;
+    let text = server.ok(&["burn", "acme", "--adjustments"]);
+    assert!(text.contains("list/3") && text.contains("-0.000900") && text.contains("2026-05"), "{text}");
+    let verified: Value = serde_json::from_str(&server.ok(&["verify"])).expect("JSON");
+    assert_eq!(verified["differences_total"], 0, "{verified}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

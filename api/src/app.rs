@@ -203,6 +203,7 @@ pub(crate) fn routes(state: &AppState) -> Vec<(Method, &'static str, MethodRoute
         (Method::GET, "/api/v1/events/{event}/board/stream", board(get(handlers::stream))),
         (Method::GET, "/api/v1/billing/tenants/{tenant}/burn", get(billing::burn::get)),
         (Method::GET, "/api/v1/billing/tenants/{tenant}/burn/stream", get(billing::burn::stream)),
+        (Method::GET, "/api/v1/billing/tenants/{tenant}/adjustments", get(billing::adjustments::get)),
         (Method::GET, "/api/v1/billing/tenants/{tenant}/budgets", get(billing::budgets::get)),
         (Method::POST, "/api/v1/billing/usage/{dialect}", post(billing::adapters::post)),
         (Method::POST, "/api/v1/billing/otlp/v1/metrics", post(billing::adapters::post_otlp)),

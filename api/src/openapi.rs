@@ -25,7 +25,7 @@ use crate::services::{analytics, auth, billing, contests, events, labs, ops, rec
         health::livez, health::readyz, health::startupz, health::metrics_text, serve,
         records::post,
         boards::events, events::apply::post, events::state::post, events::submissions::post, events::score::get, events::preview::post, events::resolver::get, events::preview::rescore, events::similarity::get, labs::list,
-        analytics::sql::post, analytics::views::get, billing::meters::list, billing::meters::get, billing::burn::get, billing::burn::stream, billing::budgets::get, billing::reprice::post, billing::invoices::close, billing::invoices::list, billing::invoices::get, billing::adapters::post, billing::adapters::post_otlp,
+        analytics::sql::post, analytics::views::get, billing::meters::list, billing::meters::get, billing::burn::get, billing::burn::stream, billing::adjustments::get, billing::budgets::get, billing::reprice::post, billing::invoices::close, billing::invoices::list, billing::invoices::get, billing::adapters::post, billing::adapters::post_otlp,
         billing::reservations::post, billing::reservations::get, billing::reservations::settle, billing::reservations::release,
         boards::board, boards::names, boards::team, boards::changes, boards::series, boards::stream,
         contests::list, contests::contest, contests::state, contests::scoreboard, contests::awards, contests::access::access, contests::access::account, contests::feed::get, contests::objects::list, contests::objects::one,

@@ -5,6 +5,7 @@
 
 pub mod as_of;
 pub mod complete_times;
+pub(crate) mod counts;
 pub mod extreme;
 pub mod held;
 pub mod id_hash;

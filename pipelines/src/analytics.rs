@@ -96,6 +96,9 @@ impl Definition for Analytics {
             Body::UsageVm(b) => {
                 used(record, Item::Machine(b.machine.clone()), &b.team, &b.lab, [0, 0, 0, 0, b.duration_ms], out);
             }
+            Body::UsageHint(b) => {
+                used(record, Item::Hint(b.hint.clone()), &b.team, &b.lab, [0; NUMBERS], out);
+            }
             Body::MeterDefined(b) => {
                 let value = (!b.deleted).then(|| serde_json::to_vec(b).expect("a definition in memory can be written"));
                 out.upsert(METERS, written(&(&record.tenant, &b.meter)), b.revision, value);

@@ -7,8 +7,8 @@ mod pricing;
 use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
-use gravity_events::body::{BudgetSet, BurnChanged};
-use gravity_events::burn::{Account, Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
+use gravity_events::body::{BudgetSet, BurnAdjusted, BurnChanged, PriceVersion};
+use gravity_events::burn::{Account, Adjustment, Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
 use gravity_events::codec::MAX_INTEGER;
 use gravity_events::publish::{BudgetKey, BurnEpoch, BurnSink};
 use gravity_events::{Body, Id, Record, Topic};
@@ -16,7 +16,7 @@ use gravity_ingest::log::Produce;
 use gravity_operators::metering::accounts::unreserved;
 use gravity_operators::metering::minutes::{TenantMinute, minutes};
 use gravity_operators::metering::prices::PriceList;
-use gravity_operators::metering::rate::rate;
+use gravity_operators::metering::rate::{Rated, rate};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::{Change, Committed, Definition, Facts, Folds, Touch, written};
@@ -54,6 +54,8 @@ pub enum Key {
     Budget(BudgetKey),
     /// A price list of a tenant.
     List(Id, ListKey),
+    /// What late prices changed.
+    Adjusted(Adjustment),
 }
 
 /// Value of an output row.
@@ -69,6 +71,8 @@ pub enum Value {
     Unreserved(i64),
     /// A budget or a price list, as JSON: fields may be added.
     Json(String),
+    /// Of what is said by its key.
+    Said,
 }
 
 impl Burn {
@@ -116,6 +120,9 @@ impl Definition for Burn {
                 let numbers = [1, 0, 0, 0, b.duration_ms];
                 used(record, Item::Machine(b.machine.clone()), &b.team, &b.lab, numbers, facts);
             }
+            Body::UsageHint(b) => {
+                used(record, Item::Hint(b.hint.clone()), &b.team, &b.lab, [1, 0, 0, 0, 0], facts);
+            }
             Body::PricePublished(b) => {
                 let list = PriceList::of(record.event.as_ref(), b);
                 let key = (&record.tenant, &record.event, &b.price_list, b.version);
@@ -151,7 +158,7 @@ impl Definition for Burn {
         let budgets = folds.upsert(BUDGETS, |key, value| {
             Some((postcard::from_bytes::<BudgetKey>(key).ok()?, String::from_utf8(value.to_vec()).ok()?))
         });
-        let (charged, currencies) = rate(cells, lists.clone());
+        let Rated { charged, currencies, adjustments } = rate(cells, lists.clone());
         let minutes = minutes(charged.clone());
         let unreserved = unreserved(charged.clone());
         let charged = charged.map(|(cell, charged)| (Key::Cell(cell), Value::Charged(charged)));
@@ -165,7 +172,8 @@ impl Definition for Burn {
             let json = serde_json::to_string(&list).expect("a price list in memory can be written");
             (Key::List(tenant, (list.event, list.list, list.version)), Value::Json(json))
         });
-        charged.concat(currencies).concat(minutes).concat(unreserved).concat(budgets).concat(lists)
+        let adjustments = adjustments.map(|adjustment| (Key::Adjusted(adjustment), Value::Said));
+        charged.concat(currencies).concat(minutes).concat(unreserved).concat(budgets).concat(lists).concat(adjustments)
     }
 
     fn touches(&self, key: &Key, _: &Value, touches: &mut Vec<Touch<Id>>) {
@@ -174,7 +182,7 @@ impl Definition for Burn {
             Key::Currency(tenant) => tenant.clone(),
             Key::Minute(minute) => minute.tenant.clone(),
             // They are no part of what a tenant's burn shows, or follow from its cells.
-            Key::Unreserved(_) | Key::Budget(_) | Key::List(..) => return,
+            Key::Unreserved(_) | Key::Budget(_) | Key::List(..) | Key::Adjusted(_) => return,
         }));
     }
 
@@ -185,6 +193,7 @@ impl Definition for Burn {
     fn output_records(&self, epoch: &Committed<Self>) -> Vec<Produce> {
         let minutes = epoch.changes.iter().filter_map(|change| match &change.key {
             Key::Minute(minute) => Some(minute_record(epoch, minute, change)),
+            Key::Adjusted(adjustment) => Some(adjusted_record(epoch, adjustment)),
             _ => None,
         });
         minutes.collect()
@@ -218,6 +227,9 @@ impl Definition for Burn {
                 }
                 (Key::Unreserved(account), _) => told.unreserved.push((account.clone(), None)),
                 (Key::Budget(key), value) => told.budgets.push((key.clone(), of_json::<BudgetSet>(value))),
+                (Key::Adjusted(adjustment), _) => {
+                    told.adjusted.push((adjustment.tenant.clone(), adjusted(&epoch, adjustment)));
+                }
                 (Key::List(tenant, key), value) => lists.push((tenant.clone(), key.clone(), of_json(value))),
             }
         }
@@ -274,6 +286,41 @@ fn minute_record(epoch: &Committed<Burn>, minute: &TenantMinute, change: &Change
             cached_tokens: told(usage.cached_tokens),
             cost_micro: told(cost_micro),
         }),
+    };
+    Produce::from(&record)
+}
+
+/// What late prices changed, as it is told. Readers of JSON lose digits beyond [`MAX_INTEGER`].
+fn adjusted(epoch: &Committed<Burn>, adjustment: &Adjustment) -> BurnAdjusted {
+    let told = |number: i64| number.clamp(-MAX_INTEGER, MAX_INTEGER);
+    let version = |(event, list, version): &(Option<Id>, Id, u64)| PriceVersion {
+        price_list: list.clone(),
+        version: *version,
+        event: event.clone(),
+    };
+    BurnAdjusted {
+        at: epoch.now_ms,
+        month: adjustment.month.saturating_mul(MINUTE_MS),
+        kind: Id::const_new(adjustment.item.kind()),
+        item: adjustment.item.name().clone(),
+        prices: adjustment.prices.iter().map(version).collect(),
+        records: told(adjustment.records),
+        before_micro: told(adjustment.before_micro),
+        after_micro: told(adjustment.after_micro),
+    }
+}
+
+fn adjusted_record(epoch: &Committed<Burn>, adjustment: &Adjustment) -> Produce {
+    let Adjustment { tenant, item, month, .. } = adjustment;
+    let record = Record {
+        id: format!("{}/{month}/{}/{}", epoch.epoch, item.kind(), item.name()).into(),
+        source: format!("pipeline:{NAME}").into(),
+        tenant: tenant.clone(),
+        event: None,
+        subject: None,
+        time_ms: Some(epoch.now_ms),
+        backfill: false,
+        body: Body::BurnAdjusted(adjusted(epoch, adjustment)),
     };
     Produce::from(&record)
 }

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::table::table;
 use super::{ServerArgs, encode};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,6 +52,9 @@ pub struct BurnArgs {
     /// Time zone of hours, days and months
     #[arg(long, default_value = "UTC")]
     time_zone: String,
+    /// Shows instead what prices that came later made of usage that had been charged
+    #[arg(long, conflicts_with_all = ["by", "group", "from", "to", "time_zone"])]
+    adjustments: bool,
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -58,6 +62,9 @@ pub struct BurnArgs {
 
 /// Runs it.
 pub async fn run(args: BurnArgs, server: &ServerArgs) -> anyhow::Result<()> {
+    if args.adjustments {
+        return adjustments(&args, server).await;
+    }
     let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
         value().map(|v| v.get_name().to_owned()).unwrap_or_default()
     };
@@ -76,6 +83,37 @@ pub async fn run(args: BurnArgs, server: &ServerArgs) -> anyhow::Result<()> {
         Format::Json => println!("{answer}"),
         Format::Csv => print!("{}", csv(&answer)),
         Format::Text => print!("{}", text(&answer, &by)),
+    }
+    Ok(())
+}
+
+async fn adjustments(args: &BurnArgs, server: &ServerArgs) -> anyhow::Result<()> {
+    let path = format!("api/v1/billing/tenants/{}/adjustments?limit=1000", encode(&args.tenant));
+    let answer: Value = server.client()?.get_json(&path).await?;
+    let names = ["at", "month", "item", "prices", "records", "before", "after", "difference"];
+    let rows = answer["adjustments"].as_array().into_iter().flatten().map(|row| {
+        let of = |name: &str| money(row[name].as_i64().unwrap_or(0));
+        let price = |price: &Value| format!("{}/{}", price["price_list"].as_str().unwrap_or("-"), price["version"]);
+        let prices: Vec<String> = row["prices"].as_array().into_iter().flatten().map(price).collect();
+        json!({"at": row["at"], "month": row["month"].as_str().and_then(|month| month.get(..7)), "item": row["item"],
+            "prices": prices.join(" "), "records": row["records"], "before": of("before_micro"), "after": of("after_micro"),
+            "difference": of("difference_micro")})
+    });
+    let rows: Vec<Value> = rows.collect();
+    match args.format {
+        Format::Json => println!("{answer}"),
+        Format::Text => print!("{}", table(&names, &rows)),
+        Format::Csv => {
+            println!("{}", names.join(","));
+            for row in rows {
+                let cell = |name: &&str| row[*name].as_str().map_or_else(|| row[*name].to_string(), str::to_owned);
+                let cells: Vec<String> = names.iter().map(cell).collect();
+                println!(
+                    "{}",
+                    cells.iter().map(|c| format!("\"{}\"", c.replace('"', "\"\""))).collect::<Vec<_>>().join(",")
+                );
+            }
+        }
     }
     Ok(())
 }

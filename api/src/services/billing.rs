@@ -1,6 +1,7 @@
 //! Billing: what tenants use, what it costs, and what they may spend.
 
 pub mod adapters;
+pub mod adjustments;
 pub mod budgets;
 pub mod burn;
 pub mod invoices;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use gravity_events::body::BurnAdjusted;
 use gravity_events::burn::{Account, Cell, Charged, Item, Usage};
 use gravity_events::publish::{BurnEpoch, BurnSink};
-use gravity_events::{Id, Topic};
+use gravity_events::{Body, Id, Record, Topic, codec};
+use gravity_ingest::log::{Log, LogError, scan};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -89,6 +91,14 @@ pub struct Answer {
     pub rows: Vec<Row>,
 }
 
+/// When, of which month, of what, from what to what: an epoch tells of an item's month once, and the next one goes on from there.
+type AdjustedId = (i64, i64, Id, Id, i64, i64);
+
+fn identity(adjusted: &BurnAdjusted) -> AdjustedId {
+    let BurnAdjusted { at, month, kind, item, before_micro, after_micro, .. } = adjusted;
+    (*at, *month, kind.clone(), item.clone(), *before_micro, *after_micro)
+}
+
 #[derive(Default)]
 struct Tenant {
     version: u64,
@@ -96,6 +106,8 @@ struct Tenant {
     cells: BTreeMap<Cell, Charged>,
     /// All cells of a minute together.
     minutes: BTreeMap<i64, Sum>,
+    /// What late prices changed, the latest last.
+    adjusted: BTreeMap<AdjustedId, BurnAdjusted>,
     news: watch::Sender<u64>,
 }
 
@@ -108,6 +120,8 @@ pub struct Burn {
     tenants: RwLock<BTreeMap<Id, Tenant>>,
     /// The epoch that is shown and its bound; changed while `tenants` is.
     bound: Mutex<Bound>,
+    /// How far each partition was read for adjustments.
+    adjustments_read: Mutex<BTreeMap<u32, u64>>,
 }
 
 /// All as it is shown at an epoch.
@@ -178,6 +192,33 @@ impl Burn {
         (tenant.currency.clone(), sums)
     }
 
+    /// Reads on in the log what late prices changed: an epoch's outputs may come there after a restart, when it is not told
+    /// again.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn read_adjustments(&self, log: &dyn Log) -> Result<(), LogError> {
+        let mut read = self.adjustments_read.lock();
+        for partition in 0..log.partitions(Topic::Changes) {
+            let (first, end) = log.range(Topic::Changes, partition)?;
+            let next = read.entry(partition).or_default();
+            for entry in scan(log, Topic::Changes, partition, first.max(*next), end) {
+                if let Ok(Record { body: Body::BurnAdjusted(adjusted), tenant, .. }) = codec::decode(&entry?.value) {
+                    self.tenants.write().entry(tenant).or_default().adjusted.insert(identity(&adjusted), adjusted);
+                }
+            }
+            *next = end.max(*next);
+        }
+        Ok(())
+    }
+
+    /// What late prices changed, the latest first, and the tenant's currency.
+    pub fn adjustments(&self, tenant: &Id, limit: usize) -> (Option<Id>, Vec<BurnAdjusted>) {
+        let tenants = self.tenants.read();
+        let Some(tenant) = tenants.get(tenant) else { return (None, Vec::new()) };
+        (tenant.currency.clone(), tenant.adjusted.values().rev().take(limit).cloned().collect())
+    }
+
     /// All cells of a tenant.
     pub fn cells(&self, tenant: &Id) -> BTreeMap<Cell, Charged> {
         self.tenants.read().get(tenant).map(|tenant| tenant.cells.clone()).unwrap_or_default()
@@ -237,12 +278,12 @@ impl BurnSink for Burn {
         let mut tenants = self.tenants.write();
         *self.bound.lock() = (epoch.epoch, epoch.bound.clone());
         // A pipeline that began again in this process tells again what was counted.
-        let is_new = !epoch.snapshot || tenants.is_empty();
+        let is_new = !epoch.snapshot || tenants.values().all(|tenant| tenant.cells.is_empty());
         if epoch.snapshot {
             for tenant in tenants.values_mut() {
-                // Who watches stays.
-                let news = std::mem::take(&mut tenant.news);
-                *tenant = Tenant { news, ..Tenant::default() };
+                // Who watches stays, and so does history, of which pipelines do not tell again.
+                let (news, adjusted) = (std::mem::take(&mut tenant.news), std::mem::take(&mut tenant.adjusted));
+                *tenant = Tenant { news, adjusted, ..Tenant::default() };
             }
         }
         for (cell, charged) in &epoch.cells {
@@ -254,6 +295,9 @@ impl BurnSink for Burn {
         }
         for (tenant, currency) in &epoch.currencies {
             tenants.entry(tenant.clone()).or_default().currency.clone_from(currency);
+        }
+        for (tenant, adjusted) in &epoch.adjusted {
+            tenants.entry(tenant.clone()).or_default().adjusted.insert(identity(adjusted), adjusted.clone());
         }
         for (id, version) in &epoch.versions {
             let tenant = tenants.entry(id.clone()).or_default();

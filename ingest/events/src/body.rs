@@ -158,6 +158,7 @@ bodies! {
     RejudgingCancelled = "rejudging.cancelled", Judgements, Event;
     UsageTokens = "usage.tokens", Usage, Tenant;
     UsageVm = "usage.vm", Usage, Tenant;
+    UsageHint = "usage.hint", Usage, Tenant;
     LabTelemetry = "lab.telemetry", Telemetry, Tenant;
     LabProvisionRequested = "lab.provision.requested", Labs, Tenant;
     LabStepStarted = "lab.step.started", Labs, Tenant;
@@ -175,6 +176,7 @@ bodies! {
     BudgetAlert = "budget.alert", Alerts, Tenant;
     RecordRefused = "record.refused", DeadLetter, Tenant;
     BoardNoted = "board.noted", Changes, Event;
+    BurnAdjusted = "burn.adjusted", Changes, Tenant;
     SourcePublished = "source.published", Sources, Event;
     TemplatePublished = "template.published", Sources, Event;
     SimilarityChanged = "similarity.changed", Similarities, Event;

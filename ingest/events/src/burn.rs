@@ -17,13 +17,24 @@ pub enum Item {
     Model(Id),
     /// Time of a machine type.
     Machine(Id),
+    /// A hint.
+    Hint(Id),
 }
 
 impl Item {
-    /// The model or machine type.
+    /// The model, machine type or hint.
     pub fn name(&self) -> &Id {
         match self {
-            Item::Model(name) | Item::Machine(name) => name,
+            Item::Model(name) | Item::Machine(name) | Item::Hint(name) => name,
+        }
+    }
+
+    /// Which of them it is: `model`, `machine` or `hint`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Item::Model(_) => "model",
+            Item::Machine(_) => "machine",
+            Item::Hint(_) => "hint",
         }
     }
 }
@@ -118,6 +129,27 @@ pub struct Charged {
     pub prices: Option<(Id, u64)>,
     /// Something of it has no price.
     pub unpriced: bool,
+}
+
+/// What other prices made of usage that had been charged: of one item in one calendar month (UTC).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// Who pays.
+    pub tenant: Id,
+    /// The epoch in which the prices came.
+    pub epoch: u64,
+    /// What was used.
+    pub item: Item,
+    /// First minute of the month, in minutes since 1970.
+    pub month: i64,
+    /// The lists that came or changed in that epoch: event, name and version.
+    pub prices: Vec<(Option<Id>, Id, u64)>,
+    /// Records whose minute costs otherwise.
+    pub records: i64,
+    /// What those minutes cost, in micro-units.
+    pub before_micro: i64,
+    /// What they cost since.
+    pub after_micro: i64,
 }
 
 /// Who spends: a tenant, one of its events, or a team of it. Usage is booked on the finest that is known.

@@ -18,7 +18,7 @@ impl Record {
     /// | judgements | event, judgement or rejudging |
     /// | usage, alerts | subject or `-` |
     /// | telemetry, labs | lab |
-    /// | changes | event |
+    /// | changes | event; `-` for what is a tenant's |
     /// | boards | event, team (`-` for what is no team's); an epoch's marker: pipeline |
     /// | burn | meter, minute since 1970 |
     /// | analytics | meter, minute since 1970; or event, view |
@@ -64,12 +64,13 @@ impl Record {
             Body::TemplatePublished(b) => join(&mut key, [event, Some(b.problem.as_str())]),
             Body::SimilarityChanged(b) => join(&mut key, [event, Some(b.problem.as_str())]),
             Body::BoardNoted(_) => join(&mut key, [event]),
+            Body::BurnAdjusted(_) => join(&mut key, [None]),
             Body::ScoreReady(b) => join(&mut key, [event, Some(&b.team)]),
             Body::JudgementRecorded(b) => join(&mut key, [event, Some(&b.judgement)]),
             Body::RejudgingOpened(b) => join(&mut key, [event, Some(&b.rejudging)]),
             Body::RejudgingApplied(b) => join(&mut key, [event, Some(&b.rejudging)]),
             Body::RejudgingCancelled(b) => join(&mut key, [event, Some(&b.rejudging)]),
-            Body::UsageTokens(_) | Body::UsageVm(_) => join(&mut key, [self.subject.as_deref()]),
+            Body::UsageTokens(_) | Body::UsageVm(_) | Body::UsageHint(_) => join(&mut key, [self.subject.as_deref()]),
             Body::AlertRaised(_) | Body::AlertCleared(_) | Body::BudgetAlert(_) => {
                 join(&mut key, [self.subject.as_deref()]);
             }
@@ -113,7 +114,7 @@ fn join<const N: usize>(key: &mut String, parts: [Option<&str>; N]) {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
-fn encode_part(key: &mut String, part: &str) {
+pub(crate) fn encode_part(key: &mut String, part: &str) {
     if part == NONE {
         key.push_str("%2D");
         return;
@@ -163,6 +164,7 @@ mod tests {
             ("judgement.recorded", event, r#"{"judgement":"j","submission":"s"}"#, "ac%2Fme/%C3%A9%201/j"),
             ("rejudging.applied", event, r#"{"rejudging":"r"}"#, "ac%2Fme/%C3%A9%201/r"),
             ("usage.vm", r#","time":"2026-01-01T00:00:00Z""#, r#"{"machine":"m","duration_ms":1}"#, "ac%2Fme/-"),
+            ("usage.hint", r#","time":"2026-01-01T00:00:00Z""#, r#"{"hint":"h"}"#, "ac%2Fme/-"),
             (
                 "usage.vm",
                 r#","subject":"-","time":"2026-01-01T00:00:00Z""#,

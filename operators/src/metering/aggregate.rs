@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Exchange;
 
 use crate::primitives::complete_times::{Out, complete_times};
+use crate::primitives::counts::add;
 use crate::primitives::held::Held;
-use crate::primitives::lookup::add;
 use crate::primitives::reduce::GroupKey;
 
 /// A window, and what becomes of its numbers.

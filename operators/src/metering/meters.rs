@@ -78,7 +78,7 @@ pub fn meters<'s>(
             }
             let all = tenant.cells.entry(cell.clone()).or_default();
             held_cells -= i64::from(!all.is_empty());
-            crate::primitives::lookup::add(all, counted, diff);
+            crate::primitives::counts::add(all, counted, diff);
             held_cells += i64::from(!all.is_empty());
             if all.is_empty() {
                 tenant.cells.remove(&cell);
@@ -127,6 +127,7 @@ impl Meter {
         let is_of = match cell.item {
             Item::Model(_) => "usage.tokens",
             Item::Machine(_) => "usage.vm",
+            Item::Hint(_) => "usage.hint",
         };
         if of != is_of {
             return None;

@@ -8,6 +8,7 @@
 //! - All lists of a tenant are in one currency: that of the list in force first. Others are left out.
 //! - Tiers count the units of a list and kind over a calendar month (UTC), in the order of minutes; in a minute by event,
 //!   team and lab, unreserved usage before reserved.
+//! - A hint that has no price of its own has that of `*`.
 //! - A charge is rounded once per cell and kind, half up.
 
 use std::collections::BTreeMap;
@@ -48,6 +49,9 @@ impl PriceList {
     }
 }
 
+/// The price of hints that have none of their own is that of this one.
+const ANY: Id = Id::const_new("*");
+
 /// What is charged by its own price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -55,6 +59,7 @@ enum Kind {
     Output,
     Cached,
     VmSecond,
+    Hint,
 }
 
 impl Kind {
@@ -64,6 +69,7 @@ impl Kind {
             "output" => Kind::Output,
             "cached" => Kind::Cached,
             "vm_second" => Kind::VmSecond,
+            "hint" => Kind::Hint,
             _ => return None,
         })
     }
@@ -72,7 +78,7 @@ impl Kind {
     fn measured_per_unit(self) -> i128 {
         match self {
             Kind::VmSecond => 1_000,
-            Kind::Input | Kind::Output | Kind::Cached => 1,
+            Kind::Input | Kind::Output | Kind::Cached | Kind::Hint => 1,
         }
     }
 }
@@ -129,7 +135,10 @@ impl Book {
     pub fn has_tiers(&self, item: &Item) -> bool {
         let versions = self.lists.values().flat_map(BTreeMap::values).flatten();
         let mut prices = versions.flat_map(|v| v.prices.iter());
-        prices.any(|((model, _), price)| model == item.name() && !price.tiers.is_empty())
+        prices.any(|((model, kind), price)| {
+            let is_for = model == item.name() || (*kind == Kind::Hint && model == ANY && matches!(item, Item::Hint(_)));
+            is_for && !price.tiers.is_empty()
+        })
     }
 
     fn find(&self, event: Option<&Id>, item: &Id, kind: Kind, minute: i64) -> Option<Found<'_>> {
@@ -166,6 +175,7 @@ impl Book {
                 Kind::Output => before.output_tokens,
                 Kind::Cached => before.cached_tokens,
                 Kind::VmSecond => before.duration_ms,
+                Kind::Hint => before.records,
             };
             cost(found.price, kind, i128::from(before), measured)
         })
@@ -191,6 +201,7 @@ impl Book {
             }
             let found = self.find(event, item, kind, cell.minute);
             let found = found.or_else(|| self.find(event, item, or_else?, cell.minute));
+            let found = found.or_else(|| self.find(event, &ANY, kind, cell.minute).filter(|_| kind == Kind::Hint));
             let Some(found) = found else {
                 charged.unpriced = true;
                 return;
@@ -205,6 +216,7 @@ impl Book {
                 add(Kind::Output, usage.output_tokens, None);
             }
             Item::Machine(_) => add(Kind::VmSecond, usage.duration_ms, None),
+            Item::Hint(_) => add(Kind::Hint, usage.records, None),
         }
         charged.prices = newest.map(|(_, version, list)| (list, version));
         charged
@@ -267,6 +279,17 @@ pub fn month_of(minute: i64) -> i64 {
     (year_of_era + era * 400) * 12 + month + 2
 }
 
+/// The first minute of such a month. By Howard Hinnant's `days_from_civil`.
+pub fn first_minute_of(month: i64) -> i64 {
+    let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era - 719_468) * 1_440
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +335,21 @@ mod tests {
             cost_of(&book, Cell { item: Item::Machine("vm".into()), ..cell(0, None) }, usage).0
         };
         assert_eq!([machine(1_000), machine(1), machine(333), machine(334), machine(60_000)], [2, 0, 0, 1, 90]);
+    }
+
+    #[test]
+    fn hints_cost_by_the_piece_and_some_have_a_price_of_their_own() {
+        // 50 cents, and 2 units: a price is for a million.
+        let prices = vec![price("*", "hint", 500_000_000_000), price("big", "hint", 2_000_000_000_000)];
+        let book = Book::new(&[list("l", 1, 0, prices)]);
+        let hint = |name: &str, records| {
+            let usage = Usage { records, ..Usage::default() };
+            cost_of(&book, Cell { item: Item::Hint(name.into()), ..cell(0, None) }, usage)
+        };
+        assert_eq!(hint("h", 3), (1_500_000, Some(1), false));
+        assert_eq!(hint("big", 1), (2_000_000, Some(1), false));
+        let model = cost_of(&book, cell(0, None), tokens(1, 0, 0));
+        assert_eq!(model, (0, None, true), "other items do not have that price");
     }
 
     #[test]
@@ -381,5 +419,9 @@ mod tests {
             "29 February 2000, and the day after"
         );
         assert_eq!(month(20_785), 2026 * 12 + 10, "2026-11-28");
+        for number in (1960 * 12..2110 * 12).chain(-24..24) {
+            let first = first_minute_of(number);
+            assert_eq!((month_of(first), month_of(first - 1)), (number, number - 1));
+        }
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use differential_dataflow::{AsCollection, VecCollection};
 use gravity_events::Id;
-use gravity_events::burn::{Cell, Charged, Item, Usage};
+use gravity_events::burn::{Adjustment, Cell, Charged, Item, Usage};
 use gravity_events::record::stable_hash128;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Concatenate, Exchange};
 
-use super::prices::{Book, PriceList, month_of};
+use super::prices::{Book, PriceList, first_minute_of, month_of};
 use crate::primitives::complete_times::complete_times;
 use crate::primitives::held::Held;
 use crate::primitives::reduce::merge_difference;
@@ -24,10 +24,25 @@ enum Fact {
 
 type Rows<'s, T> = VecCollection<'s, u64, T, i64>;
 
-/// Cells with their charges, and tenants with their currencies.
-pub type Rated<'s> = (Rows<'s, (Cell, Charged)>, Rows<'s, (Id, Id)>);
+/// What usage costs.
+pub struct Rated<'s> {
+    /// Cells with their charges.
+    pub charged: Rows<'s, (Cell, Charged)>,
+    /// Tenants with their currencies.
+    pub currencies: Rows<'s, (Id, Id)>,
+    /// What prices made of usage that had been charged by others, in the epoch in which they came: said once, and never taken back.
+    /// It is history, and no state: who starts from facts does not hear of it again.
+    pub adjustments: Rows<'s, Adjustment>,
+}
 
-/// What each cell costs, and the currency of each tenant that has prices.
+/// What is said besides charges.
+#[derive(Clone)]
+enum Aside {
+    Currency(Id, Id),
+    Adjusted(Adjustment),
+}
+
+/// What each cell costs, the currency of each tenant that has prices, and what late prices changed.
 ///
 /// `cells`: the sums of each cell, once. `lists`: the price lists of tenants. Cost: a change of usage looks at its own cell
 /// or, where its item has tiers, at the item's cells of the month; a change of prices at all cells of the tenant. Cells whose
@@ -46,7 +61,7 @@ pub fn rate<'s>(cells: Rows<'s, (Cell, Usage)>, lists: Rows<'s, (Id, PriceList)>
     let mut tenants: BTreeMap<Id, Tenant> = BTreeMap::new();
     let mut held = Held::by("Rate");
     let mut rows = 0;
-    let (charged, currencies) = complete_times(facts, Pipeline, "Rate", move |_, updates, out| {
+    let (charged, asides) = complete_times(facts, Pipeline, "Rate", move |epoch, updates, out| {
         let mut changed: BTreeMap<Id, Changes> = BTreeMap::new();
         for (fact, diff) in updates {
             match fact {
@@ -61,12 +76,15 @@ pub fn rate<'s>(cells: Rows<'s, (Cell, Usage)>, lists: Rows<'s, (Id, PriceList)>
         for (id, changes) in changed {
             let tenant = tenants.entry(id.clone()).or_default();
             let old_currency = tenant.book.currency().cloned();
-            let (came, went) = tenant.take(changes, &mut *out.main);
+            let (came, went, adjusted) = tenant.take(changes, &mut *out.main);
             rows = rows + came - went;
+            for adjustment in adjusted {
+                (out.side)(Aside::Adjusted(Adjustment { tenant: id.clone(), epoch, ..adjustment }), 1);
+            }
             let currency = tenant.book.currency();
             if is_first && currency != old_currency.as_ref() {
-                old_currency.into_iter().for_each(|old| (out.side)((id.clone(), old), -1));
-                currency.into_iter().for_each(|new| (out.side)((id.clone(), new.clone()), 1));
+                old_currency.into_iter().for_each(|old| (out.side)(Aside::Currency(id.clone(), old), -1));
+                currency.into_iter().for_each(|new| (out.side)(Aside::Currency(id.clone(), new.clone()), 1));
             }
             if tenant.items.is_empty() && tenant.lists.is_empty() {
                 tenants.remove(&id);
@@ -74,15 +92,46 @@ pub fn rate<'s>(cells: Rows<'s, (Cell, Usage)>, lists: Rows<'s, (Id, PriceList)>
         }
         held.set(rows);
     });
-    (charged.as_collection(), currencies.as_collection())
+    let asides = asides.as_collection();
+    let currencies = asides.clone().flat_map(|aside| match aside {
+        Aside::Currency(tenant, currency) => Some((tenant, currency)),
+        Aside::Adjusted(_) => None,
+    });
+    let adjustments = asides.flat_map(|aside| match aside {
+        Aside::Adjusted(adjustment) => Some(adjustment),
+        Aside::Currency(..) => None,
+    });
+    Rated { charged: charged.as_collection(), currencies, adjustments }
 }
 
 fn route(tenant: &Id, item: &Item) -> u64 {
-    let kind: &[u8] = match item {
-        Item::Model(_) => b"model",
-        Item::Machine(_) => b"machine",
-    };
-    stable_hash128(&[tenant.as_bytes(), kind, item.name().as_bytes()]) as u64
+    stable_hash128(&[tenant.as_bytes(), item.kind().as_bytes(), item.name().as_bytes()]) as u64
+}
+
+/// Event, name and version of a price list.
+type PriceKey = (Option<Id>, Id, u64);
+
+/// What the same cells cost by other prices, by item and month.
+fn adjustments(prices: &[PriceKey], old: &[(Cell, Charged)], new: &[(Cell, Charged)]) -> Vec<Adjustment> {
+    debug_assert!(old.iter().map(|(cell, _)| cell).eq(new.iter().map(|(cell, _)| cell)), "usage is the same");
+    let mut sums: BTreeMap<(&Item, i64), Adjustment> = BTreeMap::new();
+    for ((cell, was), (_, is)) in old.iter().zip(new).filter(|((_, was), (_, is))| was.cost_micro != is.cost_micro) {
+        let month = month_of(cell.minute);
+        let sum = sums.entry((&cell.item, month)).or_insert_with(|| Adjustment {
+            tenant: Id::default(),
+            epoch: 0,
+            item: cell.item.clone(),
+            month: first_minute_of(month),
+            prices: prices.to_vec(),
+            records: 0,
+            before_micro: 0,
+            after_micro: 0,
+        });
+        sum.records = sum.records.saturating_add(was.usage.records);
+        sum.before_micro = sum.before_micro.saturating_add(was.cost_micro);
+        sum.after_micro = sum.after_micro.saturating_add(is.cost_micro);
+    }
+    sums.into_values().collect()
 }
 
 #[derive(Default)]
@@ -111,8 +160,9 @@ enum Affected {
 }
 
 impl Tenant {
-    /// Takes in an epoch's changes and says what costs otherwise. How many cells came, and how many went.
-    fn take(&mut self, changes: Changes, say: &mut dyn FnMut((Cell, Charged), i64)) -> (usize, usize) {
+    /// Takes in an epoch's changes and says what costs otherwise. How many cells came, how many went, and what other prices made
+    /// of those that were there.
+    fn take(&mut self, changes: Changes, say: &mut dyn FnMut((Cell, Charged), i64)) -> (usize, usize, Vec<Adjustment>) {
         let new_prices = !changes.lists.is_empty();
         let mut affected: BTreeMap<Item, Affected> = BTreeMap::new();
         if new_prices {
@@ -129,22 +179,36 @@ impl Tenant {
             affected.insert(item.clone(), which);
         }
         let old = self.charges(&affected);
-        let counts = self.apply(changes);
+        let mut adjusted = Vec::new();
+        if new_prices {
+            let prices = self.apply_lists(changes.lists);
+            if !old.is_empty() {
+                adjusted = adjustments(&prices, &old, &self.charges(&affected));
+            }
+        }
+        let (came, went) = self.apply_cells(changes.cells);
         let new = self.charges(&affected);
         merge_difference(&old, &new, say);
-        counts
+        (came, went, adjusted)
     }
 
-    fn apply(&mut self, changes: Changes) -> (usize, usize) {
-        if !changes.lists.is_empty() {
-            for (list, diff) in changes.lists {
-                *self.lists.entry(list).or_default() += diff;
-            }
-            self.lists.retain(|_, n| *n != 0);
-            self.book = Book::new(self.lists.iter().filter(|(_, n)| **n > 0).map(|(list, _)| list));
+    /// The lists that came or changed.
+    fn apply_lists(&mut self, lists: Vec<(PriceList, i64)>) -> Vec<PriceKey> {
+        let mut keys: Vec<PriceKey> =
+            lists.iter().map(|(list, _)| (list.event.clone(), list.list.clone(), list.version)).collect();
+        keys.sort();
+        keys.dedup();
+        for (list, diff) in lists {
+            *self.lists.entry(list).or_default() += diff;
         }
+        self.lists.retain(|_, n| *n != 0);
+        self.book = Book::new(self.lists.iter().filter(|(_, n)| **n > 0).map(|(list, _)| list));
+        keys
+    }
+
+    fn apply_cells(&mut self, cells: BTreeMap<Item, BTreeMap<Cell, Vec<(Usage, i64)>>>) -> (usize, usize) {
         let (mut came, mut went) = (0, 0);
-        for (item, cells) in changes.cells {
+        for (item, cells) in cells {
             let of_item = self.items.entry(item.clone()).or_default();
             for (cell, mut updates) in cells {
                 if let Some(was) = of_item.remove(&cell) {

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use timely::dataflow::channels::pact::Exchange;
 
 use super::complete_times::{Out, complete_times};
+use super::counts::add;
 use super::held::Held;
 use super::reduce::GroupKey;
 
@@ -28,7 +29,7 @@ where
             if !std::mem::replace(&mut slot.touched, true) {
                 touched.push(key);
             }
-            slot.update(value, diff);
+            add(&mut slot.counts, value, diff);
         }
         for key in touched.drain(..) {
             let Some(slot) = groups.get_mut(&key) else { continue };
@@ -54,22 +55,6 @@ struct Slot<V> {
     counts: BTreeMap<V, i64>,
     said: Option<V>,
     touched: bool,
-}
-
-impl<V: Ord> Slot<V> {
-    fn update(&mut self, value: V, diff: i64) {
-        match self.counts.entry(value) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(diff);
-            }
-            std::collections::btree_map::Entry::Occupied(mut count) => {
-                *count.get_mut() += diff;
-                if *count.get() == 0 {
-                    count.remove();
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Exchange;
 
 use super::complete_times::{Out, complete_times};
+use super::counts::add;
 use super::held::Held;
 use super::reduce::GroupKey;
 
@@ -93,19 +94,6 @@ impl<R, V> Default for Group<R, V> {
 impl<R, V> Group<R, V> {
     fn value(&self) -> Option<&V> {
         self.values.iter().find(|(_, n)| **n > 0).map(|(value, _)| value)
-    }
-}
-
-/// Counts one more or less; what is not there is not kept.
-pub(crate) fn add<T: Ord>(counts: &mut BTreeMap<T, i64>, of: T, diff: i64) {
-    match counts.entry(of) {
-        std::collections::btree_map::Entry::Vacant(vacant) => drop(vacant.insert(diff)),
-        std::collections::btree_map::Entry::Occupied(mut count) => {
-            *count.get_mut() += diff;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 }
 

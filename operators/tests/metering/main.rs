@@ -10,10 +10,11 @@ use gravity_events::body::{Price, PriceTier};
 use gravity_events::burn::{Account, Cell, Charged, Item, Usage};
 use gravity_operators::harness::dice::Dice;
 use gravity_operators::harness::oracle::agree;
+use gravity_operators::harness::run::Run;
 use gravity_operators::harness::script::Script;
 use gravity_operators::metering::accounts::unreserved;
 use gravity_operators::metering::prices::PriceList;
-use gravity_operators::metering::rate::rate;
+use gravity_operators::metering::rate::{Rated, rate};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ fn view(given: VecCollection<'_, u64, Given, i64>) -> VecCollection<'_, u64, Sai
         Given::List(tenant, list) => Some((tenant, list)),
         Given::Cell(..) => None,
     });
-    let (charged, currencies) = rate(cells, lists);
+    let Rated { charged, currencies, .. } = rate(cells, lists);
     let unreserved = unreserved(charged.clone()).map(|(account, cost)| Said::Unreserved(account, cost));
     let said = charged.map(|(c, v)| Said::Charged(c, v)).concat(currencies.map(|(t, c)| Said::Currency(t, c)));
     said.concat(unreserved)
@@ -66,7 +67,7 @@ fn plain(given: &[Given]) -> Vec<Said> {
         tenants.iter().map(|t| Said::Currency((*t).clone(), first(t).expect("it has a list").currency.clone())),
     );
     // The lists in force for a cell.
-    let price = |cell: &Cell, kind: &str| -> Option<(&PriceList, &Price)> {
+    let price_of = |cell: &Cell, item: &str, kind: &str| -> Option<(&PriceList, &Price)> {
         let currency = &first(&cell.tenant)?.currency;
         let of_tenant: Vec<&PriceList> =
             lists.iter().filter(|(t, l)| **t == cell.tenant && l.currency == *currency).map(|(_, l)| *l).collect();
@@ -80,10 +81,14 @@ fn plain(given: &[Given]) -> Vec<Said> {
             }
         }
         let priced = in_force.values().filter_map(|list| {
-            let price = list.prices.iter().rev().find(|p| p.model == *cell.item.name() && p.kind == kind)?;
+            let price = list.prices.iter().rev().find(|p| p.model == *item && p.kind == kind)?;
             Some((*list, price))
         });
         priced.max_by_key(|(list, _)| (list.from_minute, list.version, &list.list))
+    };
+    let price = |cell: &Cell, kind: &str| {
+        let any = || if kind == "hint" { price_of(cell, "*", kind) } else { None };
+        price_of(cell, cell.item.name(), kind).or_else(any)
     };
     cells.sort();
     let mut used: BTreeMap<(Id, Item, i64, Id, &str), u64> = BTreeMap::new();
@@ -97,6 +102,7 @@ fn plain(given: &[Given]) -> Vec<Said> {
                 ("output", usage.output_tokens, "output"),
             ],
             Item::Machine(_) => &[("vm_second", usage.duration_ms, "vm_second")],
+            Item::Hint(_) => &[("hint", usage.records, "hint")],
         };
         for (kind, amount, fallback) in kinds.iter().filter(|k| k.1 > 0) {
             let Some((list, price)) = price(cell, kind).or_else(|| price(cell, fallback)) else {
@@ -146,9 +152,10 @@ fn maybe(dice: &mut Dice, prefix: &str, n: u64) -> Option<Id> {
 }
 
 fn random_cell(dice: &mut Dice) -> (Cell, Usage) {
-    let item = match dice.chance(70) {
-        true => Item::Model(id(dice, "i", 2)),
-        false => Item::Machine(id(dice, "i", 2)),
+    let item = match dice.below(10) {
+        0..6 => Item::Model(id(dice, "i", 2)),
+        6..8 => Item::Machine(id(dice, "i", 2)),
+        _ => Item::Hint(id(dice, "i", 2)),
     };
     // January 1970 has 44,640 minutes: the last of it, and the first of February.
     let minute = MONTH - 4 + dice.below(8) as i64;
@@ -163,6 +170,7 @@ fn random_cell(dice: &mut Dice) -> (Cell, Usage) {
             Usage { records: 1, input_tokens, output_tokens: amount(9), cached_tokens, duration_ms: 0 }
         }
         Item::Machine(_) => Usage { records: 1, duration_ms: amount(4_000), ..Usage::default() },
+        Item::Hint(_) => Usage { records: 1 + amount(9), ..Usage::default() },
     };
     (cell, usage)
 }
@@ -176,9 +184,10 @@ fn random_list(dice: &mut Dice) -> PriceList {
             above_units += 1 + dice.below(12);
             tiers.push(PriceTier { above_units, micro_per_million: dice.below(3_000_000) as i64 });
         }
-        let kind = *dice.pick(&["input", "output", "cached", "vm_second"]);
+        let kind = *dice.pick(&["input", "output", "cached", "vm_second", "hint"]);
         let micro_per_million = dice.below(3_000_000) as i64;
-        prices.push(Price { model: id(dice, "i", 2), kind: kind.into(), micro_per_million, tiers });
+        let model = if dice.chance(15) { "*".into() } else { id(dice, "i", 2) };
+        prices.push(Price { model, kind: kind.into(), micro_per_million, tiers });
     }
     PriceList {
         list: id(dice, "list", 2),
@@ -190,6 +199,18 @@ fn random_list(dice: &mut Dice) -> PriceList {
     }
 }
 
+/// A list, `lists_pct` of the times, or a cell.
+fn put_one(dice: &mut Dice, script: &mut Script<String, Given>, lists_pct: u64) {
+    if dice.chance(lists_pct) {
+        let (tenant, list) = (id(dice, "t", 2), random_list(dice));
+        let key = format!("{tenant}/{:?}/{}/{}", list.event, list.list, list.version);
+        script.put(key, Given::List(tenant, list));
+    } else {
+        let (cell, usage) = random_cell(dice);
+        script.put(format!("{cell:?}"), Given::Cell(cell, usage));
+    }
+}
+
 #[test]
 fn incremental_charges_equal_those_from_scratch() {
     let mut said = 0;
@@ -198,14 +219,7 @@ fn incremental_charges_equal_those_from_scratch() {
         let mut script: Script<String, Given> = Script::default();
         for _ in 0..30 {
             for _ in 0..1 + dice.below(5) {
-                if dice.chance(15) {
-                    let (tenant, list) = (id(&mut dice, "t", 2), random_list(&mut dice));
-                    let key = format!("{tenant}/{:?}/{}/{}", list.event, list.list, list.version);
-                    script.put(key, Given::List(tenant, list));
-                } else {
-                    let (cell, usage) = random_cell(&mut dice);
-                    script.put(format!("{cell:?}"), Given::Cell(cell, usage));
-                }
+                put_one(&mut dice, &mut script, 15);
                 if dice.chance(15) {
                     let keys: Vec<String> = script.now().keys().cloned().collect();
                     script.remove(dice.pick(&keys));
@@ -216,6 +230,63 @@ fn incremental_charges_equal_those_from_scratch() {
         said += agree(script.epochs(), view, plain).iter().flatten().count();
     }
     assert!(said > 5_000, "{said}");
+}
+
+/// What other prices make of usage that was there, by tenant, item and month: records that cost otherwise are not counted here.
+fn rerated(before: &[Given], lists_after: &[Given]) -> BTreeMap<(Id, Item, i64), (i64, i64)> {
+    let cells = || before.iter().filter(|g| matches!(g, Given::Cell(..))).cloned();
+    let charges = |lists: &[Given]| -> BTreeMap<Cell, i64> {
+        let lists = lists.iter().filter(|g| matches!(g, Given::List(..))).cloned();
+        let said = plain(&cells().chain(lists).collect::<Vec<_>>()).into_iter();
+        said.filter_map(|said| if let Said::Charged(cell, c) = said { Some((cell, c.cost_micro)) } else { None })
+            .collect()
+    };
+    let (old, new) = (charges(before), charges(lists_after));
+    let mut sums: BTreeMap<(Id, Item, i64), (i64, i64)> = BTreeMap::new();
+    for (cell, was) in old {
+        let is = new[&cell];
+        if was != is {
+            let month = cell.minute.div_euclid(MONTH) * MONTH;
+            let sum = sums.entry((cell.tenant, cell.item, month)).or_default();
+            *sum = (sum.0 + was, sum.1 + is);
+        }
+    }
+    sums
+}
+
+#[test]
+fn an_adjustment_is_what_prices_changed_of_usage_that_was_there() {
+    let mut adjusted = 0;
+    for seed in 100..125 {
+        let mut dice = Dice::new(seed);
+        let mut script: Script<String, Given> = Script::default();
+        let mut states: Vec<Vec<Given>> = vec![Vec::new()];
+        for _ in 0..25 {
+            for _ in 0..1 + dice.below(4) {
+                put_one(&mut dice, &mut script, 20);
+            }
+            script.end_epoch();
+            states.push(script.now().values().cloned().collect());
+        }
+        for workers in [1, 3] {
+            let said = Run::workers(workers).drive(script.epochs(), |given| {
+                let cells = given.clone().flat_map(|g| if let Given::Cell(c, u) = g { Some((c, u)) } else { None });
+                let lists = given.flat_map(|g| if let Given::List(t, l) = g { Some((t, l)) } else { None });
+                rate(cells, lists).adjustments
+            });
+            for (epoch, said) in said.into_iter().enumerate() {
+                let mut told = BTreeMap::new();
+                for (a, diff) in said {
+                    assert!(diff == 1 && a.records > 0 && !a.prices.is_empty(), "{a:?}");
+                    let key = (a.tenant, a.item, a.month);
+                    assert_eq!(told.insert(key, (a.before_micro, a.after_micro)), None);
+                }
+                adjusted += told.len();
+                assert_eq!(told, rerated(&states[epoch], &states[epoch + 1]), "seed {seed}, epoch {epoch}");
+            }
+        }
+    }
+    assert!(adjusted > 300, "{adjusted}");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn plain(given: &[Given]) -> Vec<(MeterWindow, MeterValue)> {
             let is_of = match cell.item {
                 Item::Model(_) => "usage.tokens",
                 Item::Machine(_) => "usage.vm",
+                Item::Hint(_) => "usage.hint",
             };
             if cell.tenant != *tenant || meter.of != is_of {
                 continue;
@@ -103,7 +104,11 @@ fn cell(dice: &mut Dice) -> UsageCell {
         tenant: format!("t{}", dice.below(2)).into(),
         // Around the hour that comes twice in Berlin, the end of a month, and an ordinary day.
         minute: *dice.pick(&[29_882_400, 29_882_460, 29_891_519, 29_891_520, 29_900_000]) + dice.below(3) as i64 * 30,
-        item: if dice.chance(80) { Item::Model(name) } else { Item::Machine(name) },
+        item: match dice.below(10) {
+            0 => Item::Hint(name),
+            1..3 => Item::Machine(name),
+            _ => Item::Model(name),
+        },
         event: maybe(dice, "e", 1),
         team: maybe(dice, "team", 2),
         lab: maybe(dice, "lab", 1),
@@ -128,7 +133,7 @@ fn meter(dice: &mut Dice) -> MeterDefined {
     };
     MeterDefined {
         meter: format!("meter{}", dice.below(4)).into(),
-        of: (*dice.pick(&["usage.tokens", "usage.tokens", "usage.vm"])).into(),
+        of: (*dice.pick(&["usage.tokens", "usage.tokens", "usage.vm", "usage.hint"])).into(),
         aggregation,
         value,
         window: *dice.pick(&[Span::Minute, Span::Hour, Span::Day, Span::Month]),

@@ -71,6 +71,9 @@ fn compute(records: &[replay::Counted]) -> BTreeMap<Id, Burn> {
                 let used = Usage { records: 1, duration_ms: tokens(b.duration_ms), ..Usage::default() };
                 (Item::Machine(b.machine.clone()), &b.team, &b.lab, used)
             }
+            Body::UsageHint(b) => {
+                (Item::Hint(b.hint.clone()), &b.team, &b.lab, Usage { records: 1, ..Usage::default() })
+            }
             Body::PricePublished(b) => {
                 let key = (record.event.clone(), b.price_list.clone(), b.version);
                 // Records are in the order of the log: the last one of a key holds.

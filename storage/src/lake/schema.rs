@@ -80,6 +80,7 @@ pub const PARTITIONED_BY: [&str; 2] = ["day", "tenant"];
 /// Every table, in order of their names.
 pub fn tables() -> Vec<Table> {
     vec![
+        adjustments(),
         alerts(),
         analytics(),
         boards(),
@@ -153,14 +154,20 @@ fn usage() -> Table {
         rows: Rows::Accepted,
         takes: all,
         columns: common(vec![
-            of_body!("model", Text, "Model or machine type", Body::UsageTokens(b) => &b.model, Body::UsageVm(b) => &b.machine),
-            of_body!("input_tokens", Int, "Tokens read", Body::UsageTokens(b) => b.input_tokens, Body::UsageVm(_) => 0_i64),
-            of_body!("output_tokens", Int, "Tokens written", Body::UsageTokens(b) => b.output_tokens, Body::UsageVm(_) => 0_i64),
+            of_body!("model", Text, "Model, machine type or hint",
+                Body::UsageTokens(b) => &b.model, Body::UsageVm(b) => &b.machine, Body::UsageHint(b) => &b.hint),
+            of_body!("input_tokens", Int, "Tokens read",
+                Body::UsageTokens(b) => b.input_tokens, Body::UsageVm(_) | Body::UsageHint(_) => 0_i64),
+            of_body!("output_tokens", Int, "Tokens written",
+                Body::UsageTokens(b) => b.output_tokens, Body::UsageVm(_) | Body::UsageHint(_) => 0_i64),
             of_body!("cached_tokens", Int, "Of the tokens read, those from a cache",
-                Body::UsageTokens(b) => b.cached_tokens, Body::UsageVm(_) => 0_i64),
-            of_body!("duration_ms", Int, "How long a machine ran", Body::UsageVm(b) => b.duration_ms, Body::UsageTokens(_) => 0_i64),
-            of_body!("team", Text, "The team", Body::UsageTokens(b) => b.team.as_ref(), Body::UsageVm(b) => b.team.as_ref()),
-            of_body!("lab", Text, "The lab", Body::UsageTokens(b) => b.lab.as_ref(), Body::UsageVm(b) => b.lab.as_ref()),
+                Body::UsageTokens(b) => b.cached_tokens, Body::UsageVm(_) | Body::UsageHint(_) => 0_i64),
+            of_body!("duration_ms", Int, "How long a machine ran",
+                Body::UsageVm(b) => b.duration_ms, Body::UsageTokens(_) | Body::UsageHint(_) => 0_i64),
+            of_body!("team", Text, "The team", Body::UsageTokens(b) => b.team.as_ref(), Body::UsageVm(b) => b.team.as_ref(),
+                Body::UsageHint(b) => b.team.as_ref()),
+            of_body!("lab", Text, "The lab", Body::UsageTokens(b) => b.lab.as_ref(), Body::UsageVm(b) => b.lab.as_ref(),
+                Body::UsageHint(b) => b.lab.as_ref()),
         ]),
         sorted_by: &["event", "time"],
         looked_up: &["id", "subject"],
@@ -412,6 +419,28 @@ fn meters() -> Table {
         ]),
         sorted_by: &["meter", "window_start"],
         looked_up: &["meter"],
+    }
+}
+
+fn adjustments() -> Table {
+    Table {
+        name: "adjustments",
+        about: "What prices that came later made of usage that had been charged, by item and month",
+        topics: &[Topic::Changes],
+        rows: Rows::Written,
+        takes: |row| matches!(row.body(), Some(Body::BurnAdjusted(_))),
+        columns: common(vec![
+            of_body!("month", Time, "Start of the month (UTC)", Body::BurnAdjusted(b) => Value::Time(b.month)),
+            of_body!("kind", Text, "`model`, `machine` or `hint`", Body::BurnAdjusted(b) => &b.kind),
+            of_body!("item", Text, "Which", Body::BurnAdjusted(b) => &b.item),
+            of_body!("prices", Text, "The lists and versions that came, as JSON",
+                Body::BurnAdjusted(b) => json_of(serde_json::json!(b.prices))),
+            of_body!("records", Int, "Records whose minute costs otherwise", Body::BurnAdjusted(b) => b.records),
+            of_body!("before_micro", Int, "What those minutes cost, in micro-units", Body::BurnAdjusted(b) => b.before_micro),
+            of_body!("after_micro", Int, "What they cost since", Body::BurnAdjusted(b) => b.after_micro),
+        ]),
+        sorted_by: &["month", "item"],
+        looked_up: &[],
     }
 }
 

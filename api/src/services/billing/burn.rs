@@ -282,7 +282,7 @@ impl Watching {
     }
 }
 
-fn burn_of(state: &AppState) -> Result<Arc<Burn>, Problem> {
+pub(super) fn burn_of(state: &AppState) -> Result<Arc<Burn>, Problem> {
     state.burn.clone().ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "no_burn", "this process has no burn pipeline")
             .hint("start it with the role `burn`")

@@ -12,7 +12,7 @@ mod marks;
 mod model;
 mod outbox;
 
-use gravity_events::body::{UsageTokens, UsageVm};
+use gravity_events::body::{UsageHint, UsageTokens, UsageVm};
 use gravity_events::burn::{Account, Item, RESERVATIONS_SOURCE, Usage};
 use gravity_events::{Body, Record};
 use gravity_ingest::failpoint::{Failpoints, Hit};
@@ -149,10 +149,7 @@ impl Ledger {
         const SQL: &str = "INSERT INTO reservations (tenant, reservation, event, team, lab, kind, item, amount_micro, \
              currency, state, asked, created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, \
              $11, $12) ON CONFLICT (reservation) DO NOTHING";
-        let kind = match ask.item {
-            Item::Model(_) => "model",
-            Item::Machine(_) => "machine",
-        };
+        let kind = ask.item.kind();
         let query = sqlx::query(SQL).bind(ask.account.tenant.as_str()).bind(ask.reservation.as_str());
         let query = query.bind(text(&ask.account.event)).bind(text(&ask.account.team)).bind(text(&ask.lab)).bind(kind);
         let query = query.bind(ask.item.name().as_str()).bind(ask.amount_micro).bind(ask.currency.as_str());
@@ -326,6 +323,7 @@ fn usage_record(of: &Reservation, usage: &Usage, now_ms: i64) -> Record {
         Item::Machine(machine) => {
             Body::UsageVm(UsageVm { machine: machine.clone(), duration_ms: count(usage.duration_ms), team, lab })
         }
+        Item::Hint(hint) => Body::UsageHint(UsageHint { hint: hint.clone(), team, lab }),
     };
     Record {
         id: of.ask.reservation.clone(),

@@ -88,6 +88,7 @@ checks! {
     RejudgingApplied { rejudging: id, reason: text }
     RejudgingCancelled { rejudging: id }
     UsageVm { machine: id, duration_ms: run_time, team: id_option, lab: id_option }
+    UsageHint { hint: id, team: id_option, lab: id_option }
     LabTelemetry { lab: id, metric: id, value: finite }
     LabProvisionRequested { lab: id, template: id, team: id_option }
     LabStep { lab: id, step: id, attempt: ordinal, error: text_option }
@@ -104,6 +105,10 @@ checks! {
         meter: id, window_start: time, records: amount, input_tokens: amount, output_tokens: amount,
         cached_tokens: amount, cost_micro: amount,
     }
+    BurnAdjusted {
+        at: time, month: time, kind: id, item: id, prices: each, records: amount, before_micro: amount, after_micro: amount,
+    }
+    PriceVersion { price_list: id, version: count, event: id_option }
     SourcePublished { submission: id, team: id, problem: id, language: id, text: source }
     TemplatePublished { template: id, problem: id, language: id, text: source }
     Alike { team: id, submission: id }
@@ -167,7 +172,7 @@ impl Check for MeterDefined {
     fn check(&self) -> Checked {
         let MeterDefined { meter, of, aggregation, value, window: _, time_zone, group_by, deleted: _, revision } = self;
         id(meter).map_err(|fault| fault.at("meter"))?;
-        one_of(of, &["usage.tokens", "usage.vm"]).map_err(|fault| fault.at("of"))?;
+        one_of(of, &["usage.tokens", "usage.vm", "usage.hint"]).map_err(|fault| fault.at("of"))?;
         let expected = match aggregation {
             Aggregation::Count => [].as_slice(),
             Aggregation::UniqueCount => &METER_DIMENSIONS,
@@ -248,8 +253,8 @@ fn minute_option(at: &Option<i64>) -> Checked {
 
 fn price_kind(kind: &crate::Id) -> Checked {
     match kind.as_str() {
-        "input" | "output" | "cached" | "vm_second" => Ok(()),
-        other => Err(Fault::new(format!("is `{other}`, expected input, output, cached or vm_second"))),
+        "input" | "output" | "cached" | "vm_second" | "hint" => Ok(()),
+        other => Err(Fault::new(format!("is `{other}`, expected input, output, cached, vm_second or hint"))),
     }
 }
 

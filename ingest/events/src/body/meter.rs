@@ -12,7 +12,7 @@ use crate::Id;
 pub struct MeterDefined {
     /// Its name.
     pub meter: Id,
-    /// Of which records: `usage.tokens` or `usage.vm`.
+    /// Of which records: `usage.tokens`, `usage.vm` or `usage.hint`.
     pub of: Id,
     /// What becomes of their numbers.
     pub aggregation: Aggregation,

@@ -136,6 +136,41 @@ pub struct BurnChanged {
     pub cost_micro: i64,
 }
 
+/// Other prices came for usage that had been charged: what they made of one item's month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BurnAdjusted {
+    /// The clock of the epoch in which they came.
+    #[serde(with = "crate::time::rfc3339")]
+    pub at: i64,
+    /// Start of the month (UTC).
+    #[serde(with = "crate::time::rfc3339")]
+    pub month: i64,
+    /// `model`, `machine` or `hint`.
+    pub kind: Id,
+    /// Which.
+    pub item: Id,
+    /// The lists that came or changed.
+    pub prices: Vec<PriceVersion>,
+    /// Records whose minute costs otherwise.
+    pub records: i64,
+    /// What those minutes cost, in micro-units.
+    pub before_micro: i64,
+    /// What they cost since.
+    pub after_micro: i64,
+}
+
+/// A version of a price list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceVersion {
+    /// The list.
+    pub price_list: Id,
+    /// Its version.
+    pub version: u64,
+    /// The event that it is for, where it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Id>,
+}
+
 /// Something needs a person's eye, or no longer does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {

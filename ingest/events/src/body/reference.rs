@@ -211,7 +211,7 @@ pub struct PricePublished {
 pub struct Price {
     /// Model or machine type.
     pub model: Id,
-    /// `input`, `output`, `cached`, `vm_second`.
+    /// `input`, `output`, `cached`, `vm_second`, `hint`.
     pub kind: Id,
     /// Micro-units of the currency per million units.
     pub micro_per_million: i64,

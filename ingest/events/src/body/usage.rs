@@ -38,3 +38,16 @@ pub struct UsageVm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab: Option<Id>,
 }
+
+/// A hint that is paid for was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageHint {
+    /// The hint.
+    pub hint: Id,
+    /// The team that asked for it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<Id>,
+    /// The lab that it was given in, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<Id>,
+}

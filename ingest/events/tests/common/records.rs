@@ -372,7 +372,8 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 .boxed()
         }
         "price.published" => {
-            let kind = prop_oneof![Just("input"), Just("output"), Just("cached"), Just("vm_second")].prop_map(Id::from);
+            let kind = prop_oneof![Just("input"), Just("output"), Just("cached"), Just("vm_second"), Just("hint")]
+                .prop_map(Id::from);
             let tiers = vec((1..1_000_u64, size()), 0..3).prop_map(|tiers| {
                 let mut above_units = 0;
                 let mut next = |(step, micro_per_million)| {
@@ -526,6 +527,9 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 Body::UsageTokens(UsageTokens { model, input_tokens, output_tokens, cached_tokens, team, lab })
             })
             .boxed(),
+        "usage.hint" => (id(), of(id()), of(id()))
+            .prop_map(|(hint, team, lab)| Body::UsageHint(UsageHint { hint, team, lab }))
+            .boxed(),
         "usage.vm" => (id(), duration(), of(id()), of(id()))
             .prop_map(|(machine, ms, team, lab)| Body::UsageVm(UsageVm { machine, duration_ms: ms as u64, team, lab }))
             .boxed(),
@@ -608,6 +612,24 @@ pub fn body_of(kind: &str) -> BoxedStrategy<Body> {
                 })
             })
             .boxed(),
+        "burn.adjusted" => {
+            let price = (id(), count(), of(id()));
+            let price = price.prop_map(|(price_list, version, event)| PriceVersion { price_list, version, event });
+            (time(), time(), id(), id(), vec(price, 0..3), amount(), amount(), amount())
+                .prop_map(|(at, month, kind, item, prices, records, before_micro, after_micro)| {
+                    Body::BurnAdjusted(BurnAdjusted {
+                        at,
+                        month,
+                        kind,
+                        item,
+                        prices,
+                        records,
+                        before_micro,
+                        after_micro,
+                    })
+                })
+                .boxed()
+        }
         "alert.raised" => alert().prop_map(Body::AlertRaised).boxed(),
         "alert.cleared" => alert().prop_map(Body::AlertCleared).boxed(),
         "budget.alert" => (id(), 0..=1_000_000_u32, amount(), size())
@@ -647,7 +669,7 @@ fn meter() -> BoxedStrategy<Body> {
     let zone = of(select(vec!["UTC", "Europe/Berlin", "Asia/Kolkata"]).prop_map(Id::from));
     let group_by =
         subsequence(METER_DIMENSIONS.to_vec(), 0..4).prop_map(|by| by.into_iter().map(Id::from).collect::<Vec<_>>());
-    let of = select(vec!["usage.tokens", "usage.vm"]).prop_map(Id::from);
+    let of = select(vec!["usage.tokens", "usage.vm", "usage.hint"]).prop_map(Id::from);
     (id(), of, what, window, zone, group_by, any::<bool>(), count())
         .prop_map(|(meter, of, (aggregation, value), window, time_zone, group_by, deleted, revision)| {
             let defined =

@@ -131,10 +131,7 @@ impl Document {
 pub(super) fn invoice(tenant: &Id, month: &Month, burn: &Burn) -> Document {
     let (currency, sums) = burn.by_price(tenant, month.minutes());
     let line = |((item, prices), sum): ((Item, Option<(Id, u64)>), Sum)| Line {
-        kind: match item {
-            Item::Model(_) => "model".to_owned(),
-            Item::Machine(_) => "machine".to_owned(),
-        },
+        kind: item.kind().to_owned(),
         item: item.name().to_string(),
         price_list: prices.as_ref().map(|(list, _)| list.to_string()),
         price_version: prices.map(|(_, version)| version),

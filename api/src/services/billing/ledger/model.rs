@@ -130,6 +130,7 @@ pub(super) fn reservation_of(row: &AnyRow) -> Result<Reservation, sqlx::Error> {
     let name: String = row.try_get(6)?;
     let item = match row.try_get::<String, _>(5)?.as_str() {
         "machine" => Item::Machine(name.into()),
+        "hint" => Item::Hint(name.into()),
         _ => Item::Model(name.into()),
     };
     let state = match row.try_get::<String, _>(9)?.as_str() {
