@@ -8,6 +8,7 @@ pub mod budgets;
 pub mod burn;
 pub mod changes;
 pub mod deadletter;
+pub mod erase;
 pub mod event;
 pub mod import;
 pub mod labs;
@@ -63,6 +64,12 @@ impl ServerArgs {
         };
         Ok(Client::new(&self.server, token.as_deref())?)
     }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Percent-encodes one part of a path or one value of a query.

@@ -59,6 +59,7 @@ enum Command {
     Deadletter(commands::deadletter::DeadLetterArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::backup::RestoreArgs),
+    Erase(commands::erase::EraseArgs),
 }
 
 fn main() -> ExitCode {
@@ -142,6 +143,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Status(args) => commands::status::run(args, server).await?,
         Command::Backup(args) => commands::backup::backup(args, &server.data_dir).await?,
         Command::Restore(args) => commands::backup::restore(args, &server.data_dir).await?,
+        Command::Erase(args) => commands::erase::run(args, &server.data_dir).await?,
         Command::Deadletter(args) => commands::deadletter::run(args, server).await?,
     }
     Ok(true)

@@ -37,6 +37,7 @@ use gravity_storage::sql::SqlEngine;
 use gravity_storage::sql::wire::{self, WireServer};
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::erase::PLAN_FILE;
 use crate::commands::up::TOKEN_FILE;
 use crate::config::{Config, LogKind};
 use crate::operations::{NodeOperations, observe_lag};
@@ -208,6 +209,12 @@ impl Node {
         tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
             .await?
             .context("cannot read the change log of boards")?;
+        if roles.contains(&Role::Burn) {
+            let (history, history_log) = (burn.clone(), log.clone());
+            tokio::task::spawn_blocking(move || history.read_adjustments(&*history_log))
+                .await?
+                .context("cannot read what prices changed")?;
+        }
         let definition = Arc::new(definition.in_slices_of(config.slice_teams));
         let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
         let mut pipelines =
@@ -393,7 +400,7 @@ fn metrics_router() -> axum::Router {
 }
 
 /// The database of budgets: a file in the data folder, unless it is said otherwise.
-async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
+pub async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
     const SERVICE: &str = "billing";
     let database = match &config.billing_database_url {
         Some(url) => Database::open(url, SERVICE, &database::BILLING).await,
@@ -411,7 +418,7 @@ async fn open_billing(config: &Config, dir: &Path) -> anyhow::Result<Database> {
 }
 
 /// Where the lake is: in the data folder, unless it is said otherwise.
-fn open_objects(config: &Config, dir: &Path) -> anyhow::Result<Objects> {
+pub fn open_objects(config: &Config, dir: &Path) -> anyhow::Result<Objects> {
     let objects = match &config.objects_url {
         Some(url) => Objects::open(url, &config.objects),
         None => Objects::folder(&dir.join("lake")),
@@ -461,8 +468,17 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days.saturating_mul(86_400))
 }
 
-/// One process per data folder.
+/// One process per data folder, and none while an erasure in it is unfinished.
 pub fn lock(dir: &Path) -> anyhow::Result<fs::File> {
+    let file = lock_even_unfinished(dir)?;
+    if dir.join(PLAN_FILE).exists() {
+        bail!("an erasure in {} was interrupted: finish it with `gravity erase --resume`", dir.display());
+    }
+    Ok(file)
+}
+
+/// One process per data folder.
+pub fn lock_even_unfinished(dir: &Path) -> anyhow::Result<fs::File> {
     let path = dir.join("lock");
     let file = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {

@@ -46,6 +46,9 @@ pub const LEDGER: &[&str] = &[
     "ledger.after_apply",
 ];
 
+/// That of erasing a person: passed between its steps.
+pub const ERASE: &[&str] = &["erase.step"];
+
 /// A failpoint that was to fail was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failpoint {0}")]
@@ -107,7 +110,7 @@ impl Failpoints {
 
     /// Passes the place `name`.
     pub fn pass(&self, name: &'static str) -> Result<(), Hit> {
-        debug_assert!([PIPELINES, LAKE, LEDGER].concat().contains(&name), "failpoint {name} is not listed");
+        debug_assert!([PIPELINES, LAKE, LEDGER, ERASE].concat().contains(&name), "failpoint {name} is not listed");
         let Some(armed) = &self.0 else { return Ok(()) };
         if armed.name != name || armed.passed.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
             return Ok(());

@@ -40,6 +40,7 @@ pub(crate) mod format;
 mod mark;
 mod reader;
 mod recover;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -7,3 +7,6 @@ pub mod labs;
 pub mod runtime;
 pub mod similarity;
 pub mod verify;
+
+/// The names of all pipelines, which are those of their folders.
+pub const NAMES: [&str; 5] = [analytics::NAME, boards::NAME, burn::NAME, labs::NAME, similarity::NAME];

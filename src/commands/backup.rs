@@ -10,7 +10,7 @@ use gravity_storage::backup::{Backup, Backups};
 use gravity_storage::objects::Objects;
 use serde_json::json;
 
-use super::Output;
+use super::{Output, now_ms};
 use crate::config::Config;
 use crate::node::lock;
 
@@ -123,11 +123,6 @@ fn bytes(backup: &Backup) -> u64 {
 
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A line that goes on, where somebody looks.

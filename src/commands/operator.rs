@@ -1,7 +1,6 @@
 //! `gravity operator`: the catalogue of operators for dimensions, and one of them on recorded input.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -14,7 +13,7 @@ use gravity_operators::scoring::dimensions::{CATALOGUE, find};
 use gravity_operators::scoring::operator::Entry;
 use serde_json::{Value, json};
 
-use super::{Output, ServerArgs};
+use super::{Output, ServerArgs, now_ms};
 
 /// Lists operators with their parameters, runs one on recorded input, times it, or takes it out of an event
 #[derive(Args, Debug)]
@@ -119,7 +118,7 @@ pub async fn run(args: OperatorArgs, server: &ServerArgs) -> anyhow::Result<()> 
 
 /// Appends the record that says so, and waits until it counts.
 async fn say(at: Where, released: bool, server: &ServerArgs) -> anyhow::Result<()> {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let now_ms = now_ms();
     let record = Record {
         id: format!("{}/{now_ms}", at.name).into(),
         source: "urn:gravity:operator".into(),

@@ -3,6 +3,8 @@
 //! What both understand alike: `$1` for parameters, TEXT and BIGINT columns (no BOOLEAN, no NUMERIC), `ON CONFLICT`. Sums are
 //! cast to BIGINT.
 
+mod erase;
+
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub enum DatabaseError {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
-    begin: &'static str,
+    is_file: bool,
     service: &'static str,
     migrations: &'static Migrator,
     ready: Arc<OnceCell<()>>,
@@ -93,8 +95,7 @@ impl Database {
                 })
             })
             .connect_lazy_with(options);
-        let begin = if is_file { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let database = Database { pool, begin, service, migrations, ready: Arc::default() };
+        let database = Database { pool, is_file, service, migrations, ready: Arc::default() };
         if is_file {
             database.ready().await?;
         }
@@ -139,12 +140,18 @@ impl Database {
         Ok(&self.pool)
     }
 
+    /// Closes its connections: files are whole then, and nobody holds them.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Begins a transaction that writes. See [`crate::transaction`].
     ///
     /// # Errors
     /// No connection could be had.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
-        Ok(self.pool().await?.begin_with(self.begin).await?)
+        let begin = if self.is_file { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        Ok(self.pool().await?.begin_with(begin).await?)
     }
 }
 

@@ -8,6 +8,7 @@
 //! record is in the table exactly once, whatever was interrupted. Nothing else remembers a position.
 
 pub mod columns;
+mod erase;
 mod error;
 pub mod follower;
 pub mod schema;

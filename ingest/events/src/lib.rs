@@ -11,6 +11,7 @@ pub mod burn;
 pub mod calendar;
 pub mod canonical;
 pub mod codec;
+pub mod erasure;
 pub mod error;
 pub mod id;
 mod key;

@@ -24,6 +24,7 @@ use crate::segment::{Repair, SegmentOptions, SyncMode, disk};
 
 mod batch;
 mod committer;
+mod erase;
 mod holds;
 mod options;
 mod outputs;
@@ -37,6 +38,7 @@ mod tail;
 mod tests;
 mod wait;
 
+pub use erase::erase;
 pub use options::{EmbeddedOptions, Reserve, Retention};
 
 use holds::Holds;

@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod cut;
+pub mod erase;
 pub mod frame;
 pub mod merge;
 

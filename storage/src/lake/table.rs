@@ -42,7 +42,7 @@ const CHECKPOINT_COMMITS: &str = "50";
 pub struct LakeTable {
     /// What it holds.
     pub spec: Arc<Table>,
-    table: DeltaTable,
+    pub(super) table: DeltaTable,
 }
 
 /// Commits are files that must not be there yet, on any store: that is all that a log of commits needs.
@@ -95,7 +95,7 @@ impl LakeTable {
         Ok(LakeTable { spec, table })
     }
 
-    fn failed(&self, source: DeltaTableError) -> LakeError {
+    pub(super) fn failed(&self, source: DeltaTableError) -> LakeError {
         LakeError::Table { table: self.spec.name, source: Box::new(source) }
     }
 
@@ -115,14 +115,21 @@ impl LakeTable {
 
     /// Adds rows, and says in the same commit up to where partitions are in the table now.
     pub async fn append(&mut self, rows: &[Row], positions: &Positions) -> Result<(), LakeError> {
+        let wrong = |source: ArrowError| LakeError::Rows { table: self.spec.name, source };
+        let batch = columns::batch(&self.spec.columns, rows).map_err(wrong)?;
+        self.append_batch(&batch, positions).await
+    }
+
+    /// As [`append`](Self::append), of rows that are columns already.
+    pub async fn append_batch(&mut self, batch: &RecordBatch, positions: &Positions) -> Result<(), LakeError> {
         let transaction = |((topic, partition), offset): (&(Topic, u32), &u64)| {
             Transaction::new(app_id(*topic, *partition), i64::try_from(*offset).unwrap_or(i64::MAX))
         };
         let transactions = positions.iter().map(transaction).collect();
         let properties = CommitProperties::default().with_application_transactions(transactions);
         let wrong = |source: ArrowError| LakeError::Rows { table: self.spec.name, source };
-        let batch =
-            columns::batch(&self.spec.columns, rows).and_then(|b| sorted(&b, self.spec.sorted_by)).map_err(wrong)?;
+        let rows = batch.num_rows();
+        let batch = sorted(batch, self.spec.sorted_by).map_err(wrong)?;
         let write = self
             .table
             .clone()
@@ -130,7 +137,7 @@ impl LakeTable {
             .with_save_mode(SaveMode::Append)
             .with_schema_mode(SchemaMode::Merge)
             .with_partition_columns(PARTITIONED_BY)
-            .with_writer_properties(writer_properties(&self.spec, rows.len()))
+            .with_writer_properties(writer_properties(&self.spec, rows))
             .with_commit_properties(properties);
         self.table = write.await.map_err(|e| self.failed(e))?;
         Ok(())
@@ -217,9 +224,9 @@ fn sorted(batch: &RecordBatch, by: &[&str]) -> Result<RecordBatch, ArrowError> {
 }
 
 /// Ids that a filter of a file is made for, at most: some 120 KB.
-const FILTER_IDS_MAX: usize = 100_000;
+pub(super) const FILTER_IDS_MAX: usize = 100_000;
 
-fn writer_properties(spec: &Table, rows: usize) -> WriterProperties {
+pub(super) fn writer_properties(spec: &Table, rows: usize) -> WriterProperties {
     let mut properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
     // Ids are all different: min and max say nothing of them, and a filter does.
     for name in spec.looked_up {

@@ -50,7 +50,7 @@ pub enum Item {
     End(u64),
 }
 
-fn root(dir: &Path) -> PathBuf {
+pub(super) fn root(dir: &Path) -> PathBuf {
     dir.join("base")
 }
 
@@ -137,7 +137,12 @@ impl Finished {
     /// Takes the place of the old base.
     pub fn rename(self) -> Result<u64, PipelineError> {
         let to = self.root.join(format!("{:020}", self.epoch));
-        fs::rename(&self.unfinished, &to).map_err(io("rename", &self.unfinished))?;
+        self.rename_to(&to)
+    }
+
+    /// Takes another name beside it.
+    pub fn rename_to(self, to: &Path) -> Result<u64, PipelineError> {
+        fs::rename(&self.unfinished, to).map_err(io("rename", &self.unfinished))?;
         fs::File::open(&self.root).and_then(|d| d.sync_all()).map_err(io("sync", &self.root))?;
         Ok(self.epoch)
     }

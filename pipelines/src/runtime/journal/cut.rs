@@ -1,4 +1,5 @@
-//! Cutting the end off a journal: frames of epochs that another process has bound otherwise meanwhile.
+//! Writing the frames of a journal anew: without its end, where another process has bound epochs otherwise meanwhile, or
+//! without a person.
 //!
 //! The frames that stay are copied into a folder beside, which then takes the place of the old one. Between the two
 //! renames of that there is no folder of frames; [`finish`] goes on from there after a crash.
@@ -11,7 +12,7 @@ use gravity_ingest::log::LogError;
 use gravity_ingest::segment::{SegmentOptions, Segments, SyncMode};
 
 use super::super::PipelineError;
-use super::{Journal, SEGMENT_BYTES, frames_dir};
+use super::{Frame, Journal, SEGMENT_BYTES, frames_dir};
 
 fn beside(dir: &Path, name: &str) -> PathBuf {
     dir.join(name)
@@ -38,6 +39,16 @@ fn sync_folder(dir: &Path, sync: SyncMode) -> Result<(), PipelineError> {
 
 /// Drops the frames after `epoch` from the journal in the pipeline's folder `dir`.
 pub fn cut_after(journal: Journal, dir: &Path, epoch: u64, sync: SyncMode) -> Result<(), PipelineError> {
+    replace(journal, dir, sync, |frame| (frame.epoch <= epoch).then_some(frame))
+}
+
+/// Puts what `keep` makes of the frames into their place, up to the first that it makes nothing of.
+pub fn replace(
+    journal: Journal,
+    dir: &Path,
+    sync: SyncMode,
+    mut keep: impl FnMut(Frame) -> Option<Frame>,
+) -> Result<(), PipelineError> {
     let (kept, cut) = (beside(dir, "frames.kept"), beside(dir, "frames.cut"));
     remove(&kept)?;
     remove(&cut)?;
@@ -45,10 +56,7 @@ pub fn cut_after(journal: Journal, dir: &Path, epoch: u64, sync: SyncMode) -> Re
     let segments = Segments::create_at(&kept, first, SegmentOptions { segment_bytes: SEGMENT_BYTES, sync })?;
     let mut copy = Journal { segments, pipeline: journal.pipeline };
     for frame in journal.reader().after(first.saturating_sub(1)) {
-        let frame = frame?;
-        if frame.epoch > epoch {
-            break;
-        }
+        let Some(frame) = keep(frame?) else { break };
         copy.append(&frame)?;
     }
     copy.sync()?;

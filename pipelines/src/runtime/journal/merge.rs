@@ -120,7 +120,7 @@ fn merge(merger: &Merger, upto: u64) -> Result<Option<Merged>, PipelineError> {
     let fsync = sync == SyncMode::Fsync;
     let Some(runs) = merger.runs.get().merged(dir, identities, upto, today, fsync, &go_on)? else { return Ok(None) };
     header.runs = runs.names();
-    let mut out = Sorted { writer: Writer::create(dir, pipeline, &header, sync)?, block: None };
+    let mut out = Sorted::new(Writer::create(dir, pipeline, &header, sync)?);
     let mut rows: VecDeque<_> =
         rows.into_iter().flat_map(|(at, m)| m.into_iter().map(move |(k, s)| (at, k, s))).collect();
     for item in items.into_iter().flatten() {
@@ -162,18 +162,22 @@ fn merge(merger: &Merger, upto: u64) -> Result<Option<Merged>, PipelineError> {
     Ok(Some(Merged { epoch, bytes }))
 }
 
-fn broken_rows(pipeline: &'static str, epoch: u64) -> PipelineError {
+pub(super) fn broken_rows(pipeline: &'static str, epoch: u64) -> PipelineError {
     PipelineError::Journal { pipeline, what: format!("the fold rows of epoch {epoch} cannot be decoded") }
 }
 
 /// Collects sorted rows into blocks.
-struct Sorted {
+pub(super) struct Sorted {
     writer: Writer,
     block: Option<((u8, u8), Vec<u8>)>,
 }
 
 impl Sorted {
-    fn push(&mut self, at: (u8, u8), key: &[u8], stored: &Stored) -> Result<(), PipelineError> {
+    pub fn new(writer: Writer) -> Sorted {
+        Sorted { writer, block: None }
+    }
+
+    pub fn push(&mut self, at: (u8, u8), key: &[u8], stored: &Stored) -> Result<(), PipelineError> {
         if self.block.as_ref().is_some_and(|(a, rows)| *a != at || rows.len() >= BLOCK_BYTES) {
             self.flush()?;
         }
@@ -188,7 +192,7 @@ impl Sorted {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Writer, PipelineError> {
+    pub fn finish(mut self) -> Result<Writer, PipelineError> {
         self.flush()?;
         Ok(self.writer)
     }
