@@ -1,11 +1,15 @@
 //! The cases, in the order in which they run.
 
+pub mod burn;
 pub mod burst;
 pub mod dynamic;
 pub mod freshness;
 pub mod idle;
+pub mod lake;
+pub mod memory;
 pub mod rescore;
 pub mod restart;
+pub mod sql;
 pub mod throughput;
 
 use crate::Run;
@@ -23,4 +27,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("restart", restart::run),
     ("rescore", rescore::run),
     ("dynamic", dynamic::run),
+    ("sql", sql::run),
+    ("lake", lake::run),
+    ("burn", burn::run),
+    ("memory", memory::run),
 ];

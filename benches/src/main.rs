@@ -28,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures; prints progress on standard error and the table on standard output
 #[derive(Parser)]
 struct Cli {
-    /// Which cases: throughput, burst, freshness, idle, restart, rescore, dynamic (none named: all)
+    /// Which cases: throughput, burst, freshness, idle, restart, rescore, dynamic, sql, lake, burn, memory (none named: all)
     cases: Vec<String>,
     /// Loads of a tenth
     #[arg(long)]

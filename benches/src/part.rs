@@ -50,6 +50,12 @@ pub fn serve(mut args: impl Iterator<Item = String>) -> anyhow::Result<()> {
         "keyed" => serde_json::to_value(crate::peers::keyed(serde_json::from_str(&task)?)?)?,
         "decode" => serde_json::to_value(crate::peers::decode(serde_json::from_str(&task)?)?)?,
         "generate" => serde_json::to_value(generator::run(serde_json::from_str(&task)?)?)?,
+        "fill_lake" => serde_json::to_value(cases::sql::fill(serde_json::from_str(&task)?)?)?,
+        "ask" => serde_json::to_value(cases::sql::ask(serde_json::from_str(&task)?)?)?,
+        "fill_usage" => serde_json::to_value(cases::burn::fill(serde_json::from_str(&task)?)?)?,
+        "burn_chain" => serde_json::to_value(cases::burn::chain(serde_json::from_str(&task)?)?)?,
+        "burn_loop" => serde_json::to_value(cases::burn::plain(serde_json::from_str(&task)?)?)?,
+        "burn_grow" => serde_json::to_value(cases::memory::grow(serde_json::from_str(&task)?)?)?,
         "fill" => serde_json::to_value(crate::log::fill(&serde_json::from_str(&task)?)?)?,
         other => bail!("there is no part `{other}`"),
     };

@@ -12,6 +12,14 @@ use crate::usage::{Meter, Used};
 use keyed::Rows;
 use plain::Loop;
 
+/// Python with the peers that come as its packages, installed by `scripts/setup readers`.
+pub fn python() -> anyhow::Result<PathBuf> {
+    let script = "scripts/setup readers && . scripts/parts.sh && readers_home";
+    let made = std::process::Command::new("bash").args(["-c", script]).output()?;
+    anyhow::ensure!(made.status.success(), "scripts/setup readers failed: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"))
+}
+
 /// Which log to work through.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {

@@ -59,7 +59,7 @@ pub fn chain(task: ChainTask) -> anyhow::Result<ChainAnswer> {
     let sink = Arc::new(Watch { boards: boards.clone(), ..Watch::default() });
     let meter = Meter::start();
     let pipeline = start(&task, log.clone(), sink.clone())?;
-    sink.wait(&*log)?;
+    sink.bounds.wait(&*log, &log::TOPICS)?;
     let visible_s = meter.used().wall_s;
     let status = pipeline.status();
     // Ends once what was begun is written, to the out topics too.
@@ -91,14 +91,44 @@ fn start(task: &ChainTask, log: Arc<dyn Log>, sink: Arc<Watch>) -> anyhow::Resul
 struct Watch {
     boards: Option<Arc<Boards>>,
     state: Mutex<Seen>,
-    told: Condvar,
+    bounds: Bounds,
 }
 
 #[derive(Default)]
 struct Seen {
-    bound: BTreeMap<(Topic, u32), u64>,
     epochs: u64,
     changes: u64,
+}
+
+/// How far epochs are.
+#[derive(Default)]
+pub struct Bounds {
+    reached: Mutex<BTreeMap<(Topic, u32), u64>>,
+    told: Condvar,
+}
+
+impl Bounds {
+    /// An epoch is bound to this.
+    pub fn reached(&self, bound: &[(Topic, u32, u64)]) {
+        self.reached.lock().extend(bound.iter().map(|(t, p, o)| ((*t, *p), *o)));
+        self.told.notify_all();
+    }
+
+    /// Waits until epochs hold all that a log has of these topics.
+    pub fn wait(&self, log: &dyn Log, topics: &[Topic]) -> anyhow::Result<()> {
+        let mut ends = Vec::new();
+        for &topic in topics {
+            for p in 0..log.partitions(topic) {
+                ends.push(((topic, p), log.range(topic, p)?.1));
+            }
+        }
+        let mut reached = self.reached.lock();
+        while !ends.iter().all(|(at, end)| reached.get(at).copied().unwrap_or(0) >= *end) {
+            let waited = self.told.wait_for(&mut reached, Duration::from_secs(120));
+            ensure!(!waited.timed_out(), "no epoch for two minutes; bound: {:?}", *reached);
+        }
+        Ok(())
+    }
 }
 
 impl BoardsSink for Watch {
@@ -106,28 +136,12 @@ impl BoardsSink for Watch {
         if let Some(boards) = &self.boards {
             boards.publish(epoch.clone());
         }
-        let mut seen = self.state.lock();
-        seen.bound.extend(epoch.bound.iter().map(|(t, p, o)| ((*t, *p), *o)));
-        seen.epochs += 1;
-        seen.changes += epoch.changes.len() as u64;
-        self.told.notify_all();
-    }
-}
-
-impl Watch {
-    fn wait(&self, log: &dyn Log) -> anyhow::Result<()> {
-        let mut ends = Vec::new();
-        for topic in log::TOPICS {
-            for p in 0..log.partitions(topic) {
-                ends.push(((topic, p), log.range(topic, p)?.1));
-            }
+        {
+            let mut seen = self.state.lock();
+            seen.epochs += 1;
+            seen.changes += epoch.changes.len() as u64;
         }
-        let mut seen = self.state.lock();
-        while !ends.iter().all(|(at, end)| seen.bound.get(at).copied().unwrap_or(0) >= *end) {
-            let waited = self.told.wait_for(&mut seen, Duration::from_secs(120));
-            ensure!(!waited.timed_out(), "no epoch for two minutes; bound: {:?}", seen.bound);
-        }
-        Ok(())
+        self.bounds.reached(&epoch.bound);
     }
 }
 
@@ -240,7 +254,7 @@ pub fn run(run: &Run) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The run with the middle CPU time of three.
-fn middle<T>(
+pub fn middle<T>(
     what: &str,
     used: impl Fn(&T) -> &Used,
     mut measure: impl FnMut() -> anyhow::Result<T>,
