@@ -1,14 +1,21 @@
 """The same questions to DuckDB: duck.py TABLE THREADS MEMORY RUNS, questions as JSON on standard input."""
 
+import importlib.util
 import json
+import pathlib
 import resource
 import sys
 import time
 
 import duckdb
 
+# The extension is a file of a package.
+package = importlib.util.find_spec("duckdb_extension_delta").submodule_search_locations[0]
+extension = next(pathlib.Path(package).rglob("delta.duckdb_extension"))
+
 table, threads, memory, runs = sys.argv[1:]
 db = duckdb.connect()
+db.execute(f"LOAD '{extension}'")
 db.execute(f"set threads = {threads}; set memory_limit = '{memory}'; set TimeZone = 'UTC'")
 db.execute(f"create view usage as select * from delta_scan('{table}')")
 
