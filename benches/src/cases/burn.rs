@@ -16,6 +16,7 @@ use gravity_pipelines::runtime::{Options, Runtime};
 use serde::{Deserialize, Serialize};
 
 use super::throughput::{Bounds, middle};
+use crate::contest::mix;
 use crate::log;
 use crate::peers::Task;
 use crate::report::{Row, at_most};
@@ -41,26 +42,27 @@ pub struct Answer {
     digest: String,
 }
 
-/// Record `n` of usage, of a day in all. Every twentieth comes again.
+/// Record `n` of usage, of a day in all, each of its dimensions by itself. Every twentieth comes again.
 pub fn usage(n: u64) -> Record {
     let n = if n % 20 == 19 { n - 7 } else { n };
-    let random = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-    let input_tokens = random % 8_000;
+    let one_of = |stream: u64, count: u64| mix(0, stream, n) % count;
+    let input_tokens = one_of(0, 8_000);
+    let participant = one_of(1, 2_000);
     let body = UsageTokens {
-        model: Id::from(format!("model-{}", random % 6)),
+        model: Id::from(format!("model-{}", one_of(2, 6))),
         input_tokens,
-        output_tokens: random % 700,
+        output_tokens: one_of(3, 700),
         cached_tokens: input_tokens / 3,
-        team: Some(format!("team-{}", random % 5).into()),
+        team: Some(format!("team-{}", participant % 5).into()),
         lab: None,
     };
     Record {
         id: format!("u{n}").into(),
         source: "gateway".into(),
-        tenant: format!("t{}", random % TENANTS).into(),
+        tenant: format!("t{}", one_of(4, TENANTS)).into(),
         event: None,
-        subject: Some(format!("p-{}", random % 2_000).into()),
-        time_ms: Some(START_MS + (random % 1_440) as i64 * MINUTE_MS),
+        subject: Some(format!("p-{participant}").into()),
+        time_ms: Some(START_MS + one_of(5, 1_440) as i64 * MINUTE_MS),
         backfill: true,
         body: Body::UsageTokens(body),
     }

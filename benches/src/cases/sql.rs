@@ -17,6 +17,7 @@ use gravity_storage::objects::Objects;
 use gravity_storage::sql::{Limits, Scope, SqlEngine};
 use serde::{Deserialize, Serialize};
 
+use crate::contest::mix;
 use crate::report::{Row, at_most};
 use crate::usage::{Meter, Used};
 use crate::{Run, part, say};
@@ -62,13 +63,6 @@ pub struct Answers {
     version: String,
 }
 
-/// Uniform and reproducible: the same everywhere and always.
-fn mixed(n: u64) -> u64 {
-    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
-}
-
 /// Few get much: a number below `n`, about as Zipf has it.
 fn skewed(random: u64, n: u64) -> u64 {
     let share = (random >> 11) as f64 / (1u64 << 53) as f64;
@@ -82,7 +76,7 @@ fn usage() -> anyhow::Result<Table> {
 /// One tenant's day of usage, as the lake's writer has it.
 fn batch(spec: &Table, day: u64, tenant: u64, rows: u64) -> anyhow::Result<RecordBatch> {
     let first = (day * TENANTS + tenant) * rows;
-    let of = |salt: u64, n: u64| mixed((first + n).wrapping_mul(31).wrapping_add(salt << 56));
+    let of = |salt: u64, n: u64| mix(0, salt, first + n);
     let texts = |text: &dyn Fn(u64) -> String| -> ArrayRef {
         Arc::new((0..rows).map(|n| Some(text(n))).collect::<StringArray>())
     };
