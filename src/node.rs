@@ -209,12 +209,6 @@ impl Node {
         tokio::task::spawn_blocking(move || notes.load_changes(&*notes_log))
             .await?
             .context("cannot read the change log of boards")?;
-        if roles.contains(&Role::Burn) {
-            let (history, history_log) = (burn.clone(), log.clone());
-            tokio::task::spawn_blocking(move || history.read_adjustments(&*history_log))
-                .await?
-                .context("cannot read what prices changed")?;
-        }
         let definition = Arc::new(definition.in_slices_of(config.slice_teams));
         let boards_options = options(gravity_pipelines::boards::NAME, config.workers);
         let mut pipelines =

@@ -1,6 +1,6 @@
 //! Metrics of the HTTP side, in the process's default registry. No label carries a team, event, submission or lab.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{LazyLock, OnceLock};
 
 use gravity_events::burn::Usage;
@@ -62,24 +62,37 @@ pub static TOKENS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// Tenants and models that have counters of their own; further ones are told together as `-`.
 const TOKEN_SERIES_MAX: usize = 1_000;
 
-/// Counts what a cell of a model has more than before.
-pub fn count_tokens(tenant: &Id, model: &Id, before: &Usage, now: &Usage) {
-    static KNOWN: LazyLock<Mutex<HashSet<(Id, Id)>>> = LazyLock::new(Mutex::default);
-    let known = {
-        let mut known = KNOWN.lock();
-        let key = (tenant.clone(), model.clone());
-        known.contains(&key) || (known.len() < TOKEN_SERIES_MAX && known.insert(key))
-    };
-    let [tenant, model] = if known { [tenant.as_str(), model.as_str()] } else { ["-", "-"] };
-    for (kind, before, now) in [
-        ("input", before.input_tokens, now.input_tokens),
-        ("output", before.output_tokens, now.output_tokens),
-        ("cached", before.cached_tokens, now.cached_tokens),
-    ] {
+/// Tokens that an epoch brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tokens {
+    input: u64,
+    output: u64,
+    cached: u64,
+}
+
+impl Tokens {
+    /// What a cell has more than before.
+    pub fn add_more(&mut self, before: &Usage, now: &Usage) {
         // Usage does not shrink.
-        let more = u64::try_from(now.saturating_sub(before)).unwrap_or(0);
-        if more > 0 {
-            TOKENS.with_label_values(&[tenant, model, kind]).inc_by(more);
+        let more = |before: i64, now: i64| u64::try_from(now.saturating_sub(before)).unwrap_or(0);
+        self.input = self.input.saturating_add(more(before.input_tokens, now.input_tokens));
+        self.output = self.output.saturating_add(more(before.output_tokens, now.output_tokens));
+        self.cached = self.cached.saturating_add(more(before.cached_tokens, now.cached_tokens));
+    }
+}
+
+/// Counts tokens, by tenant and model.
+pub fn count_tokens(tokens: &BTreeMap<(&Id, &Id), Tokens>) {
+    static KNOWN: LazyLock<Mutex<HashSet<(Id, Id)>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock();
+    for (&(tenant, model), tokens) in tokens {
+        let key = (tenant.clone(), model.clone());
+        let known = known.contains(&key) || (known.len() < TOKEN_SERIES_MAX && known.insert(key));
+        let [tenant, model] = if known { [tenant.as_str(), model.as_str()] } else { ["-", "-"] };
+        for (kind, count) in [("input", tokens.input), ("output", tokens.output), ("cached", tokens.cached)] {
+            if count > 0 {
+                TOKENS.with_label_values(&[tenant, model, kind]).inc_by(count);
+            }
         }
     }
 }

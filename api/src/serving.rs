@@ -8,6 +8,7 @@
 //! Public and jury boards are two separate sides of the index, each with its own cache: nothing that is public is
 //! computed from, or bounded by, what only the jury has. Versions are the pipeline's; none is made up here.
 
+pub mod adjustments;
 pub mod analytics;
 mod apply;
 mod bulk;

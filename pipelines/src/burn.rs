@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
 use gravity_events::body::{BudgetSet, BurnAdjusted, BurnChanged, PriceVersion};
-use gravity_events::burn::{Account, Adjustment, Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
+use gravity_events::burn::{
+    Account, Adjustment, Cell, Charged, Item, MINUTE_MS, PriceListKey, RESERVATIONS_SOURCE, Usage,
+};
 use gravity_events::codec::MAX_INTEGER;
 use gravity_events::publish::{BudgetKey, BurnEpoch, BurnSink};
 use gravity_events::{Body, Id, Record, Topic};
@@ -20,7 +22,6 @@ use gravity_operators::metering::rate::{Rated, rate};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::{Change, Committed, Definition, Facts, Folds, Touch, written};
-use pricing::ListKey;
 
 pub use pricing::Prices;
 
@@ -53,7 +54,7 @@ pub enum Key {
     /// A budget.
     Budget(BudgetKey),
     /// A price list of a tenant.
-    List(Id, ListKey),
+    List(Id, PriceListKey),
     /// What late prices changed.
     Adjusted(Adjustment),
 }
@@ -220,16 +221,13 @@ impl Definition for Burn {
                     told.currencies.push((tenant.clone(), Some(currency.clone())));
                 }
                 (Key::Currency(tenant), _) => told.currencies.push((tenant.clone(), None)),
-                // Serving adds up cells itself, by whatever it is asked for.
-                (Key::Minute(_), _) => {}
+                // Serving adds up cells itself, by whatever it is asked for; adjustments it reads in the topic.
+                (Key::Minute(_) | Key::Adjusted(_), _) => {}
                 (Key::Unreserved(account), Some(Value::Unreserved(cost_micro))) => {
                     told.unreserved.push((account.clone(), Some(*cost_micro)));
                 }
                 (Key::Unreserved(account), _) => told.unreserved.push((account.clone(), None)),
                 (Key::Budget(key), value) => told.budgets.push((key.clone(), of_json::<BudgetSet>(value))),
-                (Key::Adjusted(adjustment), _) => {
-                    told.adjusted.push((adjustment.tenant.clone(), adjusted(&epoch, adjustment)));
-                }
                 (Key::List(tenant, key), value) => lists.push((tenant.clone(), key.clone(), of_json(value))),
             }
         }
@@ -293,7 +291,7 @@ fn minute_record(epoch: &Committed<Burn>, minute: &TenantMinute, change: &Change
 /// What late prices changed, as it is told. Readers of JSON lose digits beyond [`MAX_INTEGER`].
 fn adjusted(epoch: &Committed<Burn>, adjustment: &Adjustment) -> BurnAdjusted {
     let told = |number: i64| number.clamp(-MAX_INTEGER, MAX_INTEGER);
-    let version = |(event, list, version): &(Option<Id>, Id, u64)| PriceVersion {
+    let version = |(event, list, version): &PriceListKey| PriceVersion {
         price_list: list.clone(),
         version: *version,
         event: event.clone(),

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gravity_events::body::BurnAdjusted;
 use gravity_events::burn::{Account, Cell, Charged, Item, Usage};
 use gravity_events::publish::{BurnEpoch, BurnSink};
-use gravity_events::{Body, Id, Record, Topic, codec};
-use gravity_ingest::log::{Log, LogError, scan};
+use gravity_events::{Id, Topic};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::metrics::count_tokens;
+use super::adjustments::Adjustments;
+use crate::metrics::{Tokens, count_tokens};
 
 /// Usage with what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,14 +90,6 @@ pub struct Answer {
     pub rows: Vec<Row>,
 }
 
-/// When, of which month, of what, from what to what: an epoch tells of an item's month once, and the next one goes on from there.
-type AdjustedId = (i64, i64, Id, Id, i64, i64);
-
-fn identity(adjusted: &BurnAdjusted) -> AdjustedId {
-    let BurnAdjusted { at, month, kind, item, before_micro, after_micro, .. } = adjusted;
-    (*at, *month, kind.clone(), item.clone(), *before_micro, *after_micro)
-}
-
 #[derive(Default)]
 struct Tenant {
     version: u64,
@@ -106,8 +97,6 @@ struct Tenant {
     cells: BTreeMap<Cell, Charged>,
     /// All cells of a minute together.
     minutes: BTreeMap<i64, Sum>,
-    /// What late prices changed, the latest last.
-    adjusted: BTreeMap<AdjustedId, BurnAdjusted>,
     news: watch::Sender<u64>,
 }
 
@@ -120,8 +109,8 @@ pub struct Burn {
     tenants: RwLock<BTreeMap<Id, Tenant>>,
     /// The epoch that is shown and its bound; changed while `tenants` is.
     bound: Mutex<Bound>,
-    /// How far each partition was read for adjustments.
-    adjustments_read: Mutex<BTreeMap<u32, u64>>,
+    /// What late prices changed.
+    pub adjustments: Adjustments,
 }
 
 /// All as it is shown at an epoch.
@@ -192,31 +181,9 @@ impl Burn {
         (tenant.currency.clone(), sums)
     }
 
-    /// Reads on in the log what late prices changed: an epoch's outputs may come there after a restart, when it is not told
-    /// again.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub fn read_adjustments(&self, log: &dyn Log) -> Result<(), LogError> {
-        let mut read = self.adjustments_read.lock();
-        for partition in 0..log.partitions(Topic::Changes) {
-            let (first, end) = log.range(Topic::Changes, partition)?;
-            let next = read.entry(partition).or_default();
-            for entry in scan(log, Topic::Changes, partition, first.max(*next), end) {
-                if let Ok(Record { body: Body::BurnAdjusted(adjusted), tenant, .. }) = codec::decode(&entry?.value) {
-                    self.tenants.write().entry(tenant).or_default().adjusted.insert(identity(&adjusted), adjusted);
-                }
-            }
-            *next = end.max(*next);
-        }
-        Ok(())
-    }
-
-    /// What late prices changed, the latest first, and the tenant's currency.
-    pub fn adjustments(&self, tenant: &Id, limit: usize) -> (Option<Id>, Vec<BurnAdjusted>) {
-        let tenants = self.tenants.read();
-        let Some(tenant) = tenants.get(tenant) else { return (None, Vec::new()) };
-        (tenant.currency.clone(), tenant.adjusted.values().rev().take(limit).cloned().collect())
+    /// The currency a tenant pays in; None: it has no prices.
+    pub fn currency(&self, tenant: &Id) -> Option<Id> {
+        self.tenants.read().get(tenant)?.currency.clone()
     }
 
     /// All cells of a tenant.
@@ -251,15 +218,13 @@ impl Burn {
 }
 
 impl Tenant {
-    fn put(&mut self, cell: &Cell, charged: Option<&Charged>, is_new: bool) {
+    /// Takes what a cell has now. What it had before.
+    fn put(&mut self, cell: &Cell, charged: Option<&Charged>) -> Usage {
         let old = match charged {
             Some(charged) => self.cells.insert(cell.clone(), charged.clone()),
             None => self.cells.remove(cell),
         };
-        if let (Item::Model(model), Some(new), true) = (&cell.item, charged, is_new) {
-            let before = old.as_ref().map(|old| old.usage).unwrap_or_default();
-            count_tokens(&cell.tenant, model, &before, &new.usage);
-        }
+        let before = old.as_ref().map(|old| old.usage).unwrap_or_default();
         let minute = self.minutes.entry(cell.minute).or_default();
         if let Some(old) = old {
             minute.take_away(&Sum::of(&old));
@@ -270,6 +235,7 @@ impl Tenant {
         if *minute == Sum::default() {
             self.minutes.remove(&cell.minute);
         }
+        before
     }
 }
 
@@ -281,23 +247,24 @@ impl BurnSink for Burn {
         let is_new = !epoch.snapshot || tenants.values().all(|tenant| tenant.cells.is_empty());
         if epoch.snapshot {
             for tenant in tenants.values_mut() {
-                // Who watches stays, and so does history, of which pipelines do not tell again.
-                let (news, adjusted) = (std::mem::take(&mut tenant.news), std::mem::take(&mut tenant.adjusted));
-                *tenant = Tenant { news, adjusted, ..Tenant::default() };
+                // Who watches stays.
+                *tenant = Tenant { news: std::mem::take(&mut tenant.news), ..Tenant::default() };
             }
         }
+        let mut tokens: BTreeMap<(&Id, &Id), Tokens> = BTreeMap::new();
         for (cell, charged) in &epoch.cells {
             let tenant = match tenants.get_mut(&cell.tenant) {
                 Some(tenant) => tenant,
                 None => tenants.entry(cell.tenant.clone()).or_default(),
             };
-            tenant.put(cell, charged.as_ref(), is_new);
+            let before = tenant.put(cell, charged.as_ref());
+            if let (Item::Model(model), Some(now), true) = (&cell.item, charged, is_new) {
+                tokens.entry((&cell.tenant, model)).or_default().add_more(&before, &now.usage);
+            }
         }
+        count_tokens(&tokens);
         for (tenant, currency) in &epoch.currencies {
             tenants.entry(tenant.clone()).or_default().currency.clone_from(currency);
-        }
-        for (tenant, adjusted) in &epoch.adjusted {
-            tenants.entry(tenant.clone()).or_default().adjusted.insert(identity(adjusted), adjusted.clone());
         }
         for (id, version) in &epoch.versions {
             let tenant = tenants.entry(id.clone()).or_default();

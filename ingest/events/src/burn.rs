@@ -131,6 +131,9 @@ pub struct Charged {
     pub unpriced: bool,
 }
 
+/// A version of a price list: the event whose usage alone it is for, its name, its version.
+pub type PriceListKey = (Option<Id>, Id, u64);
+
 /// What other prices made of usage that had been charged: of one item in one calendar month (UTC).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Adjustment {
@@ -142,8 +145,8 @@ pub struct Adjustment {
     pub item: Item,
     /// First minute of the month, in minutes since 1970.
     pub month: i64,
-    /// The lists that came or changed in that epoch: event, name and version.
-    pub prices: Vec<(Option<Id>, Id, u64)>,
+    /// The lists that came or changed in that epoch.
+    pub prices: Vec<PriceListKey>,
     /// Records whose minute costs otherwise.
     pub records: i64,
     /// What those minutes cost, in micro-units.

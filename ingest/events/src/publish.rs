@@ -7,7 +7,7 @@ use crate::analytics::{MeterValue, MeterWindow, ViewKey, ViewRow};
 use crate::board::{BoardKey, BoardValue, View};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{BoardNoted, BudgetSet, BurnAdjusted, MeterDefined, PricePublished, SimilarityChanged};
+use crate::body::{BoardNoted, BudgetSet, MeterDefined, PricePublished, SimilarityChanged};
 use crate::burn::{Account, Cell, Charged, Usage};
 use crate::{Id, Position, Topic};
 
@@ -180,8 +180,6 @@ pub struct BurnEpoch {
     pub unreserved: Vec<(Account, Option<i64>)>,
     /// Budgets by tenant, event and name; None: it is not set any more.
     pub budgets: Vec<(BudgetKey, Option<BudgetSet>)>,
-    /// What prices that came in this epoch made of usage that had been charged.
-    pub adjusted: Vec<(Id, BurnAdjusted)>,
     /// New versions of tenants' burn.
     pub versions: Vec<(Id, u64)>,
     /// As in [`BoardsEpoch`].

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use gravity_events::Id;
 use gravity_events::body::{Price, PricePublished};
-use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, Usage};
+use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, PriceListKey, Usage};
 use serde::{Deserialize, Serialize};
 
 /// A price list as it is folded.
@@ -46,6 +46,11 @@ impl PriceList {
             from_minute: body.effective_at.map_or(i64::MIN, |at_ms| at_ms.div_euclid(MINUTE_MS)),
             prices: body.prices.clone(),
         }
+    }
+
+    /// Which one it is.
+    pub fn key(&self) -> PriceListKey {
+        (self.event.clone(), self.list.clone(), self.version)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use differential_dataflow::{AsCollection, VecCollection};
 use gravity_events::Id;
-use gravity_events::burn::{Adjustment, Cell, Charged, Item, Usage};
+use gravity_events::burn::{Adjustment, Cell, Charged, Item, PriceListKey, Usage};
 use gravity_events::record::stable_hash128;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Pipeline;
@@ -76,10 +76,10 @@ pub fn rate<'s>(cells: Rows<'s, (Cell, Usage)>, lists: Rows<'s, (Id, PriceList)>
         for (id, changes) in changed {
             let tenant = tenants.entry(id.clone()).or_default();
             let old_currency = tenant.book.currency().cloned();
-            let (came, went, adjusted) = tenant.take(changes, &mut *out.main);
+            let (came, went, adjusted) = tenant.take((&id, epoch), changes, &mut *out.main);
             rows = rows + came - went;
             for adjustment in adjusted {
-                (out.side)(Aside::Adjusted(Adjustment { tenant: id.clone(), epoch, ..adjustment }), 1);
+                (out.side)(Aside::Adjusted(adjustment), 1);
             }
             let currency = tenant.book.currency();
             if is_first && currency != old_currency.as_ref() {
@@ -108,18 +108,23 @@ fn route(tenant: &Id, item: &Item) -> u64 {
     stable_hash128(&[tenant.as_bytes(), item.kind().as_bytes(), item.name().as_bytes()]) as u64
 }
 
-/// Event, name and version of a price list.
-type PriceKey = (Option<Id>, Id, u64);
+/// A tenant, and the epoch in which something changes for it.
+type At<'a> = (&'a Id, u64);
 
 /// What the same cells cost by other prices, by item and month.
-fn adjustments(prices: &[PriceKey], old: &[(Cell, Charged)], new: &[(Cell, Charged)]) -> Vec<Adjustment> {
+fn adjustments(
+    (tenant, epoch): At<'_>,
+    prices: &[PriceListKey],
+    old: &[(Cell, Charged)],
+    new: &[(Cell, Charged)],
+) -> Vec<Adjustment> {
     debug_assert!(old.iter().map(|(cell, _)| cell).eq(new.iter().map(|(cell, _)| cell)), "usage is the same");
     let mut sums: BTreeMap<(&Item, i64), Adjustment> = BTreeMap::new();
     for ((cell, was), (_, is)) in old.iter().zip(new).filter(|((_, was), (_, is))| was.cost_micro != is.cost_micro) {
         let month = month_of(cell.minute);
         let sum = sums.entry((&cell.item, month)).or_insert_with(|| Adjustment {
-            tenant: Id::default(),
-            epoch: 0,
+            tenant: tenant.clone(),
+            epoch,
             item: cell.item.clone(),
             month: first_minute_of(month),
             prices: prices.to_vec(),
@@ -162,7 +167,12 @@ enum Affected {
 impl Tenant {
     /// Takes in an epoch's changes and says what costs otherwise. How many cells came, how many went, and what other prices made
     /// of those that were there.
-    fn take(&mut self, changes: Changes, say: &mut dyn FnMut((Cell, Charged), i64)) -> (usize, usize, Vec<Adjustment>) {
+    fn take(
+        &mut self,
+        at: At<'_>,
+        changes: Changes,
+        say: &mut dyn FnMut((Cell, Charged), i64),
+    ) -> (usize, usize, Vec<Adjustment>) {
         let new_prices = !changes.lists.is_empty();
         let mut affected: BTreeMap<Item, Affected> = BTreeMap::new();
         if new_prices {
@@ -183,7 +193,7 @@ impl Tenant {
         if new_prices {
             let prices = self.apply_lists(changes.lists);
             if !old.is_empty() {
-                adjusted = adjustments(&prices, &old, &self.charges(&affected));
+                adjusted = adjustments(at, &prices, &old, &self.charges(&affected));
             }
         }
         let (came, went) = self.apply_cells(changes.cells);
@@ -193,9 +203,8 @@ impl Tenant {
     }
 
     /// The lists that came or changed.
-    fn apply_lists(&mut self, lists: Vec<(PriceList, i64)>) -> Vec<PriceKey> {
-        let mut keys: Vec<PriceKey> =
-            lists.iter().map(|(list, _)| (list.event.clone(), list.list.clone(), list.version)).collect();
+    fn apply_lists(&mut self, lists: Vec<(PriceList, i64)>) -> Vec<PriceListKey> {
+        let mut keys: Vec<PriceListKey> = lists.iter().map(|(list, _)| list.key()).collect();
         keys.sort();
         keys.dedup();
         for (list, diff) in lists {

@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gravity_events::Id;
 use gravity_events::body::PricePublished;
-use gravity_events::burn::{Cell, Charged, Usage};
+use gravity_events::burn::{Cell, Charged, PriceListKey, Usage};
 use gravity_events::publish::Pricing;
 use gravity_operators::metering::prices::{Book, PriceList};
 use parking_lot::RwLock;
 
-/// Event, name and version of a list.
-pub(super) type ListKey = (Option<Id>, Id, u64);
-
 #[derive(Default)]
 struct Tenant {
-    lists: BTreeMap<ListKey, PriceList>,
+    lists: BTreeMap<PriceListKey, PriceList>,
     book: Book,
 }
 
@@ -24,7 +21,7 @@ pub struct Prices(RwLock<BTreeMap<Id, Tenant>>);
 
 impl Prices {
     /// Takes what changed; `whole`: it is all there is.
-    pub(super) fn apply(&self, whole: bool, changes: Vec<(Id, ListKey, Option<PriceList>)>) {
+    pub(super) fn apply(&self, whole: bool, changes: Vec<(Id, PriceListKey, Option<PriceList>)>) {
         if changes.is_empty() && !whole {
             return;
         }
@@ -76,7 +73,7 @@ impl Pricing for Prices {
     ) -> (Option<Id>, BTreeMap<Cell, Charged>) {
         let mut lists = self.0.read().get(tenant).map(|tenant| tenant.lists.clone()).unwrap_or_default();
         let list = PriceList::of(event, list);
-        lists.insert((list.event.clone(), list.list.clone(), list.version), list);
+        lists.insert(list.key(), list);
         let book = Book::new(lists.values());
         // Cells are in the order of their items, whose tiers count by themselves.
         let mut charged = BTreeMap::new();

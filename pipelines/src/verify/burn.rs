@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, RESERVATIONS_SOURCE, Usage};
+use gravity_events::burn::{Cell, Charged, Item, MINUTE_MS, PriceListKey, RESERVATIONS_SOURCE, Usage};
 use gravity_events::{Body, Id, Topic};
 use gravity_ingest::log::{Bound, Log, LogError};
 use gravity_operators::metering::prices::{Book, PriceList};
@@ -48,12 +48,9 @@ pub fn verify(log: &dyn Log, epoch: u64, bound: &[Bound], shown: &BTreeMap<Id, B
     Ok(report)
 }
 
-/// What makes a version of a price list: its event, name and version.
-type ListKey = (Option<Id>, Id, u64);
-
 fn compute(records: &[replay::Counted]) -> BTreeMap<Id, Burn> {
     let mut usage: BTreeMap<(Id, Item), BTreeMap<Cell, Usage>> = BTreeMap::new();
-    let mut lists: BTreeMap<Id, BTreeMap<ListKey, PriceList>> = BTreeMap::new();
+    let mut lists: BTreeMap<Id, BTreeMap<PriceListKey, PriceList>> = BTreeMap::new();
     for record in records.iter().map(|counted| &counted.record) {
         let tokens = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let (item, team, lab, used) = match &record.body {

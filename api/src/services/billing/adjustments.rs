@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use gravity_events::Id;
 use gravity_events::body::BurnAdjusted;
 use gravity_events::time::format_rfc3339_ms;
-use gravity_ingest::log::LogError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -87,16 +86,14 @@ pub async fn get(
     principal.require_tenant(&tenant)?;
     let limit = query.limit.unwrap_or(100).min(ROWS_MAX);
     let (burn, log, id) = (burn_of(&state)?, state.log.clone(), Id::from(tenant.as_str()));
-    let read = tokio::task::spawn_blocking(move || {
-        burn.read_adjustments(&*log)?;
-        Ok::<_, LogError>(burn.adjustments(&id, limit))
-    });
+    let currency = burn.currency(&id);
+    let read = tokio::task::spawn_blocking(move || burn.adjustments.latest(&*log, &id, limit));
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(%error, "adjustments cannot be read");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_away", "the log does not answer")
             .hint("try again in a moment")
     };
-    let (currency, adjusted) = read.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+    let adjusted = read.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
     let adjustments = adjusted.into_iter().map(row).collect();
     let answer = AdjustmentsAnswer { tenant, currency: currency.map(|id| id.to_string()), adjustments };
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(answer)).into_response())
