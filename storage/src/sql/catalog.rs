@@ -12,6 +12,7 @@ use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::{col, lit};
+use futures::future::BoxFuture;
 use gravity_events::Id;
 use tokio::sync::Mutex;
 
@@ -36,6 +37,9 @@ impl Scope {
         }
     }
 }
+
+/// What a schema says of a name.
+pub(super) type Provided = Result<Option<Arc<dyn TableProvider>>>;
 
 type Read = dyn Fn(&Scope) -> Result<Vec<RecordBatch>, ArrowError> + Send + Sync;
 
@@ -67,8 +71,12 @@ impl LakeTables {
         self.open.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// A table as it is now, of what a scope sees.
-    async fn provider(&self, name: &str, scope: &Scope) -> Result<Option<Arc<dyn TableProvider>>> {
+    /// A table as it is now, of what a scope sees. Why it is boxed here: [`crate::sql`].
+    fn provider<'a>(&'a self, name: &'a str, scope: &'a Scope) -> BoxFuture<'a, Provided> {
+        Box::pin(self.now(name, scope))
+    }
+
+    async fn now(&self, name: &str, scope: &Scope) -> Provided {
         let Some((_, slot)) = self.open.iter().find(|(known, _)| *known == name) else { return Ok(None) };
         let failed = |e: crate::lake::LakeError| DataFusionError::External(Box::new(e));
         let mut slot = slot.lock().await;
@@ -114,7 +122,7 @@ impl SchemaProvider for LakeSchema {
         self.tables.names()
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    async fn table(&self, name: &str) -> Provided {
         self.tables.provider(name, &self.scope).await
     }
 
@@ -140,7 +148,7 @@ impl SchemaProvider for LiveSchema {
         self.tables.iter().map(|table| table.name.to_owned()).collect()
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    async fn table(&self, name: &str) -> Provided {
         let Some(table) = self.tables.iter().find(|table| table.name == name) else { return Ok(None) };
         let batches = (table.read)(&self.scope)?;
         Ok(Some(Arc::new(MemTable::try_new(table.schema.clone(), vec![batches])?)))

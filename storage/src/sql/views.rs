@@ -8,6 +8,9 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
+
+use super::catalog::Provided;
 
 /// A query that has a name.
 pub struct View {
@@ -117,20 +120,27 @@ impl fmt::Debug for ViewsSchema {
     }
 }
 
+/// A view's plan. Why it is boxed here: [`crate::sql`].
+fn provided<'a>(session: &'a Session, sql: &'a str) -> BoxFuture<'a, Provided> {
+    Box::pin(async move {
+        match session()?.state().create_logical_plan(sql).await {
+            Ok(plan) => Ok(Some(Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>)),
+            // A process without a live table has no view of it.
+            Err(e) if matches!(e.find_root(), DataFusionError::Plan(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    })
+}
+
 #[async_trait]
 impl SchemaProvider for ViewsSchema {
     fn table_names(&self) -> Vec<String> {
         VIEWS.iter().map(|view| view.name.to_owned()).collect()
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    async fn table(&self, name: &str) -> Provided {
         let Some(view) = VIEWS.iter().find(|view| view.name == name) else { return Ok(None) };
-        match (self.session)()?.state().create_logical_plan(view.sql).await {
-            Ok(plan) => Ok(Some(Arc::new(ViewTable::new(plan, None)))),
-            // A process without a live table has no view of it.
-            Err(e) if matches!(e.find_root(), DataFusionError::Plan(_)) => Ok(None),
-            Err(e) => Err(e),
-        }
+        provided(&*self.session, view.sql).await
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::common::ParamValues;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -18,6 +17,7 @@ use datafusion_postgres::pgwire::api::portal::Format;
 use datafusion_postgres::pgwire::api::results::Response;
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::types::format::FormatOptions;
+use futures::future::{BoxFuture, ready};
 
 use crate::sql::SqlError;
 
@@ -49,41 +49,78 @@ async fn plan(statement: &Statement, context: &SessionContext) -> PgWireResult<L
     Ok(plan)
 }
 
-#[async_trait]
+fn answered<'a>(
+    statement: &'a Statement,
+    context: &'a SessionContext,
+    options: Arc<FormatOptions>,
+) -> BoxFuture<'a, Option<PgWireResult<Response>>> {
+    let answer = async move {
+        let plan = plan(statement, context).await?;
+        let frame = context.execute_logical_plan(plan).await.map_err(planning)?;
+        Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
+    };
+    Box::pin(async move { Some(answer.await) })
+}
+
+fn planned<'a>(
+    statement: &'a Statement,
+    context: &'a SessionContext,
+) -> BoxFuture<'a, Option<PgWireResult<LogicalPlan>>> {
+    Box::pin(async move { Some(plan(statement, context).await) })
+}
+
+/// The trait is `#[async_trait]`; why its methods are written out: [`crate::sql`].
 impl QueryHook for OnlyReads {
-    async fn handle_simple_query(
-        &self,
-        statement: &Statement,
-        context: &SessionContext,
-        client: &mut dyn HookClient,
-    ) -> Option<PgWireResult<Response>> {
-        let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
-        let answer = async {
-            let plan = plan(statement, context).await?;
-            let frame = context.execute_logical_plan(plan).await.map_err(planning)?;
-            Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
-        };
-        Some(answer.await)
+    fn handle_simple_query<'s, 'q, 'c, 'k, 'f>(
+        &'s self,
+        statement: &'q Statement,
+        context: &'c SessionContext,
+        client: &'k mut dyn HookClient,
+    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        answered(statement, context, Arc::new(FormatOptions::from_client_metadata(client.metadata())))
     }
 
-    async fn handle_extended_parse_query(
-        &self,
-        statement: &Statement,
-        context: &SessionContext,
-        _: &(dyn ClientInfo + Send + Sync),
-    ) -> Option<PgWireResult<LogicalPlan>> {
-        Some(plan(statement, context).await)
+    fn handle_extended_parse_query<'s, 'q, 'c, 'k, 'f>(
+        &'s self,
+        statement: &'q Statement,
+        context: &'c SessionContext,
+        _: &'k (dyn ClientInfo + Send + Sync),
+    ) -> BoxFuture<'f, Option<PgWireResult<LogicalPlan>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        planned(statement, context)
     }
 
-    async fn handle_extended_query(
-        &self,
-        _: &Statement,
-        _: &LogicalPlan,
-        _: &ParamValues,
-        _: &SessionContext,
-        _: &mut dyn HookClient,
-    ) -> Option<PgWireResult<Response>> {
+    fn handle_extended_query<'s, 'q, 'l, 'p, 'c, 'k, 'f>(
+        &'s self,
+        _: &'q Statement,
+        _: &'l LogicalPlan,
+        _: &'p ParamValues,
+        _: &'c SessionContext,
+        _: &'k mut dyn HookClient,
+    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'l: 'f,
+        'p: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
         // The plan was checked when it was made.
-        None
+        Box::pin(ready(None))
     }
 }

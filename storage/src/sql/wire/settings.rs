@@ -1,6 +1,5 @@
 //! What a session may set: PostgreSQL's own variables, as drivers do when they connect. Not the engine's, which are the operator's.
 
-use async_trait::async_trait;
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -10,6 +9,7 @@ use datafusion_postgres::hooks::HookClient;
 use datafusion_postgres::pgwire::api::ClientInfo;
 use datafusion_postgres::pgwire::api::results::{Response, Tag};
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use futures::future::{BoxFuture, ready};
 
 /// Variables that mean something here: the next hook sets them.
 const KNOWN: &[&str] = &[
@@ -66,37 +66,65 @@ fn answered(statement: &Statement) -> Option<PgWireResult<Response>> {
     }
 }
 
-#[async_trait]
+/// No plan: refused, or to be made by the next one who is asked.
+fn no_plan<'a>(refusal: Option<PgWireError>) -> BoxFuture<'a, Option<PgWireResult<LogicalPlan>>> {
+    Box::pin(ready(refusal.map(Err)))
+}
+
+/// The trait is `#[async_trait]`; why its methods are written out: [`crate::sql`].
 impl QueryHook for Settings {
-    async fn handle_simple_query(
-        &self,
-        statement: &Statement,
-        _: &SessionContext,
-        _: &mut dyn HookClient,
-    ) -> Option<PgWireResult<Response>> {
-        answered(statement)
+    fn handle_simple_query<'s, 'q, 'c, 'k, 'f>(
+        &'s self,
+        statement: &'q Statement,
+        _: &'c SessionContext,
+        _: &'k mut dyn HookClient,
+    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        Box::pin(ready(answered(statement)))
     }
 
-    async fn handle_extended_parse_query(
-        &self,
-        statement: &Statement,
-        _: &SessionContext,
-        _: &(dyn ClientInfo + Send + Sync),
-    ) -> Option<PgWireResult<LogicalPlan>> {
-        match judged(statement) {
+    fn handle_extended_parse_query<'s, 'q, 'c, 'k, 'f>(
+        &'s self,
+        statement: &'q Statement,
+        _: &'c SessionContext,
+        _: &'k (dyn ClientInfo + Send + Sync),
+    ) -> BoxFuture<'f, Option<PgWireResult<LogicalPlan>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        no_plan(match judged(statement) {
             Verdict::Passed | Verdict::Ignored => None,
-            Verdict::Refused(what) => Some(Err(refused(&what))),
-        }
+            Verdict::Refused(what) => Some(refused(&what)),
+        })
     }
 
-    async fn handle_extended_query(
-        &self,
-        statement: &Statement,
-        _: &LogicalPlan,
-        _: &ParamValues,
-        _: &SessionContext,
-        _: &mut dyn HookClient,
-    ) -> Option<PgWireResult<Response>> {
-        answered(statement)
+    fn handle_extended_query<'s, 'q, 'l, 'p, 'c, 'k, 'f>(
+        &'s self,
+        statement: &'q Statement,
+        _: &'l LogicalPlan,
+        _: &'p ParamValues,
+        _: &'c SessionContext,
+        _: &'k mut dyn HookClient,
+    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
+    where
+        's: 'f,
+        'q: 'f,
+        'l: 'f,
+        'p: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        Box::pin(ready(answered(statement)))
     }
 }
