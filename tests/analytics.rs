@@ -345,7 +345,7 @@ async fn late_usage_is_a_correction_live_and_in_the_lake_and_a_meter_that_goes_t
         assert!(answered == status && body.contains(says), "{of}: {answered} {body}");
     }
     // Another tenant's analyst sees none of it; the tenant's own does, and the views of its events.
-    let client = reqwest::Client::new();
+    let client = support::http();
     let get = async |token: &str, path: &str| {
         let request = client.get(format!("{}{path}", server.url)).bearer_auth(token);
         request.send().await.expect("an answer").status().as_u16()
@@ -426,7 +426,7 @@ async fn ready_views_answer_what_analysts_ask() {
     // A tenant's analyst sees through views what it sees without them.
     let token = server.ok(&["token", "analyst", "--tenant", "x"]);
     for view in gravity_storage::sql::VIEWS {
-        let request = reqwest::Client::new().post(format!("{}/api/v1/analytics/sql", server.url));
+        let request = support::http().post(format!("{}/api/v1/analytics/sql", server.url));
         let query = json!({"query": format!("select count(*) as n from views.{}", view.name)});
         let answer = request.bearer_auth(token.trim()).json(&query).send().await.expect("an answer");
         assert_eq!(answer.text().await.expect("a text"), r#"[{"n":0}]"#, "{}", view.name);

@@ -92,7 +92,7 @@ async fn insist(server: &mut Server, path: &str, key: Option<&str>, body: &Value
             server.spawn_again(&[]);
         }
         if server.ready_or_ended().await {
-            let mut request = reqwest::Client::new().post(format!("{}{path}", server.url)).bearer_auth(server.token());
+            let mut request = support::http().post(format!("{}{path}", server.url)).bearer_auth(server.token());
             if let Some(key) = key {
                 request = request.header("idempotency-key", key);
             }
@@ -239,7 +239,7 @@ async fn usage_is_taken_as_others_tell_it_and_a_month_is_closed_once() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(dir.path(), &[]).await;
     server.send(&[prices(), past("1", 100), past("2", 20)], true).await;
-    let client = reqwest::Client::new();
+    let client = support::http();
     let post = async |path: &str, body: &Value| {
         let request = client.post(format!("{}{path}", server.url)).bearer_auth(server.token()).json(body);
         let answer = request.send().await.expect("an answer");

@@ -293,7 +293,7 @@ async fn each_tenant_sees_its_own_books() {
     answers(&server, count, json!([{"tenant": "acme", "n": 10}, {"tenant": "other", "n": 7}])).await;
     let token = server.ok(&["token", "analyst", "--tenant", "acme"]);
     let token = token.trim();
-    let client = reqwest::Client::new();
+    let client = support::http();
     let burn = async |tenant: &str, query: &str| {
         let url = format!("{}/api/v1/billing/tenants/{tenant}/burn{query}", server.url);
         let answer = client.get(url).bearer_auth(token).send().await.expect("an answer");

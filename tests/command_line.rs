@@ -74,12 +74,7 @@ async fn a_server_guards_its_folder_and_its_token() {
     let status: serde_json::Value = serde_json::from_str(&server.ok(&["status", "--format", "json"])).expect("JSON");
     assert_eq!(status["pipelines"][0]["state"], "running");
     // Without the token nothing is written.
-    let r = reqwest::Client::new()
-        .post(format!("{}/api/v1/records", server.url))
-        .body("{}")
-        .send()
-        .await
-        .expect("an answer");
+    let r = support::http().post(format!("{}/api/v1/records", server.url)).body("{}").send().await.expect("an answer");
     assert_eq!(r.status(), 401);
     assert_eq!(server.terminate(), Some(0));
 }
@@ -117,7 +112,7 @@ async fn the_demo_gives_the_same_board_for_the_same_seed() {
         gravity_ingest::client::install_tls_provider();
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let board = loop {
-            let answer = reqwest::get(format!("{url}/api/v1/events/demo/board?limit=1000")).await;
+            let answer = support::http().get(format!("{url}/api/v1/events/demo/board?limit=1000")).send().await;
             let text = match answer {
                 Ok(r) => r.text().await.unwrap_or_default(),
                 Err(_) => String::new(),

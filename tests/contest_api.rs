@@ -39,7 +39,7 @@ fn objects(lines: &[Value]) -> BTreeMap<(String, String), Value> {
 
 async fn feed(server: &Server, query: &str, token: bool) -> (u16, String) {
     let url = format!("{}/api/contests/{EVENT}/event-feed?stream=false{query}", server.url);
-    let mut request = reqwest::Client::new().get(url);
+    let mut request = support::http().get(url);
     if token {
         request = request.bearer_auth(server.token());
     }
@@ -60,7 +60,7 @@ struct Client {
 impl Client {
     async fn open(server: &Server, query: &str) -> Client {
         let url = format!("{}/api/contests/{EVENT}/event-feed?{query}", server.url);
-        let request = reqwest::Client::new().get(url).bearer_auth(server.token());
+        let request = support::http().get(url).bearer_auth(server.token());
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         let heard: Arc<Mutex<String>> = Arc::default();

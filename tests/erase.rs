@@ -250,7 +250,7 @@ async fn erased_from(places: Places) {
         }
     }
     let reservation = json!({"tenant": "t", "event": EVENT, "team": PERSON, "lab": PERSON, "model": "m", "amount_micro": 5, "ttl_s": 3_600});
-    let reserved = reqwest::Client::new()
+    let reserved = support::http()
         .post(format!("{}/api/v1/billing/reservations", server.url))
         .bearer_auth(server.token())
         .header("idempotency-key", "one")

@@ -221,7 +221,7 @@ async fn frames_are_not_dropped_before_their_base_is_durable() {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         assert!(!site.server.ended(), "it does not start; its log:\n{}", site.server.log());
-        let answer = reqwest::get(format!("{}/readyz", site.server.url)).await;
+        let answer = support::http().get(format!("{}/readyz", site.server.url)).send().await;
         let Ok(answer) = answer else { continue };
         if answer.status().is_success() {
             break;

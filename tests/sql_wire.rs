@@ -224,7 +224,7 @@ async fn large_answers_by_http_are_streamed_and_end_early_when_they_fail() {
     let server = Server::start(dir.path(), &[("GRAVITY_SQL__ROWS", "400000")]).await;
     let ask = async |rows: u32, accept: &str| {
         let query = format!("select value, repeat('x', 20) as t from generate_series(1, {rows})");
-        let request = reqwest::Client::new().post(format!("{}/api/v1/analytics/sql", server.url));
+        let request = support::http().post(format!("{}/api/v1/analytics/sql", server.url));
         let request = request.bearer_auth(server.token()).header("accept", accept).json(&json!({ "query": query }));
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.bytes().await.ok())

@@ -75,7 +75,7 @@ pub fn follow(url: String, path: String) -> (Arc<Mutex<Follower>>, JoinHandle<()
 }
 
 async fn connection(url: &str, path: &str, follower: &Mutex<Follower>) -> Option<()> {
-    let mut request = reqwest::Client::new().get(format!("{url}{path}"));
+    let mut request = super::http().get(format!("{url}{path}"));
     if let Some(version) = follower.lock().await.version {
         request = request.header("last-event-id", version.to_string());
     }
@@ -113,7 +113,7 @@ impl Versions {
     /// Looks at a page until then, or until the server has ended.
     pub async fn watch(&mut self, server: &mut Server, path: &str, end: Instant) {
         while Instant::now() < end && !server.ended() {
-            if let Ok(r) = reqwest::get(format!("{}{path}", server.url)).await
+            if let Ok(r) = super::http().get(format!("{}{path}", server.url)).send().await
                 && r.status().is_success()
                 && let Ok(page) = r.json().await
             {
