@@ -14,13 +14,15 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use bytes::Bytes;
 use faulty_proxy::{FAULTS, FaultyProxy};
 use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds, UsageTokens};
-use gravity_events::{Body, Record, Topic};
+use gravity_events::{Body, Position, Record, Topic};
 use gravity_ingest::failpoint::{Action, Failpoints, LAKE};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use gravity_ingest::log::{Log, Produce};
-use gravity_storage::lake::schema::tables;
+use gravity_storage::lake::schema::{Row, tables};
+use gravity_storage::lake::table::{LakeTable, Positions};
 use gravity_storage::lake::writer::{LakeOptions, LakeWriter};
 use gravity_storage::objects::{Objects, S3Options};
 use gravity_storage::sql::{Limits, Scope, SqlEngine, SqlError};
@@ -176,6 +178,37 @@ async fn counted_once(mut world: World) {
     assert_eq!(refused, 0);
     world.write().await;
     assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.usage where tenant = 'other'").await, [50]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn releases_with_fewer_and_more_columns_write_to_one_table() {
+    let mut world = World::new();
+    let spec = |without: &'static str| {
+        let mut usage = tables().into_iter().find(|table| table.name == "usage").unwrap();
+        usage.columns.retain(|column| column.name != without);
+        Arc::new(usage)
+    };
+    let row = |n: i64| Row {
+        position: Position { topic: Topic::Usage, partition: 0, offset: n as u64 },
+        appended_at_ms: 0,
+        record: Some(usage("acme", n)),
+        raw: Bytes::new(),
+        refused: None,
+    };
+    let open = async |without| LakeTable::open(&world.objects, spec(without)).await.unwrap();
+    open("output_tokens").await.append(&[row(1), row(2)], &Positions::new()).await.unwrap();
+    // Done before there are rows to write: who asks finds it.
+    drop(open("").await);
+    let numbers = "select count(*), count(output_tokens), count(input_tokens) from lake.usage";
+    assert_eq!(world.numbers(&Scope::All, numbers).await, [2, 0, 2]);
+    open("").await.append(&[row(3)], &Positions::new()).await.unwrap();
+    // The older release goes on beside it.
+    open("output_tokens").await.append(&[row(4)], &Positions::new()).await.unwrap();
+    assert_eq!(world.numbers(&Scope::All, numbers).await, [4, 1, 4]);
+    world.append(&(5..10).map(|n| usage("acme", n)).collect::<Vec<_>>()).await;
+    world.judge(0).await;
+    world.write().await;
+    assert_eq!(world.numbers(&Scope::All, numbers).await, [9, 6, 9]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

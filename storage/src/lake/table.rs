@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::new_null_array;
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::{col, lit};
 use datafusion::scalar::ScalarValue;
-use deltalake::kernel::transaction::CommitProperties;
-use deltalake::kernel::{DataType, PrimitiveType, StructField, Transaction};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, DataType, PrimitiveType, StructField, Transaction};
 use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
 use deltalake::operations::create::CreateBuilder;
 use deltalake::operations::vacuum::VacuumMode;
-use deltalake::operations::write::SchemaMode;
-use deltalake::protocol::SaveMode;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError, FilterOp, FilterValue};
 use futures::TryStreamExt;
 use gravity_events::Topic;
@@ -81,7 +83,7 @@ impl LakeTable {
                 .with_table_name(spec.name)
                 .with_comment(spec.about)
                 .with_save_mode(SaveMode::Ignore)
-                .with_columns(spec.columns.iter().map(|c| StructField::new(c.name, delta_type(c.kind), true)))
+                .with_columns(fields(&spec))
                 .with_partition_columns(PARTITIONED_BY)
                 .with_configuration([("delta.checkpointInterval", Some(CHECKPOINT_COMMITS))]);
             match create.await {
@@ -92,6 +94,7 @@ impl LakeTable {
             }
         }
         table.load().await.map_err(failed)?;
+        add_columns(&mut table, &spec).await.map_err(failed)?;
         Ok(LakeTable { spec, table })
     }
 
@@ -128,18 +131,23 @@ impl LakeTable {
         let transactions = positions.iter().map(transaction).collect();
         let properties = CommitProperties::default().with_application_transactions(transactions);
         let wrong = |source: ArrowError| LakeError::Rows { table: self.spec.name, source };
-        let rows = batch.num_rows();
-        let batch = sorted(batch, self.spec.sorted_by).map_err(wrong)?;
-        let write = self
-            .table
-            .clone()
-            .write([batch])
-            .with_save_mode(SaveMode::Append)
-            .with_schema_mode(SchemaMode::Merge)
-            .with_partition_columns(PARTITIONED_BY)
-            .with_writer_properties(writer_properties(&self.spec, rows))
-            .with_commit_properties(properties);
-        self.table = write.await.map_err(|e| self.failed(e))?;
+        let failed = |source: DeltaTableError| self.failed(source);
+        // Not `DeltaTable::write`, which makes and runs a plan of queries for each commit.
+        let writer = RecordBatchWriter::for_table(&self.table).map_err(failed)?;
+        let mut writer = writer.with_writer_properties(writer_properties(&self.spec, batch.num_rows()));
+        let batch =
+            sorted(batch, self.spec.sorted_by).and_then(|b| conform(&b, &writer.arrow_schema())).map_err(wrong)?;
+        writer.write(batch).await.map_err(failed)?;
+        let files = writer.flush().await.map_err(failed)?;
+        let partition_by = Some(PARTITIONED_BY.map(str::to_owned).to_vec());
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
+        let commit = CommitBuilder::from(properties).with_actions(files.into_iter().map(Action::Add).collect()).build(
+            Some(self.table.snapshot().map_err(failed)?),
+            self.table.log_store(),
+            operation,
+        );
+        let commit = commit.await.map_err(failed)?;
+        self.table.state = Some(commit.snapshot());
         Ok(())
     }
 
@@ -193,6 +201,41 @@ impl LakeTable {
     pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
         self.table.table_provider().await.map_err(|e| self.failed(DeltaTableError::from(e)))
     }
+}
+
+fn fields(spec: &Table) -> impl Iterator<Item = StructField> {
+    spec.columns.iter().map(|c| StructField::new(c.name, delta_type(c.kind), true))
+}
+
+/// Gives a table that an older release made what it lacks. Rows that are there have nothing in it.
+async fn add_columns(table: &mut DeltaTable, spec: &Table) -> DeltaResult<()> {
+    loop {
+        let there = table.snapshot()?.schema();
+        let lacking: Vec<StructField> = fields(spec).filter(|field| there.field(field.name()).is_none()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let version = table.version();
+        match table.clone().add_columns().with_fields(lacking).await {
+            Ok(wider) => *table = wider,
+            Err(e) => {
+                // Another did it at the same moment?
+                table.update_state().await?;
+                if table.version() == version {
+                    return Err(e);
+                }
+            }
+        }
+    }
+}
+
+/// Rows in the columns of their table, of which a newer release may have added some.
+fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &FieldRef| {
+        let values = batch.column_by_name(field.name()).cloned();
+        values.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+    };
+    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())
 }
 
 /// The path of a file as part of an address: paths have their odd characters as `%..` already, and those are meant as they stand.
