@@ -1,6 +1,7 @@
 //! The live tables of SQL: what is shown now, read from memory when a query is planned.
 
 mod analytics;
+mod flags;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use gravity_api::operations::PartitionLag;
 use gravity_api::serving::analytics::Analytics;
 use gravity_api::serving::burn::Burn;
+use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, HeaderState, RankedRow};
 use gravity_events::Id;
 use gravity_events::board::OVERALL;
@@ -36,9 +38,9 @@ pub fn tables(
     boards: &Arc<Boards>,
     burn: &Arc<Burn>,
     analytics: &Arc<Analytics>,
+    flagged: &Arc<Flags>,
     operations: &Arc<NodeOperations>,
 ) -> Vec<LiveTable> {
-    let of_analytics = analytics::tables(analytics);
     let (rows, heads, burn, operations) = (boards.clone(), boards.clone(), burn.clone(), operations.clone());
     let mut tables = vec![
         table("boards", "Rows of all boards as they are shown", board_columns(), move |scope| board_rows(&rows, scope)),
@@ -46,7 +48,8 @@ pub fn tables(
         table("burn", "What was used and what it costs, by minute", burn_columns(), move |scope| cells(&burn, scope)),
         table("lag", "Durable records that no epoch has", lag_columns(), move |scope| lag(&operations, scope)),
     ];
-    tables.extend(of_analytics);
+    tables.extend(analytics::tables(analytics));
+    tables.extend(flags::tables(flagged));
     tables
 }
 

@@ -1,5 +1,7 @@
 //! A running process: which roles it has, and the order in which they start and drain.
 
+mod sinks;
+
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,10 +23,6 @@ use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
-use gravity_events::publish::{
-    AnalyticsEpoch, AnalyticsSink, BoardsEpoch, BoardsSink, BurnEpoch, BurnSink, LabsEpoch, LabsSink, SimilarityEpoch,
-    SimilaritySink,
-};
 use gravity_ingest::log::Log;
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions, Retention};
 use gravity_ingest::log::kafka::{KafkaLog, KafkaOptions};
@@ -37,6 +35,7 @@ use gravity_storage::sql::SqlEngine;
 use gravity_storage::sql::wire::{self, WireServer};
 use tokio_util::sync::CancellationToken;
 
+use self::sinks::Sinks;
 use crate::commands::erase::PLAN_FILE;
 use crate::commands::up::TOKEN_FILE;
 use crate::config::{Config, LogKind};
@@ -77,58 +76,6 @@ impl Role {
             Role::Lake => "lake",
             Role::Api => "api",
         }
-    }
-}
-
-/// Serving first, then those who wait for visibility: whoever hears that a record is visible finds it so.
-struct Sinks {
-    boards: Arc<Boards>,
-    flags: Arc<Flags>,
-    burn: Arc<Burn>,
-    analytics: Arc<Analytics>,
-    /// Books what is spent; None: this process has no burn pipeline.
-    applier: Option<Arc<Applier>>,
-    visibility: Arc<Visibility>,
-    /// How far the burn pipeline is with reference data.
-    prices_visibility: Arc<Visibility>,
-}
-
-impl BoardsSink for Sinks {
-    fn publish(&self, epoch: Arc<BoardsEpoch>) {
-        self.boards.publish(epoch.clone());
-        self.visibility.publish(epoch);
-    }
-}
-
-impl BurnSink for Sinks {
-    fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
-        self.burn.publish_burn(epoch.clone());
-        if let Some(applier) = &self.applier {
-            applier.publish_burn(epoch.clone());
-        }
-        let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
-        self.visibility.advance(&usage, &epoch.refused, epoch.snapshot);
-        self.prices_visibility.advance(&epoch.bound, &[], epoch.snapshot);
-    }
-}
-
-impl AnalyticsSink for Sinks {
-    fn publish_analytics(&self, epoch: Arc<AnalyticsEpoch>) {
-        self.analytics.publish_analytics(epoch);
-    }
-}
-
-impl LabsSink for Sinks {
-    fn publish_labs(&self, epoch: Arc<LabsEpoch>) {
-        self.flags.publish_labs(epoch.clone());
-        self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
-    }
-}
-
-impl SimilaritySink for Sinks {
-    fn publish_similarity(&self, epoch: Arc<SimilarityEpoch>) {
-        self.flags.publish_similarity(epoch.clone());
-        self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
     }
 }
 
@@ -240,7 +187,7 @@ impl Node {
             pipelines.push(pipeline.context("cannot start the analytics pipeline")?);
         }
         let shown_burn = roles.contains(&Role::Burn).then(|| burn.clone());
-        let (shown_boards, live_burn) = (boards.clone(), burn.clone());
+        let (shown_boards, live_burn, live_flags) = (boards.clone(), burn.clone(), flags.clone());
         let operations = Arc::new(NodeOperations::new(log.clone(), boards.clone(), shown_burn, pipelines, roles));
         let mut state =
             AppState::new(log.clone(), boards, visibility, operations.clone(), &token, &key).with_flags(flags);
@@ -256,7 +203,7 @@ impl Node {
             tokio::spawn(async move { booking.run(log, clock, ends).await });
             state = state.with_budgets(Arc::new(Budgets { applier, pricing, burn }));
         }
-        let live = crate::live::tables(&shown_boards, &live_burn, &analytics, &operations);
+        let live = crate::live::tables(&shown_boards, &live_burn, &analytics, &live_flags, &operations);
         let objects = open_objects(config, dir)?;
         let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
         let engine = Arc::new(engine);

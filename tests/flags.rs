@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gravity_events::body::{LabTelemetry, SourcePublished};
 use gravity_events::time::format_rfc3339_ms;
@@ -150,8 +150,8 @@ async fn flags_are_what_the_records_say_whenever_the_server_is_killed() {
         let armed = format!("{point}:{}:kill", 1 + random.below(3));
         server.terminate();
         server.spawn_again(&[("GRAVITY_FAILPOINT", &armed)]);
-        let until = std::time::Instant::now() + Duration::from_millis(200 + random.below(1_200));
-        while std::time::Instant::now() < until && !server.ended() {
+        let until = Instant::now() + Duration::from_millis(200 + random.below(1_200));
+        while Instant::now() < until && !server.ended() {
             server.deliver(&sent.more(&mut random), &["counted", "duplicate"]).await;
         }
         server.kill();
@@ -178,10 +178,39 @@ async fn flags_are_what_the_records_say_whenever_the_server_is_killed() {
     let alerts = server.ok(&["labs", "--alerts", "--tenant", "uni", "--format", "json"]);
     let open = serde_json::from_str::<Value>(&alerts).expect("JSON")["labs"].as_array().map_or(0, Vec::len);
     assert_eq!(open, sent.labs.values().filter(|lab| lab.alert().is_some()).count());
+    in_sql(&server, &sent, open).await;
     let (status, problem) = server.get("/api/v1/labs?after=nothing").await;
     assert!(status == 422 && problem.contains("`after`"), "{status} {problem}");
     for path in ["labs", "events/flags/similarity"] {
-        let answer = reqwest::get(format!("{}/api/v1/{path}", server.url)).await.expect("an answer");
+        let answer = support::http().get(format!("{}/api/v1/{path}", server.url)).send().await.expect("an answer");
         assert_eq!(answer.status(), 401, "{path} is not public");
+    }
+}
+
+/// The same in SQL: live, and in the lake, which comes a little later.
+async fn in_sql(server: &Server, sent: &Sent, open: usize) {
+    let ask =
+        |sql: &str| -> Value { serde_json::from_str(&server.ok(&["sql", sql, "--format", "json"])).expect("JSON") };
+    let labs = "select count(*) as labs, count(alert_since) as alerts from live.labs where tenant = 'uni'";
+    assert_eq!(ask(labs), json!([{"labs": sent.labs.len(), "alerts": open}]));
+    let pairs = |sql: &str| -> BTreeSet<(String, String, u64)> {
+        let text = |row: &Value, name: &str| row[name].as_str().expect("a submission").to_owned();
+        let pair = |row: &Value| {
+            let (left, right) = (text(row, "left_submission"), text(row, "right_submission"));
+            (left.clone().min(right.clone()), left.max(right), row["share_bp"].as_u64().expect("a share"))
+        };
+        ask(sql).as_array().expect("rows").iter().map(pair).collect()
+    };
+    let now =
+        format!("select left_submission, right_submission, share_bp from live.similarity where event = '{EVENT}'");
+    assert_eq!(pairs(&now), sent.pairs());
+    // The last that was told of each two teams.
+    let told = "select left_submission, right_submission, share_bp from (select *, row_number() over \
+        (partition by problem, left_team, right_team order by log_partition, log_offset desc) as nth from lake.similarity) \
+        where nth = 1 and share_bp > 0";
+    let until = Instant::now() + Duration::from_secs(60);
+    while pairs(told) != sent.pairs() {
+        assert!(Instant::now() < until, "{:?} is not {:?}", pairs(told), sent.pairs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

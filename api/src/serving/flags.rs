@@ -11,12 +11,15 @@ use gravity_events::publish::{
 };
 use parking_lot::RwLock;
 
+/// Event, problem and two teams.
+type Between = (Id, Id, Id, Id);
+
 /// Everything that is flagged.
 #[derive(Debug, Default)]
 pub struct Flags {
     labs: RwLock<Labs>,
-    /// By event, problem and the two teams.
-    pairs: RwLock<BTreeMap<(Id, Id, Id, Id), SimilarityChanged>>,
+    /// With whose event it is.
+    pairs: RwLock<BTreeMap<Between, (Id, SimilarityChanged)>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,10 +66,19 @@ impl Flags {
         let pairs = self.pairs.read();
         let from = (event.clone(), problem.cloned().unwrap_or_default(), Id::default(), Id::default());
         let of_event = pairs.range(from..).take_while(|(key, _)| key.0 == *event);
-        let mut found: Vec<_> =
-            of_event.filter(|(key, _)| problem.is_none_or(|p| key.1 == *p)).map(|(_, pair)| pair.clone()).collect();
+        let mut found: Vec<_> = of_event
+            .filter(|(key, _)| problem.is_none_or(|p| key.1 == *p))
+            .map(|(_, (_, pair))| pair.clone())
+            .collect();
         found.sort_by_key(|pair| std::cmp::Reverse((pair.share_bp, pair.shared)));
         found
+    }
+
+    /// All pairs of all events, or of those of a tenant, with tenant and event: by event, problem and teams.
+    pub fn pairs_everywhere(&self, tenant: Option<&Id>) -> Vec<(Id, Id, SimilarityChanged)> {
+        let pairs = self.pairs.read();
+        let seen = pairs.iter().filter(|(_, (of, _))| tenant.is_none_or(|tenant| of == tenant));
+        seen.map(|((event, ..), (of, pair))| (of.clone(), event.clone(), pair.clone())).collect()
     }
 }
 
@@ -102,12 +114,12 @@ impl SimilaritySink for Flags {
         if epoch.snapshot {
             pairs.clear();
         }
-        for (_, event, pair) in &epoch.pairs {
+        for (tenant, event, pair) in &epoch.pairs {
             let key = (event.clone(), pair.problem.clone(), pair.left.team.clone(), pair.right.team.clone());
             if pair.share_bp == 0 {
                 pairs.remove(&key);
             } else {
-                pairs.insert(key, pair.clone());
+                pairs.insert(key, (tenant.clone(), pair.clone()));
             }
         }
     }

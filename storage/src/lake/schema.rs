@@ -89,7 +89,7 @@ pub fn tables() -> Vec<Table> {
         meters(),
         reference(),
         refused(),
-        scores(),
+        similarity(),
         submissions(),
         telemetry(),
         usage(),
@@ -317,20 +317,26 @@ fn refused() -> Table {
     }
 }
 
-fn scores() -> Table {
+fn similarity() -> Table {
     Table {
-        name: "scores",
-        about: "Scores of submissions, as they became known",
-        topics: &[Topic::Scores],
+        name: "similarity",
+        about: "Pairs of sources as they became alike, more or less so, or no longer",
+        topics: &[Topic::Similarities],
         rows: Rows::Written,
-        takes: |row| matches!(row.body(), Some(Body::ScoreReady(_))),
+        takes: |row| matches!(row.body(), Some(Body::SimilarityChanged(_))),
         columns: common(vec![
-            of_body!("submission", Text, "The submission", Body::ScoreReady(b) => &b.submission),
-            of_body!("team", Text, "The team", Body::ScoreReady(b) => &b.team),
-            of_body!("score", Int, "In the board's unit", Body::ScoreReady(b) => b.score),
+            of_body!("problem", Text, "The problem", Body::SimilarityChanged(b) => &b.problem),
+            of_body!("language", Text, "Languages that are compared with each other", Body::SimilarityChanged(b) => &b.language),
+            of_body!("left_team", Text, "The team whose id is the lesser", Body::SimilarityChanged(b) => &b.left.team),
+            of_body!("left_submission", Text, "Its submission", Body::SimilarityChanged(b) => &b.left.submission),
+            of_body!("right_team", Text, "The other team", Body::SimilarityChanged(b) => &b.right.team),
+            of_body!("right_submission", Text, "Its submission", Body::SimilarityChanged(b) => &b.right.submission),
+            of_body!("shared", Int, "Fingerprints that they share", Body::SimilarityChanged(b) => i64::from(b.shared)),
+            of_body!("share_bp", Int, "How much of the smaller one is in the other, in basis points; 0: no longer alike",
+                Body::SimilarityChanged(b) => i64::from(b.share_bp)),
         ]),
-        sorted_by: &["event", "time"],
-        looked_up: &["submission"],
+        sorted_by: &["event", "problem"],
+        looked_up: &[],
     }
 }
 
