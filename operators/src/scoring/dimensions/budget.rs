@@ -16,6 +16,9 @@ pub struct Budget {
     pub spend: Vec<String>,
     /// The whole budget, in their unit.
     pub budget: u64,
+    /// The measure that says by which version of the price list the evaluator computed them: told with the score.
+    #[serde(default)]
+    pub price_version: Option<String>,
 }
 
 impl DimensionOperator for Budget {
@@ -45,6 +48,12 @@ impl DimensionOperator for Budget {
             explain.step(|| "nothing that is spent was measured".into());
             return None;
         };
+        if let Some(measure) = &self.price_version {
+            explain.step(|| match outcome.measures.get(measure.as_str()) {
+                Some(version) => format!("by version {version} of the price list"),
+                None => format!("by which version of the price list is not known: {measure} was not measured"),
+            });
+        }
         let (budget, spent) = (i128::from(self.budget), i128::from(spent));
         let bp = FULL_BP - i64::try_from(spent.min(budget) * i128::from(FULL_BP) / budget).unwrap_or(FULL_BP);
         explain.step(|| format!("{spent} of {budget} spent: {}", percent(bp)));
@@ -58,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_left_counts() {
-        let operator = Budget { spend: vec!["a".into(), "b".into()], budget: 1_000 };
+        let operator = Budget { spend: vec!["a".into(), "b".into()], budget: 1_000, price_version: None };
         let score = |measures: &[(&str, i64)]| {
             let measures = measures.iter().map(|(name, n)| ((*name).into(), *n)).collect();
             DimensionOperator::score(&operator, &Outcome { measures, ..Outcome::default() }, &mut Explain::nothing())
@@ -67,5 +76,19 @@ mod tests {
         assert_eq!(score(&[("a", 0)]), Some(10_000));
         assert_eq!(score(&[("a", 100), ("b", 150)]), Some(7_500));
         assert_eq!(score(&[("a", i64::MAX), ("b", i64::MAX)]), Some(0));
+    }
+    #[test]
+    fn the_price_version_is_told() {
+        let price_version = Some("prices".to_owned());
+        let operator = Budget { spend: vec!["a".into()], budget: 1_000, price_version };
+        let steps = |measures: &[(&str, i64)]| {
+            let measures = measures.iter().map(|(name, n)| ((*name).into(), *n)).collect();
+            let mut explain = Explain::steps();
+            DimensionOperator::score(&operator, &Outcome { measures, ..Outcome::default() }, &mut explain);
+            explain.into_steps()
+        };
+        let told = ["a: 250", "by version 3 of the price list", "250 of 1000 spent: 75.00 %"];
+        assert_eq!(steps(&[("a", 250), ("prices", 3)]), told);
+        assert!(steps(&[("a", 250)])[1].contains("prices was not measured"));
     }
 }
