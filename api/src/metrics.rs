@@ -62,35 +62,19 @@ pub static TOKENS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// Tenants and models that have counters of their own; further ones are told together as `-`.
 const TOKEN_SERIES_MAX: usize = 1_000;
 
-/// Tokens that an epoch brought.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tokens {
-    input: u64,
-    output: u64,
-    cached: u64,
-}
-
-impl Tokens {
-    /// What a cell has more than before.
-    pub fn add_more(&mut self, before: &Usage, now: &Usage) {
-        // Usage does not shrink.
-        let more = |before: i64, now: i64| u64::try_from(now.saturating_sub(before)).unwrap_or(0);
-        self.input = self.input.saturating_add(more(before.input_tokens, now.input_tokens));
-        self.output = self.output.saturating_add(more(before.output_tokens, now.output_tokens));
-        self.cached = self.cached.saturating_add(more(before.cached_tokens, now.cached_tokens));
-    }
-}
-
-/// Counts tokens, by tenant and model.
-pub fn count_tokens(tokens: &BTreeMap<(&Id, &Id), Tokens>) {
+/// Counts tokens that an epoch brought, by tenant and model.
+pub fn count_tokens(used: &BTreeMap<(&Id, &Id), Usage>) {
     static KNOWN: LazyLock<Mutex<HashSet<(Id, Id)>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock();
-    for (&(tenant, model), tokens) in tokens {
+    for (&(tenant, model), used) in used {
         let key = (tenant.clone(), model.clone());
         let known = known.contains(&key) || (known.len() < TOKEN_SERIES_MAX && known.insert(key));
         let [tenant, model] = if known { [tenant.as_str(), model.as_str()] } else { ["-", "-"] };
-        for (kind, count) in [("input", tokens.input), ("output", tokens.output), ("cached", tokens.cached)] {
-            if count > 0 {
+        for (kind, count) in
+            [("input", used.input_tokens), ("output", used.output_tokens), ("cached", used.cached_tokens)]
+        {
+            // A counter only goes up, and so does usage.
+            if let Ok(count @ 1..) = u64::try_from(count) {
                 TOKENS.with_label_values(&[tenant, model, kind]).inc_by(count);
             }
         }

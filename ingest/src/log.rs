@@ -16,7 +16,7 @@ pub mod partitioner;
 mod scan;
 
 pub use error::LogError;
-pub use scan::scan;
+pub use scan::{read_on, scan};
 
 /// A record to append.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use gravity_events::body::BurnAdjusted;
 use gravity_events::{Body, Id, Record, Topic, codec};
-use gravity_ingest::log::{Log, LogError, scan};
+use gravity_ingest::log::{Log, LogError, read_on};
 use parking_lot::Mutex;
 
 #[derive(Default)]
@@ -27,17 +27,11 @@ impl Adjustments {
     /// The log cannot be read.
     pub fn latest(&self, log: &dyn Log, tenant: &Id, limit: usize) -> Result<Vec<BurnAdjusted>, LogError> {
         let State { read, tenants } = &mut *self.0.lock();
-        for partition in 0..log.partitions(Topic::Changes) {
-            let (first, end) = log.range(Topic::Changes, partition)?;
-            let next = read.entry(partition).or_default();
-            for entry in scan(log, Topic::Changes, partition, first.max(*next), end) {
-                if let Ok(Record { id, tenant, body: Body::BurnAdjusted(adjusted), .. }) = codec::decode(&entry?.value)
-                {
-                    tenants.entry(tenant).or_default().insert((adjusted.at, id), adjusted);
-                }
+        read_on(log, Topic::Changes, read, |entry| {
+            if let Ok(Record { id, tenant, body: Body::BurnAdjusted(adjusted), .. }) = codec::decode(&entry.value) {
+                tenants.entry(tenant).or_default().insert((adjusted.at, id), adjusted);
             }
-            *next = end.max(*next);
-        }
+        })?;
         Ok(tenants.get(tenant).map(|all| all.values().rev().take(limit).cloned().collect()).unwrap_or_default())
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::adjustments::Adjustments;
-use crate::metrics::{Tokens, count_tokens};
+use crate::metrics::count_tokens;
 
 /// Usage with what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,7 +251,7 @@ impl BurnSink for Burn {
                 *tenant = Tenant { news: std::mem::take(&mut tenant.news), ..Tenant::default() };
             }
         }
-        let mut tokens: BTreeMap<(&Id, &Id), Tokens> = BTreeMap::new();
+        let mut used: BTreeMap<(&Id, &Id), Usage> = BTreeMap::new();
         for (cell, charged) in &epoch.cells {
             let tenant = match tenants.get_mut(&cell.tenant) {
                 Some(tenant) => tenant,
@@ -259,10 +259,11 @@ impl BurnSink for Burn {
             };
             let before = tenant.put(cell, charged.as_ref());
             if let (Item::Model(model), Some(now), true) = (&cell.item, charged, is_new) {
-                tokens.entry((&cell.tenant, model)).or_default().add_more(&before, &now.usage);
+                let sum = used.entry((&cell.tenant, model)).or_default();
+                *sum = sum.plus(&now.usage.minus(&before));
             }
         }
-        count_tokens(&tokens);
+        count_tokens(&used);
         for (tenant, currency) in &epoch.currencies {
             tenants.entry(tenant.clone()).or_default().currency.clone_from(currency);
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use gravity_events::board::View;
 use gravity_events::body::{BoardNoted, Cause};
 use gravity_events::time::format_rfc3339_ms;
-use gravity_events::{Body, Id, Topic, codec};
-use gravity_ingest::log::{Log, LogError, scan};
+use gravity_events::{Body, Id, Record, Topic, codec};
+use gravity_ingest::log::{Log, LogError, read_on};
 use parking_lot::RwLock;
 use serde::Serialize;
 
@@ -66,16 +66,11 @@ struct Change {
 impl Boards {
     /// Reads the notes of earlier runs back from the log.
     pub fn load_changes(&self, log: &dyn Log) -> Result<(), LogError> {
-        for partition in 0..log.partitions(Topic::Changes) {
-            let (first, end) = log.range(Topic::Changes, partition)?;
-            for entry in scan(log, Topic::Changes, partition, first, end) {
-                let record = codec::decode(&entry?.value);
-                if let Ok(gravity_events::Record { body: Body::BoardNoted(note), event: Some(event), .. }) = record {
-                    self.changes.take(&event, &note);
-                }
+        read_on(log, Topic::Changes, &mut BTreeMap::new(), |entry| {
+            if let Ok(Record { body: Body::BoardNoted(note), event: Some(event), .. }) = codec::decode(&entry.value) {
+                self.changes.take(&event, &note);
             }
-        }
-        Ok(())
+        })
     }
 
     /// Why an event's boards moved, for those who may see this view of it.

@@ -8,7 +8,7 @@ use gravity_events::body::{BoardChanged, Scoring};
 use gravity_events::publish::{BoardChange, BoardVersion, BoardsEpoch};
 use gravity_events::query::QueryError;
 use gravity_events::{Body, Id, Record, Topic, codec};
-use gravity_ingest::log::{Log, LogError, scan};
+use gravity_ingest::log::{Log, LogError, read_on};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -84,19 +84,11 @@ fn each_change(
     read: &mut BTreeMap<u32, u64>,
     mut each: impl FnMut(Id, BoardChanged),
 ) -> Result<(), LogError> {
-    for partition in 0..log.partitions(topic(view)) {
-        let (first, end) = log.range(topic(view), partition)?;
-        let from = read.get(&partition).copied().unwrap_or(0).max(first);
-        for entry in scan(log, topic(view), partition, from, end) {
-            let entry = entry?;
-            read.insert(partition, entry.position.offset + 1);
-            if let Ok(Record { body: Body::BoardChanged(change), event: Some(event), .. }) = codec::decode(&entry.value)
-            {
-                each(event, change);
-            }
+    read_on(log, topic(view), read, |entry| {
+        if let Ok(Record { body: Body::BoardChanged(change), event: Some(event), .. }) = codec::decode(&entry.value) {
+            each(event, change);
         }
-    }
-    Ok(())
+    })
 }
 
 impl AllSeries {

@@ -1,4 +1,6 @@
-//! Reads a stretch of a partition without holding all of it.
+//! Reads a stretch of a partition, or what is new of a topic, without holding all of it.
+
+use std::collections::BTreeMap;
 
 use gravity_events::Topic;
 
@@ -31,4 +33,27 @@ pub fn scan(
         next = entry.position.offset + 1;
         Some(Ok(entry))
     })
+}
+
+/// What came to a topic since these offsets (by partition; one that is missing is read from its start). They move on with each
+/// record that was given to `each`, so that a call after a failed one goes on where that stopped.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn read_on(
+    log: &dyn Log,
+    topic: Topic,
+    read: &mut BTreeMap<u32, u64>,
+    mut each: impl FnMut(Entry),
+) -> Result<(), LogError> {
+    for partition in 0..log.partitions(topic) {
+        let (first, end) = log.range(topic, partition)?;
+        let from = read.get(&partition).copied().unwrap_or(0).max(first);
+        for entry in scan(log, topic, partition, from, end) {
+            let entry = entry?;
+            read.insert(partition, entry.position.offset + 1);
+            each(entry);
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,6 @@
 //! Records of the boards pipeline as fold rows, and fold rows as the facts that views take.
-//!
-//! Fold keys are postcard of the enums here; values of reference data are the JSON of the record's body (few, and
-//! readable for ever), those of submissions and judgements postcard of a struct. All are in the journal: variants and
-//! fields are only ever added at the end.
+
+mod stored;
 
 use differential_dataflow::{AsCollection, ExchangeData};
 use gravity_events::body::*;
@@ -13,9 +11,9 @@ use gravity_operators::boards::facts::{
     Vote,
 };
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::vec::Map;
 
+use self::stored::{Deed, DeedKey, ObjectKey, RefKey, RejudgingReason, encode, judgement_of, submission_of};
 use crate::runtime::{Facts, Folds};
 
 /// Number of folds.
@@ -24,116 +22,6 @@ const REFERENCE: u8 = 0;
 const SUBMISSIONS: u8 = 1;
 const JUDGEMENTS: u8 = 2;
 const DEEDS: u8 = 3;
-
-/// Key of the reference fold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum RefKey {
-    Config(EventKey),
-    Extension(EventKey),
-    Moment(EventKey, MomentKind),
-    Team(EventKey, Id),
-    Group(EventKey, Id),
-    Organization(EventKey, Id),
-    Problem(EventKey, Id),
-    JudgementType(EventKey, Id),
-    Rejudging(EventKey, Id),
-    Rubric(EventKey, Id, u64),
-    Language(EventKey, Id),
-    RejudgingReason(EventKey, Id),
-    Quarantine(EventKey, Id),
-}
-
-/// What was said of a rejudging when it was decided.
-#[derive(Serialize, Deserialize)]
-struct RejudgingReason {
-    state: RejudgingState,
-    reason: String,
-}
-
-impl RejudgingReason {
-    /// Its name in the change log; none for what moves nothing.
-    fn kind(&self) -> Option<&'static str> {
-        (self.state == RejudgingState::Applied).then_some("rejudged")
-    }
-}
-
-/// Key of the fold of what teams and judges do besides submitting and judging.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum DeedKey {
-    /// (event, submission)
-    Selected(EventKey, Id),
-    /// (event, team, hint)
-    Hint(EventKey, Id, Id),
-    /// (event, adjustment)
-    Adjusted(EventKey, Id),
-    /// (event, vote)
-    Vote(EventKey, Id),
-}
-
-/// Value of that fold: the JSON of the record's body, with the record's time.
-#[derive(Serialize, Deserialize)]
-struct Deed {
-    time_ms: Option<i64>,
-    body: String,
-}
-
-/// A submission as builds before languages stored it.
-#[derive(Deserialize)]
-struct SubmissionV1 {
-    event: EventKey,
-    submission: Id,
-    team: Id,
-    problem: Id,
-    contest_time_ms: Option<i64>,
-    time_ms: Option<i64>,
-}
-
-/// A judgement as builds before outcomes stored it.
-#[derive(Deserialize)]
-struct JudgementV1 {
-    event: EventKey,
-    judgement: Id,
-    submission: Id,
-    judgement_type: Option<Id>,
-    start_ms: Option<i64>,
-    end_ms: Option<i64>,
-    current: bool,
-    rejudging: Option<Id>,
-}
-
-/// Decodes the newest shape, or else exactly an older one. Fields only come at the end, so that what an older build
-/// stored is too short for the newer shape.
-fn newest_or<T: DeserializeOwned, Old: DeserializeOwned>(value: &[u8], from_old: impl Fn(Old) -> T) -> Option<T> {
-    let whole = |(old, rest): (Old, &[u8])| rest.is_empty().then_some(old);
-    let old = || postcard::take_from_bytes::<Old>(value).ok().and_then(whole).map(from_old);
-    let decoded = postcard::from_bytes(value).ok().or_else(old);
-    if decoded.is_none() {
-        tracing::error!(kind = std::any::type_name::<T>(), "a stored fact cannot be decoded: it does not count");
-    }
-    decoded
-}
-
-fn submission_of(value: &[u8]) -> Option<Submission> {
-    newest_or(value, |old: SubmissionV1| {
-        let SubmissionV1 { event, submission, team, problem, contest_time_ms, time_ms } = old;
-        Submission { event, submission, team, problem, contest_time_ms, time_ms, language: None }
-    })
-}
-
-fn judgement_of(value: &[u8]) -> Option<Judgement> {
-    newest_or(value, |old: JudgementV1| {
-        let JudgementV1 { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging } = old;
-        Judgement { event, judgement, submission, judgement_type, start_ms, end_ms, current, rejudging, outcome: None }
-    })
-}
-
-/// Key of the folds of submissions and judgements.
-#[derive(Serialize)]
-struct ObjectKey<'a>(&'a EventKey, &'a Id);
-
-fn encode(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("fold keys and values are plain data")
-}
 
 /// What a record changes.
 pub fn collect(record: &Record, out: &mut Facts) {
@@ -526,37 +414,5 @@ pub fn collections<'s>(folds: &mut Folds<'s>) -> BoardFacts<'s> {
             Fact::Correction(correction) => Some(correction),
             _ => None,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The folds' encoding has no names: a shape that leaves fields out would come back as another.
-    #[test]
-    fn what_is_stored_comes_back_and_so_does_what_older_builds_stored() {
-        let group = TestGroup { group: "g".into(), passed: 1, total: 2, points: None };
-        let event = EventKey::new("t", "e");
-        let judgement = Judgement {
-            event: event.clone(),
-            judgement: "j".into(),
-            submission: "s".into(),
-            judgement_type: Some("AC".into()),
-            current: true,
-            outcome: Outcome::of(&[group], &[("m".into(), -5)].into()),
-            ..Judgement::default()
-        };
-        assert_eq!(judgement_of(&encode(&judgement)), Some(judgement.clone()));
-        let submission = Submission { event, submission: "s".into(), language: Some("c".into()), ..Default::default() };
-        assert_eq!(submission_of(&encode(&submission)), Some(submission.clone()));
-
-        let (j, s) = (&judgement, &submission);
-        let times = (j.start_ms, j.end_ms, j.current, &j.rejudging);
-        let old = encode(&(&j.event, &j.judgement, &j.submission, &j.judgement_type, times));
-        assert_eq!(judgement_of(&old), Some(Judgement { outcome: None, ..judgement.clone() }));
-        let old = encode(&(&s.event, &s.submission, &s.team, &s.problem, s.contest_time_ms, s.time_ms));
-        assert_eq!(submission_of(&old), Some(Submission { language: None, ..submission.clone() }));
-        assert_eq!(judgement_of(b"nonsense"), None);
     }
 }

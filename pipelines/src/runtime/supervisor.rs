@@ -29,9 +29,11 @@ use super::watchdog::{self, WatchedThread};
 use super::worker::{self, Message, Seed, Shared, ToCommitter};
 use super::{PipelineError, metrics, outputs};
 use begin::{Begun, begin};
+use deal::{Commands, deal};
 pub use status::{PipelineState, PipelineStatus, SharedStatus};
 
 mod begin;
+mod deal;
 mod status;
 
 /// Records at most in one epoch, unless set otherwise. Reached only when the log is far ahead, where large epochs drain
@@ -479,32 +481,4 @@ fn spawn(
         .name(format!("{pipeline}-{what}"))
         .spawn(work)
         .map_err(|e| PipelineError::Start { pipeline, what: e.to_string() })
-}
-
-type Commands = Vec<crossbeam_channel::Sender<worker::Command>>;
-
-/// Deals shards to workers.
-fn deal(
-    workers: usize,
-    folds: u8,
-    blocks: Vec<super::folds::Block>,
-    identities: Vec<(u8, bytes::Bytes)>,
-) -> (Commands, Vec<Option<Seed>>) {
-    let (commands, mut seeds): (Vec<_>, Vec<_>) = (0..workers)
-        .map(|_| {
-            let (send, receive) = unbounded();
-            (send, Seed { commands: receive, blocks: vec![Vec::new(); usize::from(folds)], identities: Vec::new() })
-        })
-        .unzip();
-    for block in blocks {
-        // Timely routes by `key % peers` (or a mask of it, when that is a power of two): the same worker as here.
-        let worker = usize::from(block.shard) % workers;
-        if let Some(fold) = seeds[worker].blocks.get_mut(usize::from(block.fold)) {
-            fold.push(block);
-        }
-    }
-    for (shard, packed) in identities {
-        seeds[usize::from(shard) % workers].identities.push(packed);
-    }
-    (commands, seeds.into_iter().map(Some).collect())
 }

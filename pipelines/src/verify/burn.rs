@@ -72,9 +72,9 @@ fn compute(records: &[replay::Counted]) -> BTreeMap<Id, Burn> {
                 (Item::Hint(b.hint.clone()), &b.team, &b.lab, Usage { records: 1, ..Usage::default() })
             }
             Body::PricePublished(b) => {
-                let key = (record.event.clone(), b.price_list.clone(), b.version);
+                let list = PriceList::of(record.event.as_ref(), b);
                 // Records are in the order of the log: the last one of a key holds.
-                lists.entry(record.tenant.clone()).or_default().insert(key, PriceList::of(record.event.as_ref(), b));
+                lists.entry(record.tenant.clone()).or_default().insert(list.key(), list);
                 continue;
             }
             _ => continue,

@@ -6,6 +6,7 @@
 mod cancel;
 mod checked;
 mod door;
+mod hook;
 mod limited;
 mod settings;
 
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::hook::Hooked;
 use super::engine::CATALOG;
 use super::{Scope, SqlEngine, SqlError};
 
@@ -141,10 +143,10 @@ type Session = Arc<RwLock<Arc<DfSessionService>>>;
 
 fn service(context: SessionContext) -> Arc<DfSessionService> {
     let hooks: Vec<Arc<dyn QueryHook>> = vec![
-        Arc::new(settings::Settings),
+        Arc::new(Hooked(settings::Settings)),
         Arc::new(SetShowHook),
         Arc::new(TransactionStatementHook),
-        Arc::new(checked::OnlyReads),
+        Arc::new(Hooked(checked::OnlyReads)),
     ];
     Arc::new(DfSessionService::new_with_hooks(Arc::new(context), hooks))
 }

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use datafusion::common::ParamValues;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion_postgres::QueryHook;
 use datafusion_postgres::arrow_pg::datatypes::df::encode_dataframe;
-use datafusion_postgres::hooks::HookClient;
-use datafusion_postgres::pgwire::api::ClientInfo;
 use datafusion_postgres::pgwire::api::portal::Format;
 use datafusion_postgres::pgwire::api::results::Response;
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::types::format::FormatOptions;
-use futures::future::{BoxFuture, ready};
 
+use super::hook::{Answer, Hook};
 use crate::sql::SqlError;
 
 /// An error as PostgreSQL's clients know it. The codes are PostgreSQL's (appendix A of its manual).
@@ -49,78 +45,23 @@ async fn plan(statement: &Statement, context: &SessionContext) -> PgWireResult<L
     Ok(plan)
 }
 
-fn answered<'a>(
-    statement: &'a Statement,
-    context: &'a SessionContext,
-    options: Arc<FormatOptions>,
-) -> BoxFuture<'a, Option<PgWireResult<Response>>> {
-    let answer = async move {
-        let plan = plan(statement, context).await?;
-        let frame = context.execute_logical_plan(plan).await.map_err(planning)?;
-        Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
-    };
-    Box::pin(async move { Some(answer.await) })
-}
-
-fn planned<'a>(
-    statement: &'a Statement,
-    context: &'a SessionContext,
-) -> BoxFuture<'a, Option<PgWireResult<LogicalPlan>>> {
-    Box::pin(async move { Some(plan(statement, context).await) })
-}
-
-/// The trait is `#[async_trait]`; why its methods are written out: [`crate::sql`].
-impl QueryHook for OnlyReads {
-    fn handle_simple_query<'s, 'q, 'c, 'k, 'f>(
-        &'s self,
-        statement: &'q Statement,
-        context: &'c SessionContext,
-        client: &'k mut dyn HookClient,
-    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        answered(statement, context, Arc::new(FormatOptions::from_client_metadata(client.metadata())))
+impl Hook for OnlyReads {
+    fn simple<'a>(
+        &'a self,
+        statement: &'a Statement,
+        context: &'a SessionContext,
+        options: Arc<FormatOptions>,
+    ) -> Answer<'a, Response> {
+        let answer = async move {
+            let plan = plan(statement, context).await?;
+            let frame = context.execute_logical_plan(plan).await.map_err(planning)?;
+            Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
+        };
+        Box::pin(async move { Some(answer.await) })
     }
 
-    fn handle_extended_parse_query<'s, 'q, 'c, 'k, 'f>(
-        &'s self,
-        statement: &'q Statement,
-        context: &'c SessionContext,
-        _: &'k (dyn ClientInfo + Send + Sync),
-    ) -> BoxFuture<'f, Option<PgWireResult<LogicalPlan>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        planned(statement, context)
-    }
-
-    fn handle_extended_query<'s, 'q, 'l, 'p, 'c, 'k, 'f>(
-        &'s self,
-        _: &'q Statement,
-        _: &'l LogicalPlan,
-        _: &'p ParamValues,
-        _: &'c SessionContext,
-        _: &'k mut dyn HookClient,
-    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'l: 'f,
-        'p: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        // The plan was checked when it was made.
-        Box::pin(ready(None))
+    // The plan was checked when it was made: to run it is left to the library.
+    fn plan<'a>(&'a self, statement: &'a Statement, context: &'a SessionContext) -> Answer<'a, LogicalPlan> {
+        Box::pin(async move { Some(plan(statement, context).await) })
     }
 }

@@ -1,15 +1,15 @@
 //! What a session may set: PostgreSQL's own variables, as drivers do when they connect. Not the engine's, which are the operator's.
 
-use datafusion::common::ParamValues;
+use std::sync::Arc;
+
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Set, Statement};
-use datafusion_postgres::QueryHook;
-use datafusion_postgres::hooks::HookClient;
-use datafusion_postgres::pgwire::api::ClientInfo;
 use datafusion_postgres::pgwire::api::results::{Response, Tag};
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
-use futures::future::{BoxFuture, ready};
+use datafusion_postgres::pgwire::types::format::FormatOptions;
+
+use super::hook::{Answer, Hook, at_once};
 
 /// Variables that mean something here: the next hook sets them.
 const KNOWN: &[&str] = &[
@@ -66,65 +66,25 @@ fn answered(statement: &Statement) -> Option<PgWireResult<Response>> {
     }
 }
 
-/// No plan: refused, or to be made by the next one who is asked.
-fn no_plan<'a>(refusal: Option<PgWireError>) -> BoxFuture<'a, Option<PgWireResult<LogicalPlan>>> {
-    Box::pin(ready(refusal.map(Err)))
-}
-
-/// The trait is `#[async_trait]`; why its methods are written out: [`crate::sql`].
-impl QueryHook for Settings {
-    fn handle_simple_query<'s, 'q, 'c, 'k, 'f>(
-        &'s self,
-        statement: &'q Statement,
-        _: &'c SessionContext,
-        _: &'k mut dyn HookClient,
-    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        Box::pin(ready(answered(statement)))
+impl Hook for Settings {
+    fn simple<'a>(
+        &'a self,
+        statement: &'a Statement,
+        _: &'a SessionContext,
+        _: Arc<FormatOptions>,
+    ) -> Answer<'a, Response> {
+        at_once(answered(statement))
     }
 
-    fn handle_extended_parse_query<'s, 'q, 'c, 'k, 'f>(
-        &'s self,
-        statement: &'q Statement,
-        _: &'c SessionContext,
-        _: &'k (dyn ClientInfo + Send + Sync),
-    ) -> BoxFuture<'f, Option<PgWireResult<LogicalPlan>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        no_plan(match judged(statement) {
+    fn plan<'a>(&'a self, statement: &'a Statement, _: &'a SessionContext) -> Answer<'a, LogicalPlan> {
+        at_once(match judged(statement) {
+            // What is ignored is answered once it has a plan.
             Verdict::Passed | Verdict::Ignored => None,
-            Verdict::Refused(what) => Some(refused(&what)),
+            Verdict::Refused(what) => Some(Err(refused(&what))),
         })
     }
 
-    fn handle_extended_query<'s, 'q, 'l, 'p, 'c, 'k, 'f>(
-        &'s self,
-        statement: &'q Statement,
-        _: &'l LogicalPlan,
-        _: &'p ParamValues,
-        _: &'c SessionContext,
-        _: &'k mut dyn HookClient,
-    ) -> BoxFuture<'f, Option<PgWireResult<Response>>>
-    where
-        's: 'f,
-        'q: 'f,
-        'l: 'f,
-        'p: 'f,
-        'c: 'f,
-        'k: 'f,
-        Self: 'f,
-    {
-        Box::pin(ready(answered(statement)))
+    fn run(&self, statement: &Statement) -> Option<PgWireResult<Response>> {
+        answered(statement)
     }
 }
