@@ -193,10 +193,11 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
     server.idle().await?;
     say(format!("rescore: {records} records are on the board"));
 
-    // Others: a record of another event every 2 ms, each until it is visible.
+    // Others: a record of another event every 2 ms, each until it is visible; and one of usage, until burn has it.
     let (address, token) = (server.address.clone(), server.token()?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let others = tokio::spawn(others(address, token, stopped));
+    let others = tokio::spawn(follow(address.clone(), token.clone(), stopped.clone(), submission));
+    let metered = tokio::spawn(follow(address, token, stopped, usage));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut shown_ms = Vec::new();
     let mut windows = Vec::new();
@@ -262,21 +263,23 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
     let preview = (began, Instant::now());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let _ = stop.send(true);
-    let others = others.await??;
+    let (others, metered) = (others.await??, metered.await??);
     server.stop()?;
 
     let near = |at: Instant, (from, to): (Instant, Instant)| at >= from && at <= to;
-    let p99 = |of: &dyn Fn(Instant) -> bool| {
+    let p99_of = |taken: &Taken, of: &dyn Fn(Instant) -> bool| {
         let mut us: Vec<u64> =
-            others.iter().filter(|(at, _)| of(*at)).map(|(_, took)| took.as_micros() as u64).collect();
+            taken.iter().filter(|(at, _)| of(*at)).map(|(_, took)| took.as_micros() as u64).collect();
         us.sort_unstable();
         quantile(&us, 0.99) as f64 / 1e3
     };
+    let p99 = |of: &dyn Fn(Instant) -> bool| p99_of(&others, of);
     // A change's window ends a second after it is shown: what it leaves to be done counts, too.
     let changing = |at: Instant| windows.iter().any(|w| near(at, (w.0, w.1 + Duration::from_secs(1))));
     let rejudging = |at: Instant| near(at, (rejudged.0, rejudged.1 + Duration::from_secs(1)));
     let feeding = |at: Instant| near(at, (fed, rejudged.1 + Duration::from_secs(1)));
-    let quiet = p99(&|at| !changing(at) && !feeding(at) && !near(at, preview));
+    let calm = |at: Instant| !changing(at) && !feeding(at) && !near(at, preview);
+    let quiet = p99(&calm);
     let during = p99(&changing);
     let previewing = p99(&|at| near(at, preview));
     let plain_ms = plain(teams)?;
@@ -307,6 +310,13 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
         format!("{:.1}", during / quiet),
         "<= 2".to_owned() + if during <= 2.0 * quiet { ": met" } else { ": missed" },
     ));
+    let (during, otherwise) = (p99_of(&metered, &changing), p99_of(&metered, &calm));
+    rows.push(row(
+        format!("usage: in burn after p99 {during:.1} ms in the second after a change"),
+        format!("otherwise p99 {otherwise:.1} ms"),
+        format!("{:.1}", during / otherwise),
+        "as otherwise".into(),
+    ));
     let again_ms = (rejudged.1 - rejudged.0).as_secs_f64() * 1e3;
     let during = p99(&rejudging);
     rows.push(row(
@@ -329,22 +339,20 @@ async fn measure(run: &Run, dir: &Path, teams: u64, records: u64) -> anyhow::Res
 /// When each record was sent, and how long until it was visible.
 type Taken = Vec<(Instant, Duration)>;
 
-async fn others(address: String, token: String, stopped: tokio::sync::watch::Receiver<bool>) -> anyhow::Result<Taken> {
+/// Sends records, one after the other, each until it is visible.
+async fn follow(
+    address: String,
+    token: String,
+    stopped: tokio::sync::watch::Receiver<bool>,
+    nth: fn(u64) -> Record,
+) -> anyhow::Result<Taken> {
     let mut client = Client::connect(&address, &token).await?;
     let mut taken = Vec::new();
     for n in 0_u64.. {
         if *stopped.borrow() {
             break;
         }
-        let body = SubmissionReceived {
-            submission: format!("o{n}").into(),
-            team: "t".into(),
-            problem: "p".into(),
-            contest_time_ms: Some(n as i64),
-            ..Default::default()
-        };
-        let record = record(OTHER, format!("o{n}"), Body::SubmissionReceived(body));
-        let request = append_request(&address, &token, &[gravity_events::codec::encode(&record)]);
+        let request = append_request(&address, &token, &[gravity_events::codec::encode(&nth(n))]);
         let request = String::from_utf8(request)?.replacen("/api/v1/records ", "/api/v1/records?wait=visible ", 1);
         let began = Instant::now();
         let (status, _) = client.send(request.as_bytes()).await?;
@@ -353,6 +361,22 @@ async fn others(address: String, token: String, stopped: tokio::sync::watch::Rec
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(taken)
+}
+
+fn submission(n: u64) -> Record {
+    let body = SubmissionReceived {
+        submission: format!("o{n}").into(),
+        team: "t".into(),
+        problem: "p".into(),
+        contest_time_ms: Some(n as i64),
+        ..Default::default()
+    };
+    record(OTHER, format!("o{n}"), Body::SubmissionReceived(body))
+}
+
+fn usage(n: u64) -> Record {
+    let body = UsageTokens { model: "m".into(), input_tokens: n % 1_000, ..Default::default() };
+    Record { time_ms: Some(n as i64 * 10), ..record(OTHER, format!("u{n}"), Body::UsageTokens(body)) }
 }
 
 /// What the change needs at least: every score once more, summed by team and sorted, in one loop over facts in memory.
