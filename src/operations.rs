@@ -12,7 +12,7 @@ use gravity_api::operations::{
 use gravity_api::serving::burn::{Burn, BurnSnapshot};
 use gravity_api::serving::{Boards, BoardsSnapshot};
 use gravity_events::{Body, Position, Record, Topic};
-use gravity_ingest::log::{Bound, Log, LogError, Produce, scan};
+use gravity_ingest::log::{Bound, Entry, Log, LogError, Produce, read_on};
 use gravity_pipelines::runtime::{PipelineState, Runtime};
 use gravity_pipelines::verify::{self, Board};
 use parking_lot::Mutex;
@@ -354,28 +354,24 @@ fn parse_id(id: &str) -> Result<Position, OperationError> {
 }
 
 fn each_dead_letter(log: &dyn Log, mut each: impl FnMut(Position, DeadLetter)) -> Result<(), OperationError> {
-    for partition in 0..log.partitions(Topic::DeadLetter) {
-        let (first, end) = log.range(Topic::DeadLetter, partition).map_err(failed)?;
-        for entry in scan(log, Topic::DeadLetter, partition, first, end) {
-            let entry = entry.map_err(failed)?;
-            let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value) else {
-                continue;
-            };
-            let Some(topic) = Topic::from_name(&r.topic) else { continue };
-            let letter = DeadLetter {
-                id: format!("{}/{}/{}", r.topic, r.partition, r.offset),
-                topic: r.topic.to_string(),
-                partition: r.partition,
-                offset: r.offset,
-                code: r.code.to_string(),
-                detail: r.detail,
-                at: Some(gravity_events::time::format_rfc3339_ms(entry.appended_at_ms)),
-                bytes: r.length,
-                sha256: Some(r.sha256),
-                data_base64: Some(r.data_base64),
-            };
-            each(Position { topic, partition: r.partition, offset: r.offset }, letter);
-        }
-    }
-    Ok(())
+    let each = |entry: Entry| {
+        let Ok(Record { body: Body::RecordRefused(r), .. }) = gravity_events::codec::decode(&entry.value) else {
+            return;
+        };
+        let Some(topic) = Topic::from_name(&r.topic) else { return };
+        let letter = DeadLetter {
+            id: format!("{}/{}/{}", r.topic, r.partition, r.offset),
+            topic: r.topic.to_string(),
+            partition: r.partition,
+            offset: r.offset,
+            code: r.code.to_string(),
+            detail: r.detail,
+            at: Some(gravity_events::time::format_rfc3339_ms(entry.appended_at_ms)),
+            bytes: r.length,
+            sha256: Some(r.sha256),
+            data_base64: Some(r.data_base64),
+        };
+        each(Position { topic, partition: r.partition, offset: r.offset }, letter);
+    };
+    read_on(log, Topic::DeadLetter, &mut BTreeMap::new(), each).map_err(failed)
 }

@@ -177,7 +177,11 @@ fn event(teams: u64) -> impl Iterator<Item = Record> {
 
 /// Appends a record and waits until it is visible.
 pub(super) async fn visible(client: &mut Client, server: &Server, record: &Record) -> anyhow::Result<Duration> {
-    let request = append_request(&server.address, &server.token()?, &[gravity_events::codec::encode(record)]);
+    visible_at(client, &server.address, &server.token()?, record).await
+}
+
+async fn visible_at(client: &mut Client, address: &str, token: &str, record: &Record) -> anyhow::Result<Duration> {
+    let request = append_request(address, token, &[gravity_events::codec::encode(record)]);
     let request = String::from_utf8(request)?.replacen("/api/v1/records ", "/api/v1/records?wait=visible ", 1);
     let began = Instant::now();
     let (status, answer) = client.send(request.as_bytes()).await?;
@@ -352,12 +356,8 @@ async fn follow(
         if *stopped.borrow() {
             break;
         }
-        let request = append_request(&address, &token, &[gravity_events::codec::encode(&nth(n))]);
-        let request = String::from_utf8(request)?.replacen("/api/v1/records ", "/api/v1/records?wait=visible ", 1);
         let began = Instant::now();
-        let (status, _) = client.send(request.as_bytes()).await?;
-        ensure!(status == 200, "the server answers {status}");
-        taken.push((began, began.elapsed()));
+        taken.push((began, visible_at(&mut client, &address, &token, &nth(n)).await?));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(taken)

@@ -65,12 +65,16 @@ impl DimensionOperator for Budget {
 mod tests {
     use super::*;
 
+    fn measured(measures: &[(&str, i64)]) -> Outcome {
+        let measures = measures.iter().map(|(name, n)| ((*name).into(), *n)).collect();
+        Outcome { measures, ..Outcome::default() }
+    }
+
     #[test]
     fn what_is_left_counts() {
         let operator = Budget { spend: vec!["a".into(), "b".into()], budget: 1_000, price_version: None };
         let score = |measures: &[(&str, i64)]| {
-            let measures = measures.iter().map(|(name, n)| ((*name).into(), *n)).collect();
-            DimensionOperator::score(&operator, &Outcome { measures, ..Outcome::default() }, &mut Explain::nothing())
+            DimensionOperator::score(&operator, &measured(measures), &mut Explain::nothing())
         };
         assert_eq!(score(&[("c", 1)]), None);
         assert_eq!(score(&[("a", 0)]), Some(10_000));
@@ -82,9 +86,8 @@ mod tests {
         let price_version = Some("prices".to_owned());
         let operator = Budget { spend: vec!["a".into()], budget: 1_000, price_version };
         let steps = |measures: &[(&str, i64)]| {
-            let measures = measures.iter().map(|(name, n)| ((*name).into(), *n)).collect();
             let mut explain = Explain::steps();
-            DimensionOperator::score(&operator, &Outcome { measures, ..Outcome::default() }, &mut explain);
+            DimensionOperator::score(&operator, &measured(measures), &mut explain);
             explain.into_steps()
         };
         let told = ["a: 250", "by version 3 of the price list", "250 of 1000 spent: 75.00 %"];
