@@ -28,6 +28,9 @@ use support::environment::seed;
 /// How much of a dead letter is kept.
 const KEPT_BYTES: usize = 512 << 10;
 
+/// Refused records, repeated ones among them, whose fate the server remembers.
+const REMEMBERED: usize = 20_000;
+
 /// What is on the boards, in public and for the jury.
 async fn boards(server: &Server) -> Vec<Value> {
     let mut boards = Vec::new();
@@ -112,7 +115,17 @@ impl Producer {
         self.batch(spoilt).await;
     }
 
-    /// The same; gives the median of the resident memory meanwhile, in KiB: it goes up and down by what is in flight.
+    /// Sends a good record so often once more.
+    async fn repeat(&self, count: usize) {
+        let good = reference(EVENT, 1, 1).swap_remove(3);
+        let body = [b"[".to_vec(), vec![good; 1_000].join(&b","[..]), b"]".to_vec()].concat();
+        for _ in 0..count.div_ceil(1_000) {
+            let (status, _, answer) = self.post("application/cloudevents-batch+json", body.clone()).await;
+            assert_eq!((status, &answer["results"][999]["status"]), (200, &"duplicate".into()), "{answer}");
+        }
+    }
+
+    /// Sends more; gives the median of the resident memory meanwhile, in KiB: it goes up and down by what is in flight.
     async fn send_and_measure(&mut self, count: u64, pid: u32) -> u64 {
         let mut samples = Vec::new();
         for _ in 0..25 {
@@ -309,6 +322,7 @@ async fn broken_records_are_answered_or_kept_and_move_nothing() {
 
     // Once as many are remembered as ever will be, more leave nothing behind.
     producer.send(15_000, 50).await;
+    producer.repeat(REMEMBERED).await;
     let early_kib = producer.send_and_measure(5_000, pid).await;
     producer.send(65_000, 50).await;
     let late_kib = producer.send_and_measure(5_000, pid).await;

@@ -31,16 +31,22 @@ describe('25,000 rows', () => {
     await start();
     const page = await open();
     const before = mock.requests.length;
-    await page.evaluate(async () => {
+    const stops = await page.evaluate(async () => {
       const scroller = document.querySelector('#scroller');
+      let long = 0;
+      let last = performance.now();
       for (let i = 0; i <= 60; i += 1) {
         scroller.scrollTop = (i / 60) * scroller.scrollHeight;
-        await new Promise(requestAnimationFrame);
+        const now = await new Promise(requestAnimationFrame).then(() => performance.now());
+        long += now - last > 50;
+        last = now;
       }
+      return long;
     });
     await agrees(page);
     const asked = mock.requests.length - before;
-    assert.ok(asked < 40, `${asked} requests for 125 windows passed by`);
+    // A busy machine's browser stands still between frames for so long that the one or two windows in sight are asked for.
+    assert.ok(asked < 40 + 2 * stops, `${asked} requests for 125 windows passed by, in a flight with ${stops} stops`);
   });
 
   test('below the top, updates come at most every two seconds, pinned to one version', async () => {
