@@ -339,4 +339,29 @@ readers_install_now() {
     'psycopg[binary]==3.3.9' >&2 && : >"$home/.ok"
 }
 
+# ---------------------------------------------------------------- Watchers: Prometheus, Alertmanager, and Grafana's schema as types
+WATCHERS_VERSION=2 # of the packages below
+ALERTMANAGER_VERSION=v0.28.1
+watchers_home() { printf '%s/watchers-%s' "$GRAVITY_CACHE" "$WATCHERS_VERSION"; }
+watchers_install() { [ -e "$(watchers_home)/.ok" ] || parts_locked watchers watchers_install_now; }
+# Prometheus from Debian's package, unpacked and not installed: it would be started as a service. Debian's Alertmanager only
+# runs where it is installed, so that one is built.
+watchers_install_now() {
+  local home work
+  home=$(watchers_home)
+  [ ! -e "$home/.ok" ] || return 0
+  parts_say "installing Prometheus, Alertmanager and the types of Grafana's schema into $home"
+  rm -rf "$home"
+  work=$(mktemp -d "$GRAVITY_CACHE/tmp/watchers.XXXXXX") || return 1
+  command -v go >/dev/null || PATH="$PATH:/usr/local/go/bin"
+  (cd "$work" && apt-get -q download prometheus && dpkg-deb -x ./*.deb root) >&2 \
+    && python3 -m venv "$home" && mv "$work"/root/usr/bin/* "$home/bin/" \
+    && GOPATH="$GRAVITY_CACHE/go" GOFLAGS="${GOFLAGS:-} -modcacherw" GOCACHE="$GRAVITY_CACHE/go-build" CGO_ENABLED=0 GOBIN="$home/bin" \
+      go install "github.com/prometheus/alertmanager/cmd/alertmanager@$ALERTMANAGER_VERSION" \
+        "github.com/prometheus/alertmanager/cmd/amtool@$ALERTMANAGER_VERSION" >&2 \
+    && "$home/bin/pip" install --quiet --disable-pip-version-check 'grafana-foundation-sdk==1769699379!11.6.0' >&2 && : >"$home/.ok"
+  rm -rf "$work"
+  [ -e "$home/.ok" ]
+}
+
 PARTS_SH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/parts.sh

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gravity_api::admission::AdmissionOptions;
+use gravity_api::traces::TraceOptions;
 use gravity_pipelines::boards::SLICE_TEAMS;
 use gravity_pipelines::runtime::ROW_CAP;
 use gravity_pipelines::runtime::watchdog::BUDGET;
@@ -22,6 +24,8 @@ const KEYS: &[(&str, bool)] = &[
     ("log.retention_bytes", true),
     ("http.listen", true),
     ("metrics.listen", true),
+    ("limits.connections_per_client", true),
+    ("limits.tenant_records", true),
     ("pipelines.workers", true),
     ("pipelines.row_cap", true),
     ("pipelines.merge_bytes", true),
@@ -49,6 +53,8 @@ const KEYS: &[(&str, bool)] = &[
     ("sql.timeout_s", true),
     ("sql.rows", true),
     ("sql.concurrency", true),
+    ("traces.endpoint", true),
+    ("traces.per_million", true),
 ];
 
 /// Why a configuration was refused.
@@ -153,6 +159,12 @@ pub struct Config {
     pub lake_vacuum_after: Duration,
     /// What SQL may use.
     pub sql: Limits,
+    /// Connections of one address; 0: no bound.
+    pub connections_per_client: usize,
+    /// Who may bring records.
+    pub admission: AdmissionOptions,
+    /// Where traces go; None: nothing is traced.
+    pub traces: Option<TraceOptions>,
     /// What is set but has no effect in this build.
     pub warnings: Vec<String>,
 }
@@ -203,7 +215,11 @@ impl Config {
         let number = |key: &'static str, least: u64| -> Result<Option<u64>, ConfigError> {
             let parse = |value: &str| {
                 let n = value.parse().ok().filter(|n| *n >= least);
-                n.ok_or(ConfigError::Invalid { key, value: value.to_owned(), expected: "a whole number, at least 1" })
+                n.ok_or(ConfigError::Invalid {
+                    key,
+                    value: value.to_owned(),
+                    expected: if least == 0 { "a whole number" } else { "a whole number, at least 1" },
+                })
             };
             get(key).map(parse).transpose()
         };
@@ -269,6 +285,18 @@ impl Config {
             lake_retention: number("lake.retention_days", 1)?.map(|days| hours(days.saturating_mul(24))),
             lake_vacuum_after: number("lake.vacuum_hours", 1)?.map_or(LakeOptions::default().vacuum_after, hours),
             sql,
+            connections_per_client: sized(number("limits.connections_per_client", 0)?, 10_000),
+            admission: AdmissionOptions {
+                tenant_records_max: number("limits.tenant_records", 1)?
+                    .unwrap_or(AdmissionOptions::default().tenant_records_max),
+            },
+            traces: match text("traces.endpoint") {
+                Some(endpoint) => {
+                    let per_million = small(number("traces.per_million", 1)?).unwrap_or(10_000).min(1_000_000);
+                    Some(TraceOptions { endpoint, per_million })
+                }
+                None => None,
+            },
             warnings,
         })
     }

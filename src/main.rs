@@ -4,7 +4,9 @@ mod commands;
 mod config;
 mod demo;
 mod live;
+mod log_json;
 mod node;
+mod observe;
 mod operations;
 
 use std::process::ExitCode;
@@ -149,12 +151,17 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// On stderr. `GRAVITY_LOG` says how much, as `tracing_subscriber` reads it; `GRAVITY_LOG_FORMAT=json` makes a line of JSON of
+/// each, for machines.
 fn log_to_stderr(server: bool) {
     // The lake's library tells every step of every query at `info`.
     let default =
         if server { "info,buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GRAVITY_LOG").unwrap_or_else(|_| default.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("GRAVITY_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        return log.fmt_fields(log_json::Json).event_format(log_json::Json).init();
+    }
     use std::io::IsTerminal;
     log.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use gravity_api::ServerOptions;
 use gravity_api::app::{AppState, router};
 use gravity_api::http::Tokens;
 use gravity_api::http::server::listen;
@@ -21,6 +22,7 @@ use gravity_api::serving::analytics::Analytics;
 use gravity_api::serving::burn::Burn;
 use gravity_api::serving::flags::Flags;
 use gravity_api::serving::{Boards, BoardsOptions};
+use gravity_api::traces::{self, Sending};
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
 use gravity_ingest::log::Log;
@@ -39,7 +41,8 @@ use self::sinks::Sinks;
 use crate::commands::erase::PLAN_FILE;
 use crate::commands::up::TOKEN_FILE;
 use crate::config::{Config, LogKind};
-use crate::operations::{NodeOperations, observe_lag};
+use crate::observe::observe;
+use crate::operations::NodeOperations;
 
 /// Part of the platform that a process may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -89,6 +92,8 @@ pub struct Node {
     lake: Option<tokio::task::JoinHandle<()>>,
     /// Ends the lake's writer, after the pipelines.
     lake_ends: CancellationToken,
+    /// Sends traces until it is dropped.
+    traces: Option<Sending>,
     shutdown: CancellationToken,
     _lock: fs::File,
 }
@@ -112,6 +117,10 @@ impl Node {
         // On a thread of its own: a broker that is not there is waited for, and whoever waits may stop waiting.
         let (log_config, log_dir) = (config.clone(), dir.to_owned());
         let log = tokio::task::spawn_blocking(move || open_log(&log_config, &log_dir, sync)).await??;
+        let traces = match config.traces.clone() {
+            Some(options) => Some(tokio::task::spawn_blocking(move || traces::install(&options)).await??),
+            None => None,
+        };
         let boards = Boards::new(BoardsOptions::new(key));
         let mut topics = Visibility::boards_topics().to_vec();
         if roles.contains(&Role::Burn) {
@@ -123,7 +132,7 @@ impl Node {
         if roles.contains(&Role::Similarity) {
             topics.push(Topic::Sources);
         }
-        let visibility = Visibility::new(topics);
+        let visibility = Visibility::new(topics).admitting(config.admission);
         let flags = Arc::<Flags>::default();
         let burn = Arc::<Burn>::default();
         let views = gravity_operators::analytics::VIEWS.iter().map(|view| &view.spec);
@@ -221,18 +230,20 @@ impl Node {
             tokio::spawn(async move { writer.run(ends).await })
         });
         let (shutdown, state_tokens) = (state.shutdown.clone(), state.tokens.clone());
-        tokio::spawn(observe_lag(operations.clone(), shutdown.clone()));
+        tokio::spawn(observe(operations.clone(), dir.to_owned(), shutdown.clone()));
         let listener = listen(&config.http_listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.http_listen))?;
         let address = listener.local_addr()?;
-        let serving = spawn_server(listener, router(state), shutdown.clone());
+        let options =
+            ServerOptions { connections_of_peer_max: config.connections_per_client, ..ServerOptions::default() };
+        let serving = spawn_server(listener, router(state), shutdown.clone(), options);
         let sql = open_wire(config, engine, &state_tokens, &shutdown).await?;
         let metrics = match &config.metrics_listen {
             Some(address) => {
                 let listener = listen(address).await.with_context(|| format!("cannot serve metrics on {address}"))?;
                 tracing::info!(address = %listener.local_addr()?, "metrics");
-                Some(spawn_server(listener, metrics_router(), shutdown.clone()))
+                Some(spawn_server(listener, metrics_router(), shutdown.clone(), ServerOptions::default()))
             }
             None => None,
         };
@@ -245,6 +256,7 @@ impl Node {
             metrics,
             lake,
             lake_ends,
+            traces,
             shutdown,
             _lock: lock,
         })
@@ -286,7 +298,12 @@ impl Node {
         {
             tracing::warn!("the lake's writer did not stop in time; the next start goes on from its last commit");
         }
-        let _ = tokio::time::timeout(DRAIN, tokio::task::spawn_blocking(move || log.close())).await;
+        let traces = self.traces;
+        let close = move || {
+            log.close();
+            drop(traces);
+        };
+        let _ = tokio::time::timeout(DRAIN, tokio::task::spawn_blocking(close)).await;
     }
 }
 
@@ -294,9 +311,10 @@ fn spawn_server(
     listener: tokio::net::TcpListener,
     router: axum::Router,
     shutdown: CancellationToken,
+    options: ServerOptions,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        if let Err(error) = gravity_api::serve(listener, router, shutdown).await {
+        if let Err(error) = gravity_api::serve_with(listener, router, shutdown, options).await {
             tracing::error!(%error, "the HTTP server ended");
         }
     })

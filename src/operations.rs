@@ -1,8 +1,8 @@
 //! What the HTTP interface asks of the process: status, readiness, verification, dead letters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -16,7 +16,6 @@ use gravity_ingest::log::{Bound, Entry, Log, LogError, Produce, read_on};
 use gravity_pipelines::runtime::{PipelineState, Runtime};
 use gravity_pipelines::verify::{self, Board};
 use parking_lot::Mutex;
-use prometheus::{GaugeVec, IntGaugeVec, register_gauge_vec, register_int_gauge_vec};
 
 use crate::node::Role;
 
@@ -76,6 +75,7 @@ impl NodeOperations {
 
 /// The pipeline, without its lag while the log's broker is lost. May wait for the broker.
 fn told(log: &dyn Log, status: gravity_pipelines::runtime::PipelineStatus) -> PipelineStatus {
+    let is_running = status.state == PipelineState::Running;
     let (state, reason) = match status.state {
         PipelineState::Starting => ("starting", None),
         PipelineState::Running => ("running", None),
@@ -100,7 +100,7 @@ fn told(log: &dyn Log, status: gravity_pipelines::runtime::PipelineStatus) -> Pi
     let time_to_drain_s = match behind {
         _ if lost.is_some() => None,
         0 => Some(0.0),
-        n if status.rate > 0.0 => Some(n as f64 / status.rate),
+        n if status.rate > 0.0 && is_running => Some(n as f64 / status.rate),
         _ => None,
     };
     PipelineStatus {
@@ -113,44 +113,6 @@ fn told(log: &dyn Log, status: gravity_pipelines::runtime::PipelineStatus) -> Pi
         time_to_drain_s,
     }
 }
-
-/// Keeps the lag metrics fresh; ends with the node.
-pub async fn observe_lag(operations: Arc<NodeOperations>, stop: tokio_util::sync::CancellationToken) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_secs(2));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        // On Kafka this asks the broker.
-        let operations = operations.clone();
-        let told = tokio::task::spawn_blocking(move || operations.told()).await;
-        for pipeline in told.unwrap_or_default() {
-            let mut by_topic: BTreeMap<&str, u64> = BTreeMap::new();
-            for l in &pipeline.lag {
-                LAG.with_label_values(&[&l.topic, &l.partition.to_string()]).set(l.lag as i64);
-                *by_topic.entry(&l.topic).or_default() += l.lag;
-            }
-            for (topic, lag) in by_topic {
-                let drain_s = if lag == 0 { 0.0 } else { pipeline.time_to_drain_s.unwrap_or(f64::INFINITY) };
-                DRAIN.with_label_values(&[topic]).set(drain_s);
-            }
-        }
-    }
-}
-
-static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    register_int_gauge_vec!(
-        "gravity_consumer_lag_records",
-        "Durable records that no epoch has yet.",
-        &["topic", "partition"]
-    )
-    .expect("metrics are registered once")
-});
-static DRAIN: LazyLock<GaugeVec> = LazyLock::new(|| {
-    register_gauge_vec!("gravity_time_to_drain_seconds", "Lag over the present rate.", &["topic"])
-        .expect("metrics are registered once")
-});
 
 fn failed(e: LogError) -> OperationError {
     OperationError::Unavailable(e.to_string())

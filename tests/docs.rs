@@ -119,7 +119,8 @@ fn links_in_the_documentation_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs"))
         .expect("docs")
-        .chain(std::fs::read_dir(root.join("docs/decisions")).expect("decisions"));
+        .chain(std::fs::read_dir(root.join("docs/decisions")).expect("decisions"))
+        .chain(std::fs::read_dir(root.join("docs/runbooks")).expect("runbooks"));
     let pages = docs.map(|e| e.expect("an entry").path()).chain([root.join("README.md")]);
     for page in pages.filter(|p| p.extension().is_some_and(|e| e == "md")) {
         let text = std::fs::read_to_string(&page).expect("a page");

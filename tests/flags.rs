@@ -6,7 +6,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use gravity_events::body::{LabTelemetry, SourcePublished};
+use gravity_events::body::{LabProvisionRequested, LabState, LabStep, LabTelemetry, SourcePublished};
+use gravity_events::publish::{LabPhase, LabSeen};
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Body, Id, Record};
 use gravity_operators::anomaly::alert::Levels;
@@ -48,7 +49,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// Ten minutes of four labs, and the sources of four teams.
+    /// Ten minutes of four labs, what is next in the life of a fifth, and the sources of four teams.
     fn more(&mut self, random: &mut Dice) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         for _ in 0..10 {
@@ -71,6 +72,7 @@ impl Sent {
                 records.push(record(format!("{lab}/{}", self.minute), None, at_ms, Body::LabTelemetry(body)));
             }
         }
+        records.push(self.next_of_a_life());
         for team in 0..4 {
             let (at_ms, submission) = (self.minute * MINUTE_MS, Id::from(format!("s{}/{team}", self.minute)));
             let text = program(random.below(3), self.minute as u64);
@@ -83,16 +85,36 @@ impl Sent {
         records
     }
 
+    /// The lab that measures nothing: requested, made, used, broken, gone, requested again.
+    fn next_of_a_life(&mut self) -> Vec<u8> {
+        let lab = Id::from("life");
+        let state = LabState { lab: lab.clone(), reason: None };
+        let step = LabStep { lab: lab.clone(), step: "network".into(), attempt: 1, error: None };
+        let requested = LabProvisionRequested { lab: lab.clone(), template: "t".into(), team: None };
+        let (body, told) = match self.minute / 10 % 5 {
+            1 => (Body::LabProvisionRequested(requested), Told::Phase(LabPhase::Requested)),
+            2 => (Body::LabStepStarted(step), Told::Phase(LabPhase::Provisioning)),
+            3 => (Body::LabReady(state), Told::Phase(LabPhase::Ready)),
+            4 => (Body::LabFailed(state), Told::Phase(LabPhase::Failed)),
+            _ => (Body::LabReleased(state), Told::Released),
+        };
+        self.labs.entry(lab).or_default().take(told, &Levels::default());
+        record(format!("life/{}", self.minute), None, self.minute * MINUTE_MS, body)
+    }
+
     fn shown_labs(&self) -> Value {
-        let lab = |(lab, state): (&Id, &Lab)| {
+        let lab = |(lab, state, seen): (&Id, &Lab, LabSeen)| {
             let alert = state.alert().map(|(since_ms, metric, alert)| {
                 json!({"metric": metric, "since": format_rfc3339_ms(since_ms), "evidence_nats": alert.evidence_nats, "others": alert.others})
             });
-            let seen = state.seen().expect("it reported");
-            json!({"tenant": "uni", "lab": lab, "seen_at": format_rfc3339_ms(seen.seen_at_ms), "silent": true,
-                "late": seen.late, "unwatched": seen.unwatched, "alert": alert})
+            json!({"tenant": "uni", "lab": lab, "state": seen.phase.name(), "seen_at": seen.seen_at_ms.map(format_rfc3339_ms),
+                "silent": seen.seen_at_ms.is_some(), "late": seen.late, "unwatched": seen.unwatched, "alert": alert})
         };
-        json!({ "labs": self.labs.iter().map(lab).collect::<Vec<_>>() })
+        json!({ "labs": self.seen_labs().map(lab).collect::<Vec<_>>() })
+    }
+
+    fn seen_labs(&self) -> impl Iterator<Item = (&Id, &Lab, LabSeen)> {
+        self.labs.iter().filter_map(|(lab, state)| Some((lab, state, state.seen()?)))
     }
 
     fn pairs(&self) -> BTreeSet<(String, String, u64)> {
@@ -192,7 +214,7 @@ async fn in_sql(server: &Server, sent: &Sent, open: usize) {
     let ask =
         |sql: &str| -> Value { serde_json::from_str(&server.ok(&["sql", sql, "--format", "json"])).expect("JSON") };
     let labs = "select count(*) as labs, count(alert_since) as alerts from live.labs where tenant = 'uni'";
-    assert_eq!(ask(labs), json!([{"labs": sent.labs.len(), "alerts": open}]));
+    assert_eq!(ask(labs), json!([{"labs": sent.seen_labs().count(), "alerts": open}]));
     let pairs = |sql: &str| -> BTreeSet<(String, String, u64)> {
         let text = |row: &Value, name: &str| row[name].as_str().expect("a submission").to_owned();
         let pair = |row: &Value| {

@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use gravity_events::Position;
 use gravity_ingest::log::{Appended, Log, LogError, Produce};
 
 use crate::http::Problem;
-use crate::metrics;
+use crate::{metrics, traces};
 
 /// Appends records; goes on to the end even when the caller is gone, so that a client that closes its connection leaves
 /// nothing half written. While the log's broker is lost it refuses at once: an append would wait, and hold the request
@@ -19,7 +20,9 @@ pub(crate) async fn append(log: &dyn Log, records: Vec<Produce>) -> Result<Vec<P
     // Not logged for each request: the log itself says when it loses its broker and finds it again.
     log.health().map_err(|error| Problem::of_log(&error))?;
     let topics: Vec<_> = records.iter().map(|r| r.topic).collect();
+    let began_at = SystemTime::now();
     let positions = ToTheEnd(Some(log.append(records))).await?;
+    traces::appended(&positions, began_at);
     for topic in topics {
         metrics::accepted(topic).inc();
     }

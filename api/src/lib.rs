@@ -1,13 +1,16 @@
 //! Serving index, live streams and the HTTP interface.
 
+pub mod admission;
 pub mod app;
 mod append;
 pub mod http;
 pub mod metrics;
 pub mod openapi;
 pub mod operations;
+mod places;
 pub mod services;
 pub mod serving;
+pub mod traces;
 pub mod visibility;
 
 pub use app::{AppState, router};

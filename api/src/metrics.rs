@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{LazyLock, OnceLock};
 
 use gravity_events::burn::Usage;
+use gravity_events::publish::LabPhase;
 use gravity_events::{Id, Topic};
 use parking_lot::Mutex;
 use prometheus::{
-    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder, register_histogram_vec,
-    register_int_counter_vec, register_int_gauge,
+    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder, register_histogram_vec,
+    register_int_counter_vec, register_int_gauge, register_int_gauge_vec,
 };
 
 /// `gravity_http_request_duration_seconds{service,route,status}`: from the request's head to the response's head.
@@ -59,6 +60,24 @@ pub static TOKENS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     .expect("registered once, by this static")
 });
 
+/// `gravity_budget_alerts_total{mark_bp}`: marks that budgets passed, in basis points of their limits.
+pub static BUDGET_ALERTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("gravity_budget_alerts_total", "Marks that budgets passed", &["mark_bp"])
+        .expect("registered once, by this static")
+});
+
+/// `gravity_labs{state}`: labs by where they are in their lives. Those in `requested` are the queue of provisioning.
+pub static LABS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("gravity_labs", "Labs that are not released, by state", &["state"])
+        .expect("registered once, by this static")
+});
+
+/// `gravity_lab_alerts`: labs with an alert.
+pub static LAB_ALERTS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("gravity_lab_alerts", "Labs whose measurements are unusual now")
+        .expect("registered once, by this static")
+});
+
 /// Tenants and models that have counters of their own; further ones are told together as `-`.
 const TOKEN_SERIES_MAX: usize = 1_000;
 
@@ -84,10 +103,17 @@ pub fn count_tokens(used: &BTreeMap<(&Id, &Id), Usage>) {
 /// Registers all of them, so that they are shown from the start.
 pub fn register() {
     LazyLock::force(&HTTP_DURATION);
-    LazyLock::force(&RECORDS);
+    for topic in Topic::ALL {
+        RECORDS.with_label_values(&[topic.name(), "dead_letter"]);
+    }
     LazyLock::force(&STREAM_SUBSCRIBERS);
     LazyLock::force(&CONNECTIONS);
     LazyLock::force(&TOKENS);
+    BUDGET_ALERTS.with_label_values(&["10000"]);
+    LazyLock::force(&LAB_ALERTS);
+    for phase in LabPhase::ALL {
+        LABS.with_label_values(&[phase.name()]);
+    }
 }
 
 /// Everything in the default registry in Prometheus' text format.

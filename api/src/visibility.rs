@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gravity_events::publish::{BoardsEpoch, BoardsSink, Refused};
 use gravity_events::{Id, Position, Topic};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use crate::admission::{Admission, AdmissionOptions};
+use crate::http::Problem;
 use crate::metrics;
 
 /// Refused positions that are remembered: some megabytes. Whoever waits asks as soon as the epoch is there.
@@ -60,6 +62,7 @@ pub struct Visibility {
     refused_max: usize,
     /// False: what it reads is counted by another.
     counts: bool,
+    admission: Admission,
     state: Mutex<State>,
     /// Events of which nothing new is shown for now: a change of their rules is under way.
     gated: watch::Sender<BTreeSet<Id>>,
@@ -94,6 +97,7 @@ impl Visibility {
             wait,
             refused_max,
             counts: true,
+            admission: Admission::default(),
             state: Mutex::default(),
             gated: watch::Sender::default(),
         })
@@ -113,6 +117,7 @@ impl Visibility {
     /// Takes what an epoch has read and refused. `snapshot`: the state after a restart, whose own refused records are
     /// not all known.
     pub fn advance(&self, bound: &[(Topic, u32, u64)], refused: &[Refused], snapshot: bool) {
+        self.admission.counted(bound, Instant::now());
         let mut state = self.state.lock();
         for r in refused.iter().filter(|r| self.topics.contains(&r.position.topic)) {
             state.remember(r, self.refused_max);
@@ -139,6 +144,23 @@ impl Visibility {
             // Whoever has gone meanwhile does not hear it.
             let _ = waiter.send(());
         }
+    }
+
+    /// The same with other bounds on what may come.
+    pub fn admitting(self: Arc<Self>, options: AdmissionOptions) -> Arc<Visibility> {
+        let mine = Arc::into_inner(self).expect("nobody else has it yet");
+        Arc::new(Visibility { admission: Admission::new(options), ..mine })
+    }
+
+    /// Whether these may come now. See [`Admission::ask`].
+    pub fn ask<'a>(&self, records: impl IntoIterator<Item = (&'a Id, Topic)>) -> Result<(), Problem> {
+        self.admission.ask(records, Instant::now())
+    }
+
+    /// They are durable at these places.
+    pub fn brought<'a>(&self, records: impl IntoIterator<Item = (&'a Id, Position)>) {
+        let read = records.into_iter().filter(|(_, at)| self.topics.contains(&at.topic));
+        self.admission.brought(read, Instant::now());
     }
 
     /// Waits until each of these records is in a committed epoch, or the wait is over; says what became of each.

@@ -1,11 +1,14 @@
 //! Failpoints: named places at which a test kills the process or makes it fail.
 //!
 //! `GRAVITY_FAILPOINT=name:n:action` acts the n-th time (from 1) that the place `name` is passed in the process; `action` is
-//! `kill` (SIGKILL to itself, as a power cut of the process), `fail` (whoever passes it fails and begins again) or `panic`. A
-//! test in the same process arms one of those who pass by its options. Unset, a failpoint costs one look at a pointer.
+//! `kill` (SIGKILL to itself, as a power cut of the process), `fail` (whoever passes it fails and begins again), `panic`, or
+//! `hold` (whoever passes it then or later stays there while there is a file of the name `GRAVITY_FAILPOINT_HOLD`). A test in
+//! the same process arms one of those who pass by its options. Unset, a failpoint costs one look at a pointer.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// Those of pipelines, in the order of a commit. Crash tests go through this list.
 pub const PIPELINES: &[&str] = &[
@@ -49,6 +52,9 @@ pub const LEDGER: &[&str] = &[
 /// That of erasing a person: passed between its steps.
 pub const ERASE: &[&str] = &["erase.step"];
 
+/// How often who is held looks whether it may go on.
+const HOLD_LOOK: Duration = Duration::from_millis(10);
+
 /// A failpoint that was to fail was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failpoint {0}")]
@@ -63,6 +69,8 @@ pub enum Action {
     Fail,
     /// A panic.
     Panic,
+    /// Staying there.
+    Hold,
 }
 
 #[derive(Debug)]
@@ -87,6 +95,7 @@ fn parse(text: &str) -> Option<Failpoints> {
         "kill" => Action::Kill,
         "fail" => Action::Fail,
         "panic" => Action::Panic,
+        "hold" => Action::Hold,
         _ => return None,
     };
     Some(Failpoints::arm(name, nth, action))
@@ -112,12 +121,23 @@ impl Failpoints {
     pub fn pass(&self, name: &'static str) -> Result<(), Hit> {
         debug_assert!([PIPELINES, LAKE, LEDGER, ERASE].concat().contains(&name), "failpoint {name} is not listed");
         let Some(armed) = &self.0 else { return Ok(()) };
-        if armed.name != name || armed.passed.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
+        if armed.name != name {
+            return Ok(());
+        }
+        let passed = armed.passed.fetch_add(1, Ordering::Relaxed) + 1;
+        if passed < armed.nth || (passed > armed.nth && armed.action != Action::Hold) {
             return Ok(());
         }
         match armed.action {
             Action::Fail => Err(Hit(name)),
             Action::Panic => panic!("failpoint {name}"),
+            Action::Hold => {
+                let file = std::env::var_os("GRAVITY_FAILPOINT_HOLD").unwrap_or_default();
+                while Path::new(&file).exists() {
+                    std::thread::sleep(HOLD_LOOK);
+                }
+                Ok(())
+            }
             Action::Kill => {
                 let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
                 loop {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
 use gravity_events::body::Alert;
-use gravity_events::publish::{LabAlert, LabAlertKey, LabKey, LabSeen, LabsEpoch, LabsSink};
+use gravity_events::publish::{LabAlert, LabAlertKey, LabKey, LabPhase, LabSeen, LabsEpoch, LabsSink};
 use gravity_events::time::format_rfc3339_ms;
 use gravity_events::{Body, Id, Record, Topic};
 use gravity_ingest::log::Produce;
@@ -76,8 +76,13 @@ impl Definition for Labs {
             Body::LabTelemetry(b) => {
                 (&b.lab, Told::Point { metric: b.metric.clone(), at_ms: record.time_ms, value: b.value })
             }
-            Body::LabReady(b) => (&b.lab, Told::Ready),
-            Body::LabFailed(b) | Body::LabReleased(b) => (&b.lab, Told::Released),
+            Body::LabProvisionRequested(b) => (&b.lab, Told::Phase(LabPhase::Requested)),
+            Body::LabStepStarted(b) | Body::LabStepSucceeded(b) | Body::LabStepFailed(b) => {
+                (&b.lab, Told::Phase(LabPhase::Provisioning))
+            }
+            Body::LabReady(b) => (&b.lab, Told::Phase(LabPhase::Ready)),
+            Body::LabFailed(b) => (&b.lab, Told::Phase(LabPhase::Failed)),
+            Body::LabReleased(b) => (&b.lab, Told::Released),
             _ => return,
         };
         let key = LabKey { tenant: record.tenant.clone(), lab: lab.clone() };

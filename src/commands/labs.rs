@@ -44,7 +44,7 @@ pub async fn run(args: LabsArgs, server: &ServerArgs) -> anyhow::Result<()> {
 }
 
 fn text(labs: &[Value]) -> String {
-    let mut out = format!("{:<12} {:<20} {:<24} {}\n", "TENANT", "LAB", "SEEN", "ALERT");
+    let mut out = format!("{:<12} {:<20} {:<12} {:<24} {}\n", "TENANT", "LAB", "STATE", "SEEN", "ALERT");
     for lab in labs {
         let word = |key: &str| lab[key].as_str().unwrap_or("-").to_owned();
         let silent = if lab["silent"] == true { " silent" } else { "" };
@@ -60,7 +60,7 @@ fn text(labs: &[Value]) -> String {
                 told.push_str(&format!("; also {}", names(&alert["others"])));
             }
         }
-        let line = format!("{:<12} {:<20} {seen:<24} {told}", word("tenant"), word("lab"));
+        let line = format!("{:<12} {:<20} {:<12} {seen:<24} {told}", word("tenant"), word("lab"), word("state"));
         out.push_str(line.trim_end());
         out.push('\n');
     }

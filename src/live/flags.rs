@@ -27,7 +27,12 @@ fn lab_columns() -> Vec<Column<LabShown>> {
     vec![
         column("tenant", Kind::Text, "Whose lab", |lab: &LabShown| (&lab.lab.tenant).into()),
         column("lab", Kind::Text, "The lab", |lab| (&lab.lab.lab).into()),
-        column("seen_at", Kind::Time, "The minute of its newest point", |lab| Value::Time(lab.seen.seen_at_ms)),
+        column("state", Kind::Text, "requested, provisioning, ready or failed; unknown: only points came", |lab| {
+            lab.seen.phase.name().into()
+        }),
+        column("seen_at", Kind::Time, "The minute of its newest point", |lab| {
+            lab.seen.seen_at_ms.map_or(Value::Null, Value::Time)
+        }),
         column("late", Kind::Int, "Points that came after a later one: not judged", |lab| lab.seen.late.into()),
         column("unwatched", Kind::Int, "Points of metrics beyond those that are watched", |lab| {
             lab.seen.unwatched.into()

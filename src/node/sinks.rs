@@ -7,6 +7,7 @@ use gravity_api::serving::Boards;
 use gravity_api::serving::analytics::Analytics;
 use gravity_api::serving::burn::Burn;
 use gravity_api::serving::flags::Flags;
+use gravity_api::traces;
 use gravity_api::visibility::Visibility;
 use gravity_events::Topic;
 use gravity_events::publish::{
@@ -29,6 +30,8 @@ pub(super) struct Sinks {
 
 impl BoardsSink for Sinks {
     fn publish(&self, epoch: Arc<BoardsEpoch>) {
+        // First: a stream may tell of it at once.
+        traces::committed(traces::BOARDS, epoch.epoch, &epoch.bound);
         self.boards.publish(epoch.clone());
         self.visibility.publish(epoch);
     }
@@ -36,11 +39,12 @@ impl BoardsSink for Sinks {
 
 impl BurnSink for Sinks {
     fn publish_burn(&self, epoch: Arc<BurnEpoch>) {
+        let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
+        traces::committed("burn", epoch.epoch, &usage);
         self.burn.publish_burn(epoch.clone());
         if let Some(applier) = &self.applier {
             applier.publish_burn(epoch.clone());
         }
-        let usage: Vec<_> = epoch.bound.iter().filter(|b| b.0 == Topic::Usage).copied().collect();
         self.visibility.advance(&usage, &epoch.refused, epoch.snapshot);
         self.prices_visibility.advance(&epoch.bound, &[], epoch.snapshot);
     }
@@ -54,6 +58,7 @@ impl AnalyticsSink for Sinks {
 
 impl LabsSink for Sinks {
     fn publish_labs(&self, epoch: Arc<LabsEpoch>) {
+        traces::committed("labs", epoch.epoch, &epoch.bound);
         self.flags.publish_labs(epoch.clone());
         self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
     }
@@ -61,6 +66,7 @@ impl LabsSink for Sinks {
 
 impl SimilaritySink for Sinks {
     fn publish_similarity(&self, epoch: Arc<SimilarityEpoch>) {
+        traces::committed("similarity", epoch.epoch, &epoch.bound);
         self.flags.publish_similarity(epoch.clone());
         self.visibility.advance(&epoch.bound, &epoch.refused, epoch.snapshot);
     }

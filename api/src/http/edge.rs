@@ -23,12 +23,15 @@ use super::extract::code_of;
 use super::problem::{PROBLEM_JSON, clip};
 use crate::metrics;
 use crate::services::ops;
+use crate::traces::Traced;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Largest error body that is looked into.
 const ERROR_BODY_MAX: usize = 64 << 10;
 
+/// The route of what has none.
+const UNMATCHED: &str = "unmatched";
 /// How long a handler may take until its answer begins. Longer than a wait for visibility.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a verification of everything may take.
@@ -75,6 +78,7 @@ where
 struct Asked {
     id: String,
     route: Option<MatchedPath>,
+    traced: Option<Traced>,
     span: Span,
     began_at: Instant,
 }
@@ -83,23 +87,30 @@ impl Asked {
     fn of(request: &Request) -> Asked {
         let id = request_id(request);
         let route = request.extensions().get::<MatchedPath>().cloned();
+        let traced = Traced::begin(request, route.as_ref().map_or(UNMATCHED, MatchedPath::as_str));
         let span = tracing::info_span!(
             "request",
             method = request.method().as_str(),
             route = route.as_ref().map(MatchedPath::as_str),
             path = clip(request.uri().path(), 200),
-            request_id = id.as_str()
+            request_id = id.as_str(),
+            trace_id = tracing::field::Empty
         );
-        Asked { id, route, span, began_at: Instant::now() }
+        if let Some(traced) = &traced {
+            span.record("trace_id", traced.id());
+        }
+        Asked { id, route, traced, span, began_at: Instant::now() }
     }
 
     fn route(&self) -> &str {
-        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+        self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
     }
 
     async fn answered(self, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
         let limit = if self.route() == ops::VERIFY_PATH { VERIFY_TIMEOUT } else { ANSWER_TIMEOUT };
-        let answer = tokio::time::timeout(limit, AssertUnwindSafe(answer).catch_unwind());
+        let context = self.traced.as_ref().map(|traced| traced.context.clone());
+        let answer = Traced::scope(context, AssertUnwindSafe(answer).catch_unwind());
+        let answer = tokio::time::timeout(limit, answer);
         let response = match answer.instrument(self.span.clone()).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Err(panic)) => {
@@ -112,6 +123,9 @@ impl Asked {
         };
         let mut response = as_problem(response, &self.id).await;
         self.note(response.status());
+        if let Some(traced) = self.traced {
+            traced.end(response.status());
+        }
         secure(&mut response);
         if let Ok(value) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(X_REQUEST_ID.clone(), value);

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::bodies::Room;
 use super::misfit::Misfit;
 
 /// How long a peer may pause within a body.
@@ -100,6 +101,7 @@ async fn collect(mut body: Body, bytes_max: usize, pause_max: Duration) -> Resul
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
+    let mut room = Room::new();
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     loop {
         let frame = tokio::time::timeout(pause_max, body.frame());
@@ -113,6 +115,7 @@ async fn collect(mut body: Body, bytes_max: usize, pause_max: Duration) -> Resul
         if first.len() + whole.len() + data.len() > bytes_max {
             return Err(too_large());
         }
+        room.take(data.len())?;
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
@@ -120,7 +123,7 @@ async fn collect(mut body: Body, bytes_max: usize, pause_max: Duration) -> Resul
             whole.extend_from_slice(&data);
         }
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok(room.keep_for(if whole.is_empty() { first } else { whole.freeze() }))
 }
 
 /// The media type of the request without its parameters, in lower case; empty where there is none.

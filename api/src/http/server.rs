@@ -18,7 +18,7 @@ use futures::StreamExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -26,6 +26,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::peers::Peers;
 use crate::metrics;
 
 /// Bounds of the server.
@@ -33,6 +34,8 @@ use crate::metrics;
 pub struct ServerOptions {
     /// Open connections at most; further ones wait in the system's queue.
     pub connections_max: usize,
+    /// Of one address at most; further ones are answered 429. 0: no bound, for servers behind a gateway.
+    pub connections_of_peer_max: usize,
     /// How long a request's head may take, and how long a kept connection may idle.
     pub head_timeout: Duration,
     /// How long a peer may leave a full buffer unread.
@@ -45,6 +48,7 @@ impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
             connections_max: 30_000,
+            connections_of_peer_max: 10_000,
             head_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
@@ -87,6 +91,7 @@ pub async fn serve_with(
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let peers = Peers::new(options.connections_of_peer_max);
     let served = Arc::new(Served { router, stopping: shutdown.clone() });
     loop {
         // Those that have ended; awaiting them costs a connection nothing while it is served.
@@ -108,6 +113,10 @@ pub async fn serve_with(
                 }
             },
         };
+        let Some(of_peer) = peers.clone().open(peer.ip()) else {
+            connections.spawn(turn_away(stream));
+            continue;
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -123,7 +132,7 @@ pub async fn serve_with(
             .serve_connection(io, service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
-            let _open = Open::new(slot);
+            let _open = (Open::new(slot), of_peer);
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
@@ -151,6 +160,22 @@ impl Drop for Open {
     fn drop(&mut self) {
         metrics::CONNECTIONS.dec();
     }
+}
+
+/// Says why, and closes.
+async fn turn_away(mut stream: TcpStream) {
+    const BODY: &str = r#"{"type":"urn:gravity:problem:too_many_connections","title":"Too Many Requests","status":429,"code":"too_many_connections","detail":"this address has as many connections as one may have","hint":"close some, or reuse them"}"#;
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let said = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    // Whoever does not read it knows it anyway.
+    let _ = tokio::time::timeout(Duration::from_secs(1), said).await;
 }
 
 /// What every connection is served with.

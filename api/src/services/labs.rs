@@ -48,8 +48,10 @@ pub struct Lab {
     pub tenant: String,
     /// Which.
     pub lab: String,
-    /// The minute of its newest measurement.
-    pub seen_at: String,
+    /// Where it is in its life: `requested`, `provisioning`, `ready`, `failed`; `unknown` if only measurements came.
+    pub state: &'static str,
+    /// The minute of its newest measurement; null while there is none.
+    pub seen_at: Option<String>,
     /// Nothing came for ten minutes, by this server's clock.
     pub silent: bool,
     /// Measurements that came after a later one of their metric, or had no time: not judged.
@@ -104,8 +106,9 @@ fn shown(lab: LabShown, now_ms: i64) -> Lab {
     Lab {
         tenant: lab.lab.tenant.to_string(),
         lab: lab.lab.lab.to_string(),
-        seen_at: format_rfc3339_ms(lab.seen.seen_at_ms),
-        silent: now_ms.saturating_sub(lab.seen.seen_at_ms) > SILENT_AFTER_MS,
+        state: lab.seen.phase.name(),
+        seen_at: lab.seen.seen_at_ms.map(format_rfc3339_ms),
+        silent: lab.seen.seen_at_ms.is_some_and(|seen_at_ms| now_ms.saturating_sub(seen_at_ms) > SILENT_AFTER_MS),
         late: lab.seen.late,
         unwatched: lab.seen.unwatched,
         alert: lab.alert.map(|(key, alert)| Alert {

@@ -58,6 +58,7 @@ pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
         (status = 409, description = "One record, wait=visible: its identity came before with other data", body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, description = "One record, wait=visible: the pipeline refused it", body = Problem),
+        (status = 429, description = "Too many records of this tenant wait to be counted", body = Problem),
         (status = 503, body = Problem), (status = 507, body = Problem)))]
 pub async fn post(
     State(state): State<AppState>,
@@ -94,7 +95,10 @@ pub(crate) async fn take(
 
 async fn append(state: &AppState, mode: Mode, items: &[Item], wait: Option<Wait>) -> Result<Response, Problem> {
     let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
-    let mut positions = state.append(good).await?.into_iter();
+    state.visibility.ask(items.iter().filter_map(Item::tenant).zip(good.iter().map(|record| record.topic)))?;
+    let positions = state.append(good).await?;
+    state.visibility.brought(items.iter().filter_map(Item::tenant).zip(positions.iter().copied()));
+    let mut positions = positions.into_iter();
     let stored: Vec<Option<Position>> =
         items.iter().map(|item| if item.is_good() { positions.next() } else { None }).collect();
     let outcomes = match wait {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use gravity_events::Id;
 use gravity_events::body::SimilarityChanged;
 use gravity_events::publish::{
-    LabAlert, LabAlertKey, LabKey, LabSeen, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink,
+    LabAlert, LabAlertKey, LabKey, LabPhase, LabSeen, LabsEpoch, LabsSink, SimilarityEpoch, SimilaritySink,
 };
 use parking_lot::RwLock;
+
+use crate::metrics;
 
 /// Event, problem and two teams.
 type Between = (Id, Id, Id, Id);
@@ -27,6 +29,30 @@ struct Labs {
     seen: BTreeMap<LabKey, LabSeen>,
     /// One per lab.
     alerts: BTreeMap<LabKey, (LabAlertKey, LabAlert)>,
+    /// How many are in each phase.
+    phases: BTreeMap<LabPhase, i64>,
+}
+
+impl Labs {
+    fn put(&mut self, lab: &LabKey, seen: Option<&LabSeen>) {
+        let before = match seen {
+            Some(seen) => self.seen.insert(lab.clone(), seen.clone()),
+            None => self.seen.remove(lab),
+        };
+        if let Some(before) = before {
+            *self.phases.entry(before.phase).or_default() -= 1;
+        }
+        if let Some(seen) = seen {
+            *self.phases.entry(seen.phase).or_default() += 1;
+        }
+    }
+
+    fn measure(&self) {
+        for phase in LabPhase::ALL {
+            metrics::LABS.with_label_values(&[phase.name()]).set(self.phases.get(&phase).copied().unwrap_or(0));
+        }
+        metrics::LAB_ALERTS.set(i64::try_from(self.alerts.len()).unwrap_or(i64::MAX));
+    }
 }
 
 /// A lab as it is shown.
@@ -89,10 +115,7 @@ impl LabsSink for Flags {
             *labs = Labs::default();
         }
         for (lab, seen) in &epoch.labs {
-            match seen {
-                Some(seen) => drop(labs.seen.insert(lab.clone(), seen.clone())),
-                None => drop(labs.seen.remove(lab)),
-            }
+            labs.put(lab, seen.as_ref());
         }
         // One alert may follow another within an epoch: what went goes first.
         for (key, _) in epoch.alerts.iter().filter(|(_, alert)| alert.is_none()) {
@@ -102,9 +125,14 @@ impl LabsSink for Flags {
         }
         for (key, alert) in &epoch.alerts {
             if let Some(alert) = alert {
+                if !epoch.snapshot && labs.alerts.get(&key.lab).is_none_or(|(shown, _)| shown != key) {
+                    let (lab_id, tenant, metric) = (key.lab.lab.as_str(), key.lab.tenant.as_str(), key.metric.as_str());
+                    tracing::info!(lab_id, tenant, metric, "a lab measures what is unusual");
+                }
                 labs.alerts.insert(key.lab.clone(), (key.clone(), alert.clone()));
             }
         }
+        labs.measure();
     }
 }
 

@@ -19,6 +19,7 @@ use super::cache::{Key, What};
 use super::query::{LIMIT_MAX, checked_limit, place, team_json};
 use super::state::{BoardState, Shown};
 use super::{Boards, ServeError, delta};
+use crate::traces;
 
 /// Which board's stream, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +181,7 @@ impl Subscription {
             return None;
         }
         self.has = Some((newest.id, newest.version));
+        traces::told(newest.epoch);
         let board = match base {
             _ if has_newest => None,
             Some(base) => Some(cache.get(Key { state: newest.id, what: What::Delta { base: base.id, limit } }, || {

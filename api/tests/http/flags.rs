@@ -14,7 +14,7 @@ fn lab(tenant: &str, lab: &str) -> LabKey {
 }
 
 fn seen(ago_ms: i64) -> Option<LabSeen> {
-    Some(LabSeen { seen_at_ms: START_MS + HOUR_MS - ago_ms, late: 1, unwatched: 0 })
+    Some(LabSeen { phase: LabPhase::Ready, seen_at_ms: Some(START_MS + HOUR_MS - ago_ms), late: 1, unwatched: 0 })
 }
 
 fn alert(of: LabKey, since_ms: i64) -> (LabAlertKey, Option<LabAlert>) {
@@ -42,7 +42,7 @@ async fn labs_are_paged_and_say_what_is_unusual() {
     let since = "2026-03-14T08:00:00.000Z";
     assert_eq!(
         page["labs"][1],
-        json!({"tenant": "uni", "lab": "lab/1", "seen_at": "2026-03-14T08:54:00.000Z", "silent": false, "late": 1,
+        json!({"tenant": "uni", "lab": "lab/1", "state": "ready", "seen_at": "2026-03-14T08:54:00.000Z", "silent": false, "late": 1,
             "unwatched": 0, "alert": {"metric": "cpu", "since": since, "evidence_nats": 9, "others": ["disk"]}})
     );
     let page = f.get_as_admin("/api/v1/labs?limit=2&after=uni%2Flab%2F1").await.json();

@@ -107,11 +107,46 @@ pub struct LabKey {
     pub lab: Id,
 }
 
-/// What is known of a lab's telemetry.
+/// Where a lab is in its life, by what was said of it last. One that was released is not known any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LabPhase {
+    /// Only measurements came.
+    #[default]
+    Unknown,
+    /// Somebody waits for it.
+    Requested,
+    /// A step of its provisioning was begun, or ended.
+    Provisioning,
+    /// It can be used.
+    Ready,
+    /// It will never be ready.
+    Failed,
+}
+
+impl LabPhase {
+    /// All of them.
+    pub const ALL: [LabPhase; 5] =
+        [LabPhase::Unknown, LabPhase::Requested, LabPhase::Provisioning, LabPhase::Ready, LabPhase::Failed];
+
+    /// In the interface, in SQL and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            LabPhase::Unknown => "unknown",
+            LabPhase::Requested => "requested",
+            LabPhase::Provisioning => "provisioning",
+            LabPhase::Ready => "ready",
+            LabPhase::Failed => "failed",
+        }
+    }
+}
+
+/// What is known of a lab.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LabSeen {
+    /// Where it is in its life.
+    pub phase: LabPhase,
     /// The minute of the newest point.
-    pub seen_at_ms: i64,
+    pub seen_at_ms: Option<i64>,
     /// Points that came after a later one of their metric, or without a time: not judged.
     pub late: u64,
     /// Points of metrics beyond the number that is watched per lab.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gravity_events::Id;
-use gravity_events::publish::{LabAlert, LabSeen};
+use gravity_events::publish::{LabAlert, LabPhase, LabSeen};
 use serde::{Deserialize, Serialize};
 
 use super::Point;
@@ -25,8 +25,8 @@ pub enum Told {
         /// The value.
         value: f64,
     },
-    /// It is there, again.
-    Ready,
+    /// Where it is in its life now.
+    Phase(LabPhase),
     /// Nothing of it is left.
     Released,
 }
@@ -37,6 +37,8 @@ pub struct Lab {
     metrics: BTreeMap<Id, Watch>,
     late: u64,
     unwatched: u64,
+    phase: LabPhase,
+    /// Nothing of it is left.
     released: bool,
 }
 
@@ -45,9 +47,10 @@ impl Lab {
     pub fn take(&mut self, told: Told, levels: &Levels) {
         match told {
             Told::Released => *self = Lab { released: true, ..Lab::default() },
-            Told::Ready => self.released = false,
+            Told::Phase(phase @ LabPhase::Failed) => *self = Lab { phase, ..Lab::default() },
+            Told::Phase(phase) => (self.phase, self.released) = (phase, false),
             // What was measured before the end may arrive after it.
-            Told::Point { .. } if self.released => {}
+            Told::Point { .. } if self.released || self.phase == LabPhase::Failed => {}
             Told::Point { at_ms: None, .. } => self.late = self.late.saturating_add(1),
             Told::Point { metric, at_ms: Some(at_ms), value } => {
                 if self.metrics.len() >= METRICS && !self.metrics.contains_key(&metric) {
@@ -61,9 +64,13 @@ impl Lab {
 
     /// What is known of it; None of a released one, or one that never said anything.
     pub fn seen(&self) -> Option<LabSeen> {
-        let last_at_ms = self.metrics.values().filter_map(Watch::last_at_ms).max()?;
+        let last_at_ms = self.metrics.values().filter_map(Watch::last_at_ms).max();
+        if last_at_ms.is_none() && self.phase == LabPhase::Unknown {
+            return None;
+        }
         Some(LabSeen {
-            seen_at_ms: last_at_ms.div_euclid(MINUTE_MS) * MINUTE_MS,
+            phase: self.phase,
+            seen_at_ms: last_at_ms.map(|at_ms| at_ms.div_euclid(MINUTE_MS) * MINUTE_MS),
             late: self.metrics.values().fold(self.late, |sum, watch| sum.saturating_add(watch.late())),
             unwatched: self.unwatched,
         })
@@ -123,8 +130,23 @@ mod tests {
         lab.take(Told::Released, &Levels::default());
         lab.take(point("metric-1", 2_000, 1.0), &Levels::default());
         assert_eq!(lab.seen(), None);
-        lab.take(Told::Ready, &Levels::default());
+        lab.take(Told::Phase(LabPhase::Ready), &Levels::default());
         lab.take(point("metric-1", 2_001, 1.0), &Levels::default());
-        assert_eq!(lab.seen().unwrap().seen_at_ms, 2_001 * MINUTE_MS);
+        assert_eq!(lab.seen().unwrap().seen_at_ms, Some(2_001 * MINUTE_MS));
+    }
+
+    #[test]
+    fn a_lab_is_where_it_was_last_said_to_be() {
+        let mut lab = Lab::default();
+        for phase in [LabPhase::Requested, LabPhase::Provisioning, LabPhase::Ready] {
+            lab.take(Told::Phase(phase), &Levels::default());
+            assert_eq!(lab.seen(), Some(LabSeen { phase, ..LabSeen::default() }));
+        }
+        lab.take(point("cpu", 1, 1.0), &Levels::default());
+        lab.take(Told::Phase(LabPhase::Failed), &Levels::default());
+        lab.take(point("cpu", 2, 1.0), &Levels::default());
+        assert_eq!(lab.seen(), Some(LabSeen { phase: LabPhase::Failed, ..LabSeen::default() }), "it measures no more");
+        lab.take(Told::Released, &Levels::default());
+        assert_eq!(lab.seen(), None);
     }
 }

@@ -17,6 +17,7 @@ use super::dedupe::claims::Candidates;
 use super::error::guarded;
 use super::failpoint::Failpoints;
 pub use super::in_flight::InFlight;
+use super::supervisor::SharedStatus;
 use super::worker::{Command, EpochInput, Message};
 
 /// An epoch has a fixed price, so there is a floor between two.
@@ -69,6 +70,8 @@ pub struct Sequencer {
     pub committer: Sender<Message>,
     /// Backpressure.
     pub in_flight: Arc<InFlight>,
+    /// Told what is under way.
+    pub status: Arc<SharedStatus>,
     /// The clock.
     pub clock: Clock,
     /// The clock of the last epoch whose clock was not in doubt.
@@ -226,6 +229,7 @@ impl Sequencer {
         // A base in the middle of a change would do, but the frames before it could not go.
         let last_of_base = !self.is_wanted() && self.merge_wanted.swap(false, Ordering::AcqRel);
         self.in_flight.open(epoch, entries.len(), self.bound.clone());
+        self.status.cut(epoch);
         let begin = Begin {
             epoch,
             now_ms,

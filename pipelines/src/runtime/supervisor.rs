@@ -34,6 +34,7 @@ pub use status::{PipelineState, PipelineStatus, SharedStatus};
 
 mod begin;
 mod deal;
+mod speed;
 mod status;
 
 /// Records at most in one epoch, unless set otherwise. Reached only when the log is far ahead, where large epochs drain
@@ -98,6 +99,7 @@ impl Runtime {
     pub fn start<D: Definition>(definition: Arc<D>, log: Arc<dyn Log>, options: Options) -> std::io::Result<Runtime> {
         // What has not happened yet is 0, not absent.
         metrics::RESTARTS.with_label_values(&[definition.name()]);
+        metrics::OVERRUNS.with_label_values(&[definition.name()]);
         metrics::BROKEN.with_label_values(&["one_row_per_key"]);
         let status = Arc::new(SharedStatus::new(definition.name()));
         let stop = Arc::new(Stop::default());
@@ -444,6 +446,7 @@ impl<D: Definition> Started<'_, D> {
             workers: self.commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
             committer: self.to_committer,
             in_flight: threads.in_flight.clone(),
+            status: status.clone(),
             clock: Clock::new(now_ms, options.wall.clone()),
             trusted_ms,
             merge_wanted,

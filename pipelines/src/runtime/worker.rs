@@ -1,6 +1,7 @@
 //! The worker threads: source, dedupe, folds and views of one pipeline as one timely dataflow.
 
 mod admit;
+mod costs;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -197,6 +198,7 @@ pub fn run<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D
 fn work<D: Definition>(worker: &mut timely::worker::Worker, shared: &Shared<D>) {
     let index = worker.index();
     let seed = shared.seeds.lock().ok().and_then(|mut s| s[index].take()).expect("every worker has a seed");
+    costs::follow(worker, shared.definition.name());
     let probe = ProbeHandle::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let infos = Infos::default();

@@ -110,6 +110,8 @@ struct Hint {
 impl LakeWriter {
     /// A writer into a place for objects.
     pub fn new(log: Arc<dyn Log>, objects: Objects, options: LakeOptions) -> LakeWriter {
+        // Shown from the start: a counter that begins with its first failure shows no increase then.
+        LazyLock::force(&ERRORS);
         LakeWriter { log, objects, options, passes: tokio::sync::watch::Sender::default() }
     }
 

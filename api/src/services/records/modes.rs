@@ -110,6 +110,14 @@ impl Item {
         }
     }
 
+    /// Whose it is, of a good one.
+    pub(super) fn tenant(&self) -> Option<&Id> {
+        match self {
+            Item::Good { record, .. } => Some(&record.tenant),
+            Item::Bad(_) => None,
+        }
+    }
+
     pub(super) fn is_good(&self) -> bool {
         matches!(self, Item::Good { .. })
     }

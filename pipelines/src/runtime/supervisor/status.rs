@@ -6,6 +6,7 @@ use gravity_ingest::log::Bound;
 use parking_lot::{Condvar, Mutex};
 
 use super::super::definition::{Committed, Definition};
+use super::speed::Speed;
 
 /// What a pipeline is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct PipelineStatus {
     pub refused: u64,
     /// Restarts after errors.
     pub restarts: u64,
-    /// Records per second, smoothed over some ten seconds.
+    /// Records per second while there is something to do, smoothed over some ten seconds.
     pub rate: f64,
     /// How long the last epoch took, from its cut to its publication.
     pub epoch_duration_ms: f64,
@@ -59,8 +60,7 @@ pub struct SharedStatus {
 
 struct Inner {
     status: PipelineStatus,
-    /// When the last epoch was committed.
-    last: Instant,
+    speed: Speed,
     /// Bytes of frames since the base, and up to the end of the base to come.
     since_base: u64,
     in_next_base: u64,
@@ -83,7 +83,7 @@ impl SharedStatus {
             base_bytes: 0,
             base_epoch: None,
         };
-        let inner = Inner { status, last: Instant::now(), since_base: 0, in_next_base: 0 };
+        let inner = Inner { status, speed: Speed::new(Instant::now()), since_base: 0, in_next_base: 0 };
         SharedStatus { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -94,7 +94,8 @@ impl SharedStatus {
 
     /// As it is now.
     pub(super) fn get(&self) -> PipelineStatus {
-        self.inner.lock().status.clone()
+        let inner = self.inner.lock();
+        PipelineStatus { rate: inner.speed.at(Instant::now()), ..inner.status.clone() }
     }
 
     /// Waits until the pipeline is running, or the time is over; says whether it is.
@@ -113,19 +114,22 @@ impl SharedStatus {
     pub(super) fn recovered(&self, base: Option<(u64, u64)>, frame_bytes: u64, journal_bytes: u64) {
         let mut inner = self.inner.lock();
         (inner.since_base, inner.in_next_base) = (frame_bytes, 0);
+        inner.speed.begin_again();
         let s = &mut inner.status;
         (s.base_epoch, s.base_bytes) = (base.map(|b| b.0), base.map_or(0, |b| b.1));
         s.journal_bytes = journal_bytes;
     }
 
+    /// An epoch is under way.
+    pub fn cut(&self, epoch: u64) {
+        self.inner.lock().speed.cut(epoch, Instant::now());
+    }
+
     /// An epoch is durable.
     pub fn committed<D: Definition>(&self, c: &Committed<D>, records: u64, refused: u64, took: Duration) {
         let mut inner = self.inner.lock();
-        let Inner { status: s, last, .. } = &mut *inner;
-        let passed = last.elapsed().as_secs_f64().max(1e-3);
-        *last = Instant::now();
-        let weight = (passed / 10.0).min(1.0);
-        s.rate += weight * (records as f64 / passed - s.rate);
+        let Inner { status: s, speed, .. } = &mut *inner;
+        speed.committed(c.epoch, records, took, Instant::now());
         (s.epoch, s.now_ms) = (c.epoch, c.now_ms);
         s.epoch_duration_ms = took.as_secs_f64() * 1e3;
         s.bound.clone_from(&c.bound);

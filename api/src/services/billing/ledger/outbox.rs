@@ -1,11 +1,12 @@
 //! The outbox: records that a transaction wants on the log. Appended until they are durable there, then removed.
 
-use gravity_events::{Record, codec};
+use gravity_events::{Body, Record, codec};
 use gravity_ingest::log::{Log, Produce};
 use gravity_storage::transaction;
 use sqlx::Row;
 
 use super::{Ledger, LedgerError, Tx};
+use crate::metrics;
 
 /// Records that are appended together.
 const BATCH: i64 = 500;
@@ -39,11 +40,17 @@ impl Ledger {
         let rows = sqlx::query(TAKE).bind(BATCH).fetch_all(pool).await.map_err(LedgerError::from)?;
         let mut ids: Vec<String> = Vec::with_capacity(rows.len());
         let mut records: Vec<Produce> = Vec::with_capacity(rows.len());
+        let mut marks_bp: Vec<u32> = Vec::new();
         for row in &rows {
             let id: String = row.try_get(0).map_err(LedgerError::from)?;
             let text: String = row.try_get(1).map_err(LedgerError::from)?;
             match codec::decode(text.as_bytes()) {
-                Ok(record) => records.push(Produce::from(&record)),
+                Ok(record) => {
+                    if let Body::BudgetAlert(alert) = &record.body {
+                        marks_bp.push(alert.mark_bp);
+                    }
+                    records.push(Produce::from(&record));
+                }
                 // Written by this service: only another build could have written what this one cannot read.
                 Err(error) => tracing::error!(%id, %error, "a record of the outbox cannot be read and is dropped"),
             }
@@ -54,6 +61,9 @@ impl Ledger {
         }
         self.failpoints.pass("ledger.before_append").map_err(LedgerError::from)?;
         log.append(records).await?;
+        for mark_bp in marks_bp {
+            metrics::BUDGET_ALERTS.with_label_values(&[mark_bp.to_string()]).inc();
+        }
         self.failpoints.pass("ledger.after_append").map_err(LedgerError::from)?;
         let removed: Result<(), LedgerError> = transaction!(self.database, tx => remove(&mut tx, &ids));
         removed?;
