@@ -3,7 +3,9 @@
 pub mod burn;
 pub mod burst;
 pub mod dynamic;
+pub mod fanout;
 pub mod freshness;
+pub mod hostile;
 pub mod idle;
 pub mod lake;
 pub mod memory;
@@ -22,7 +24,9 @@ pub type Case = fn(&Run) -> anyhow::Result<Vec<Row>>;
 pub const ALL: &[(&str, Case)] = &[
     ("throughput", throughput::run),
     ("burst", burst::run),
+    ("fanout", fanout::run),
     ("freshness", freshness::run),
+    ("hostile", hostile::run),
     ("idle", idle::run),
     ("restart", restart::run),
     ("rescore", rescore::run),

@@ -1,8 +1,10 @@
 //! HTTP/1.1 by hand: as little as possible between the load and the socket.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A kept-alive connection.
 pub struct Client {
@@ -13,12 +15,21 @@ pub struct Client {
 
 /// The bytes of a request that appends records: one by itself, or several as a batch.
 pub fn append_request(address: &str, token: &str, records: &[Vec<u8>]) -> Vec<u8> {
+    request("/api/v1/records", address, token, records)
+}
+
+/// The same, answered when they count.
+pub fn append_and_wait_request(address: &str, token: &str, records: &[Vec<u8>]) -> Vec<u8> {
+    request("/api/v1/records?wait=visible", address, token, records)
+}
+
+fn request(path: &str, address: &str, token: &str, records: &[Vec<u8>]) -> Vec<u8> {
     let (kind, body) = match records {
         [one] => ("application/cloudevents+json", one.clone()),
         many => ("application/cloudevents-batch+json", [b"[".as_slice(), &many.join(&b","[..]), b"]"].concat()),
     };
     let mut request = format!(
-        "POST /api/v1/records HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
          content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
@@ -36,6 +47,15 @@ impl Client {
         Ok(Client { stream, head: format!("host: {address}\r\n{authorization}"), buffer: Vec::new() })
     }
 
+    /// Connects from one of the machine's addresses, without a token.
+    pub async fn connect_from(from: Ipv4Addr, address: &str) -> anyhow::Result<Client> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = socket.connect(address.parse()?).await?;
+        stream.set_nodelay(true)?;
+        Ok(Client { stream, head: format!("host: {address}\r\n"), buffer: Vec::new() })
+    }
+
     /// GET; gives status and body.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
         self.ask(path).await?;
@@ -46,6 +66,11 @@ impl Client {
     pub async fn ask(&mut self, path: &str) -> anyhow::Result<()> {
         let request = format!("GET {path} HTTP/1.1\r\n{}\r\n", self.head);
         Ok(self.stream.write_all(request.as_bytes()).await?)
+    }
+
+    /// Sends bytes without waiting for anything.
+    pub async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
     }
 
     /// Sends a request that is ready made.

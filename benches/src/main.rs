@@ -3,8 +3,10 @@
 //! `scripts/bench [CASE..] [--quick]`. What is measured runs in a process of its own (see [`part`]), so that one load's
 //! memory does not show in the next one's figures.
 
+mod attack;
 mod cases;
 mod contest;
+mod crowd;
 mod generator;
 mod http;
 mod log;
@@ -28,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures; prints progress on standard error and the table on standard output
 #[derive(Parser)]
 struct Cli {
-    /// Which cases: throughput, burst, freshness, idle, restart, rescore, dynamic, sql, lake, burn, memory (none named: all)
+    /// Which cases: throughput, burst, fanout, freshness, hostile, idle, restart, rescore, dynamic, sql, lake, burn, memory (none named: all)
     cases: Vec<String>,
     /// Loads of a tenth
     #[arg(long)]

@@ -1,14 +1,18 @@
-//! docs/benchmarks.md: one table. A run replaces the rows of its own cases and leaves the others.
+//! docs/benchmarks.md: one table; and the same for programs beside it, as JSON. A run replaces the rows of its own cases and
+//! leaves the others.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::{cases, machine};
 
 /// One figure.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Which case.
     pub case: &'static str,
@@ -64,6 +68,19 @@ pub fn update(path: &Path, case: &str, rows: &[Row]) -> anyhow::Result<()> {
         std::fs::create_dir_all(dir)?;
     }
     std::fs::write(path, format!("{page}\nTaken:\n\n{runs}"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    update_json(&path.with_extension("json"), case, rows)
+}
+
+/// By case: when and where it was taken, and its rows.
+fn update_json(path: &Path, case: &str, rows: &[Row]) -> anyhow::Result<()> {
+    let mut all: BTreeMap<String, Value> = match std::fs::read(path) {
+        Ok(old) => serde_json::from_slice(&old).with_context(|| format!("{} is not what it was", path.display()))?,
+        Err(_) => BTreeMap::new(),
+    };
+    all.retain(|name, _| cases::ALL.iter().any(|c| c.0 == name));
+    all.insert(case.to_owned(), json!({ "taken": machine::line(), "rows": rows }));
+    std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
