@@ -1,5 +1,6 @@
 //! A running process: which roles it has, and the order in which they start and drain.
 
+mod background;
 mod sinks;
 
 use std::fs;
@@ -37,6 +38,7 @@ use gravity_storage::sql::SqlEngine;
 use gravity_storage::sql::wire::{self, WireServer};
 use tokio_util::sync::CancellationToken;
 
+use self::background::Background;
 use self::sinks::Sinks;
 use crate::commands::erase::PLAN_FILE;
 use crate::commands::up::TOKEN_FILE;
@@ -90,6 +92,8 @@ pub struct Node {
     sql: Option<SocketAddr>,
     metrics: Option<tokio::task::JoinHandle<()>>,
     lake: Option<tokio::task::JoinHandle<()>>,
+    /// Where the lake's writer works.
+    _background: Background,
     /// Ends the lake's writer, after the pipelines.
     lake_ends: CancellationToken,
     /// Sends traces until it is dropped.
@@ -218,6 +222,7 @@ impl Node {
         let engine = Arc::new(engine);
         let state = state.with_sql(engine.clone());
         let lake_ends = CancellationToken::new();
+        let background = Background::new("lake").context("cannot start threads")?;
         let lake = roles.contains(&Role::Lake).then(|| {
             let options = LakeOptions {
                 interval: config.lake_interval,
@@ -227,7 +232,7 @@ impl Node {
                 ..LakeOptions::default()
             };
             let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
-            tokio::spawn(async move { writer.run(ends).await })
+            background.spawn(async move { writer.run(ends).await })
         });
         let (shutdown, state_tokens) = (state.shutdown.clone(), state.tokens.clone());
         tokio::spawn(observe(operations.clone(), dir.to_owned(), shutdown.clone()));
@@ -255,6 +260,7 @@ impl Node {
             sql,
             metrics,
             lake,
+            _background: background,
             lake_ends,
             traces,
             shutdown,

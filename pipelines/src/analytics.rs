@@ -4,6 +4,7 @@
 //! that any meter can be made of, so that a new meter has all of the past in the epoch that defines it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::VecCollection;
 use gravity_events::analytics::{MeterValue, MeterWindow, Minutes, ViewKey, ViewRow};
@@ -72,6 +73,10 @@ impl Definition for Analytics {
 
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn floor(&self) -> Duration {
+        Duration::from_millis(100)
     }
 
     fn inputs(&self) -> &'static [Topic] {

@@ -4,6 +4,7 @@
 //! Alerts are what it says of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::VecCollection;
 use gravity_events::body::Alert;
@@ -61,6 +62,10 @@ impl Definition for Labs {
 
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn floor(&self) -> Duration {
+        Duration::from_millis(50)
     }
 
     fn inputs(&self) -> &'static [Topic] {

@@ -3,6 +3,7 @@
 //! What is folded is fingerprints, not text: the newest ones of each team and problem.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::VecCollection;
 use gravity_events::body::{Alike, SimilarityChanged};
@@ -58,6 +59,10 @@ impl Definition for Similarity {
 
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn floor(&self) -> Duration {
+        Duration::from_millis(100)
     }
 
     fn inputs(&self) -> &'static [Topic] {

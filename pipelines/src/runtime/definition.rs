@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use differential_dataflow::{ExchangeData, VecCollection};
 use gravity_events::publish::Refused;
@@ -11,6 +12,9 @@ use gravity_operators::boards::gate::Pace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
+
+/// From one epoch to the next, where participants wait for it.
+pub const FLOOR: Duration = Duration::from_millis(5);
 
 pub use super::folds::{Block, Folds};
 use super::row::{FoldOp, FoldRow, shard_of};
@@ -31,6 +35,12 @@ pub trait Definition: Send + Sync + Sized + 'static {
 
     /// Its name: of its journal folder, its metrics and its outputs.
     fn name(&self) -> &'static str;
+
+    /// Under load, the least time from one epoch to the next. An epoch has a fixed price, in CPU and on the disk: who is not
+    /// waited for at the instant takes more records at once. A record that comes after a pause does not wait.
+    fn floor(&self) -> Duration {
+        FLOOR
+    }
 
     /// Topics that it reads, in the order in which an epoch reads them.
     fn inputs(&self) -> &'static [Topic];

@@ -14,14 +14,13 @@ use super::PipelineError;
 use super::clock::Clock;
 use super::committer::Begin;
 use super::dedupe::claims::Candidates;
+use super::definition::FLOOR;
 use super::error::guarded;
 use super::failpoint::Failpoints;
 pub use super::in_flight::InFlight;
 use super::supervisor::SharedStatus;
 use super::worker::{Command, EpochInput, Message};
 
-/// An epoch has a fixed price, so there is a floor between two.
-const FLOOR: Duration = Duration::from_millis(5);
 /// Waiting for records ends now and then, to look around.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Bytes of records per row of an epoch's cap: larger records make smaller epochs.
@@ -64,6 +63,8 @@ pub struct Sequencer {
     pub epoch: u64,
     /// Records at most in an epoch.
     pub row_cap: usize,
+    /// From one epoch to the next.
+    pub floor: Duration,
     /// To the workers.
     pub workers: Vec<(Sender<Command>, SyncActivator)>,
     /// To the committer.
@@ -127,7 +128,7 @@ impl Sequencer {
             }
             // Under load the last epoch took longer than the floor, and nothing waits here.
             if !self.is_wanted()
-                && let Some(wait) = last_cut.and_then(|t| FLOOR.checked_sub(t.elapsed()))
+                && let Some(wait) = last_cut.and_then(|t| self.floor.checked_sub(t.elapsed()))
             {
                 let until = Instant::now() + wait;
                 let mut bytes = size(&entries);

@@ -443,6 +443,7 @@ impl<D: Definition> Started<'_, D> {
             bound,
             epoch: last,
             row_cap: options.row_cap,
+            floor: definition.floor(),
             workers: self.commands.into_iter().zip(wake).map(|(c, (_, a))| (c, a)).collect(),
             committer: self.to_committer,
             in_flight: threads.in_flight.clone(),
