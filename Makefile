@@ -5,7 +5,7 @@ SHARED ?= ../shared
 DATA ?= gravity-data
 N ?= 60
 
-.PHONY: help setup demo up build test acceptance bench bench-anomaly crash lint fmt
+.PHONY: help setup demo up build test acceptance bench bench-anomaly crash chaos lint fmt
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ bench-anomaly: ## Scores the detectors on the Numenta Anomaly Benchmark
 crash: ## Kills the server N times under load, and compares with the oracle each time
 	@scripts/setup build
 	@GRAVITY_CRASHES=$(N) scripts/cargo test --test crash -- --nocapture
+
+chaos: ## Random faults of every kind, N of them, and compares with the oracle after each
+	@scripts/setup test
+	@GRAVITY_CHAOS=$(N) scripts/cargo test --workspace --test chaos -- --nocapture
 
 lint: ## rustfmt, clippy, cargo-deny, shellcheck
 	@scripts/lint

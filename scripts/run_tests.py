@@ -16,7 +16,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 # The longest first, so that none of them is alone at the end.
-LONG = ["tutorial", "kafka_end_to_end", "crash", "hostile_input", "kinds", "pages", "non_interference", "runtime", "kafka",
+LONG = ["tutorial", "kafka_end_to_end", "crash", "hostile_input", "kinds", "chaos", "pages", "non_interference", "runtime", "kafka",
         "lake", "erase", "power_loss", "similarity"]
 SAY_EVERY_S = 60
 

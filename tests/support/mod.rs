@@ -185,7 +185,8 @@ impl Server {
 
     /// Sends records as a batch; gives the status of each.
     pub async fn send(&self, records: &[Vec<u8>], visible: bool) -> Vec<String> {
-        post(&self.url, &self.token(), records, visible).await.expect("the server answers")
+        let answer = post(&self.url, &self.token(), records, visible).await;
+        answer.unwrap_or_else(|| panic!("the server does not answer as it should; its log:\n{}", self.log()))
     }
 }
 

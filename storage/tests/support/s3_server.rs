@@ -21,6 +21,24 @@ impl S3Server {
         server
     }
 
+    /// kill -9; what it holds stays.
+    pub fn kill(&self) {
+        self.parts("kill");
+    }
+
+    /// Starts again on what is there.
+    pub fn start_again(&self) {
+        self.parts("start");
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        let cache = std::env::var("GRAVITY_CACHE")
+            .unwrap_or_else(|_| format!("{}/.cache/gravity", std::env::var("HOME").expect("there is a home")));
+        let pid = std::fs::read_to_string(format!("{cache}/run/s3-{}.pid", self.port)).expect("it runs");
+        pid.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a number")
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
