@@ -145,11 +145,13 @@ pub async fn lag(client: &mut Client) -> anyhow::Result<u64> {
     Ok(status(client).await?.pipelines.iter().flat_map(|p| &p.lag).map(|l| l.lag).sum())
 }
 
-/// How many records of a topic have their epoch.
+/// How many records of a topic have their epoch, in each pipeline that reads it.
 pub async fn bound(client: &mut Client, topic: Topic) -> anyhow::Result<u64> {
-    let status = status(client).await?;
-    let lags = status.pipelines.iter().flat_map(|p| &p.lag);
-    Ok(lags.filter(|l| l.topic == topic.name()).map(|l| l.bound).sum())
+    let of_pipeline = |pipeline: Pipeline| {
+        let of_topic = pipeline.lag.into_iter().filter(|l| l.topic == topic.name()).map(|l| l.bound);
+        of_topic.reduce(|a, b| a + b)
+    };
+    Ok(status(client).await?.pipelines.into_iter().filter_map(of_pipeline).min().unwrap_or(0))
 }
 
 /// Waits until every record has its epoch.

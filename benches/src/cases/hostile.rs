@@ -71,6 +71,8 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
         };
         let attack = part::start("attack", &task)?;
         tokio::time::sleep(Duration::from_secs(BUILD_UP_S)).await;
+        // The last one may have been idle for so long that the server closed it.
+        client = server.client().await?;
         let beside = submit(&mut client, at, &contest, &mut next, seconds).await?;
         let attacked_mb = memory("VmRSS:");
         let answers: Answers = attack.answer()?;
@@ -96,7 +98,7 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
             target: format!("they were answered: {}", told.collect::<Vec<_>>().join(", ")),
         });
         // What an attack left is no part of the next.
-        server::drained(&mut client, Duration::from_secs(120)).await?;
+        server::drained(&mut server.client().await?, Duration::from_secs(120)).await?;
         server.idle().await?;
     }
     server.stop()?;
