@@ -20,7 +20,7 @@ use super::support::watcher::{Follower, Versions, follow, sees};
 use super::support::{Server, post};
 
 /// Long enough that a test which has to wait for it has failed.
-const LONG: Duration = Duration::from_secs(90);
+const LONG: Duration = Duration::from_secs(240);
 /// Usage that is sent at once.
 const BATCH: u32 = 20;
 const PAGE: &str = "/api/v1/events/chaos/board?limit=1000";
