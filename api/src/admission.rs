@@ -72,9 +72,10 @@ impl Admission {
         if state.on_the_way.is_empty() {
             return Ok(());
         }
-        let behind = state.boards_are_behind(now);
+        let mut last = None;
         for (tenant, topic) in records {
-            if !state.moves(topic, now) {
+            // A batch is mostly of one tenant and topic.
+            if last.replace((tenant, topic)) == Some((tenant, topic)) || !state.moves(topic, now) {
                 continue;
             }
             let waiting = state.by_tenant.get(tenant).copied().unwrap_or(0);
@@ -87,7 +88,7 @@ impl Admission {
                 .hint("send on when they are counted; `wait=visible` paces a sender by itself")
                 .retry_after(RETRY_AFTER_S));
             }
-            if behind && topic == Topic::Telemetry {
+            if topic == Topic::Telemetry && state.boards_are_behind(now) {
                 return Err(Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "boards_first",

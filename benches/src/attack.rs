@@ -9,6 +9,7 @@ use gravity_events::{Body, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Client, append_request};
+use crate::usage::open_all_files;
 
 /// The address that attackers have: others come from another one.
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
@@ -62,12 +63,9 @@ pub type Answers = BTreeMap<u16, u64>;
 
 /// Attacks. In a process of its own.
 pub fn run(task: Task) -> anyhow::Result<Answers> {
-    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    files.current = files.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, files)?;
+    open_all_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answers = runtime.block_on(attack(&task));
-    Ok(answers)
+    Ok(runtime.block_on(attack(&task)))
 }
 
 async fn attack(task: &Task) -> Answers {

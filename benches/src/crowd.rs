@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::generator::quantile;
 use crate::http::Client;
-use crate::usage::{Meter, monotonic_ns};
+use crate::usage::{Meter, monotonic_ns, open_all_files};
 
 /// Connections that are being opened at once.
 const OPENING: usize = 64;
@@ -70,9 +70,7 @@ impl Seen {
 
 /// Watches. In a process of its own.
 pub fn run(task: Task) -> anyhow::Result<Seen> {
-    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    files.current = files.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, files)?;
+    open_all_files()?;
     let meter = Meter::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut seen = runtime.block_on(watch(Arc::new(task)))?;

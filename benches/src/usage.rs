@@ -49,6 +49,13 @@ pub fn monotonic_ns() -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
+/// Lets this process open as many files as it may.
+pub fn open_all_files() -> anyhow::Result<()> {
+    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    files.current = files.maximum;
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, files)?)
+}
+
 /// CPU seconds of another process, in steps of 10 ms.
 pub fn cpu_s_of(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

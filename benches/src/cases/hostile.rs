@@ -57,8 +57,8 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let at = (address.as_str(), token.as_str());
     submit(&mut client, at, &contest, &mut next, 2).await?;
     let quiet = submit(&mut client, at, &contest, &mut next, seconds).await?;
-    let memory = |line: &str| memory_bytes(&server.pid().to_string(), line) as f64 / 1e6;
-    let quiet_mb = memory("VmRSS:");
+    let resident_mb = || memory_bytes(&server.pid().to_string(), "VmRSS:") as f64 / 1e6;
+    let quiet_mb = resident_mb();
     let ms = |took_us: &[u64], share| quantile(took_us, share) as f64 / 1e3;
     let mut rows = Vec::new();
     for (kind, what) in Kind::ALL {
@@ -74,7 +74,7 @@ async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
         // The last one may have been idle for so long that the server closed it.
         client = server.client().await?;
         let beside = submit(&mut client, at, &contest, &mut next, seconds).await?;
-        let attacked_mb = memory("VmRSS:");
+        let attacked_mb = resident_mb();
         let answers: Answers = attack.answer()?;
         say(format!("hostile: {what}: {answers:?}"));
         let told = answers.iter().map(|(status, n)| match status {

@@ -39,11 +39,11 @@ def dashboard():
         ("sum by (outcome) (rate(gravity_records_total{$HERE}[$__rate_interval]))", "{{outcome}}"), unit="reqps"))
     d = d.with_panel(lines(
         "Answer to a submission", "From a request's head to its answer's head.",
-        *[(q.replace("{$HERE}", '{$HERE, route="/api/v1/records"}'), l) for q, l in quantiles("gravity_http_request_duration_seconds", "", 0.5, 0.99)],
+        *quantiles("gravity_http_request_duration_seconds", "", 0.5, 0.99, of='route="/api/v1/records"'),
         unit="s"))
     d = d.with_panel(lines(
         "Freshness of boards", "From acceptance of an epoch's oldest record to its publication.",
-        *[(q.replace("{$HERE}", '{$HERE, pipeline="boards"}'), l) for q, l in quantiles("gravity_freshness_seconds", "", 0.5, 0.99, 0.999)],
+        *quantiles("gravity_freshness_seconds", "", 0.5, 0.99, 0.999, of='pipeline="boards"'),
         unit="s", bounds=(0.25, 1)))
     d = d.with_panel(lines(
         "Refused and repeated", "Dead letters by code; what had been counted before.",

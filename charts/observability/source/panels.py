@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 # What every query is about: one job, the chosen servers.
@@ -80,22 +81,17 @@ def number(title, description, expr, unit="short", bounds=(), span=WIDTH // 6):
 
 def rows(title, description, expr, unit="short", span=WIDTH // 2):
     """A table of what is the case now, the most first."""
-    query = prometheus.Dataquery().expr(expr.replace("$HERE", HERE)).instant().format(prometheus_table()).ref_id("A")
+    query = prometheus.Dataquery().expr(expr.replace("$HERE", HERE)).instant().format(PromQueryFormat.TABLE).ref_id("A")
     panel = table.Panel().title(title).description(description).datasource(SOURCE).span(span).height(8).unit(unit)
     return panel.with_target(query).show_header(True)
 
 
-def prometheus_table():
-    from grafana_foundation_sdk.models import prometheus as queries
-
-    return queries.PromQueryFormat.TABLE
-
-
-def quantiles(metric, by, *shares):
-    """Queries for quantiles of a histogram: `by` names the label that the lines are for, or is empty."""
+def quantiles(metric, by, *shares, of=""):
+    """Queries for quantiles of a histogram: `by` names the label that the lines are for, or is empty; `of` matches more labels."""
+    here = f"$HERE, {of}" if of else "$HERE"
     labels = f"le, {by}" if by else "le"
     legend = "{{" + by + "}} " if by else ""
     return [
-        (f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{$HERE}}[$__rate_interval])))", f"{legend}p{share * 100:g}")
+        (f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{here}}}[$__rate_interval])))", f"{legend}p{share * 100:g}")
         for share in shares
     ]
