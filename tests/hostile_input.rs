@@ -85,6 +85,8 @@ struct Producer {
     token: String,
     random: Dice,
     sent: u64,
+    /// Bytes of them, without those of megabytes, which are stopped at the door.
+    sent_bytes: usize,
     /// Refused by the pipeline, with ids.
     kept: Expected,
     /// The same where the answer does not give the place by itself.
@@ -115,13 +117,17 @@ impl Producer {
         self.batch(spoilt).await;
     }
 
-    /// Sends a good record so often once more.
-    async fn repeat(&self, count: usize) {
-        let good = reference(EVENT, 1, 1).swap_remove(3);
-        let body = [b"[".to_vec(), vec![good; 1_000].join(&b","[..]), b"]".to_vec()].concat();
+    /// Sends a record that a pipeline refuses, with the longest of details, so often.
+    async fn refused(&mut self, count: usize) {
+        let m = loop {
+            let m = self.next();
+            if m.codes == ["conflict"] {
+                break m;
+            }
+        };
         for _ in 0..count.div_ceil(1_000) {
-            let (status, _, answer) = self.post("application/cloudevents-batch+json", body.clone()).await;
-            assert_eq!((status, &answer["results"][999]["status"]), (200, &"duplicate".into()), "{answer}");
+            self.batch(vec![m.clone(); 1_000]).await;
+            self.sent += 1_000;
         }
     }
 
@@ -141,7 +147,12 @@ impl Producer {
         self.sent += 1;
         let m = mutation(10_000_000 + self.sent, &mut self.random, self.sent.is_multiple_of(20));
         *self.by_kind.entry(m.how).or_default() += 1;
+        self.sent_bytes += Some(m.bytes.len()).filter(|bytes| *bytes <= KEPT_BYTES).unwrap_or(0);
         m
+    }
+
+    fn sent_kib(&self) -> u64 {
+        self.sent_bytes as u64 >> 10
     }
 
     async fn post(&self, kind: &str, body: Vec<u8>) -> (u16, String, Value) {
@@ -307,6 +318,7 @@ async fn broken_records_are_answered_or_kept_and_move_nothing() {
         token: server.token(),
         random,
         sent: 0,
+        sent_bytes: 0,
         kept: Expected::new(),
         kept_single: 0,
         by_kind: BTreeMap::new(),
@@ -322,13 +334,18 @@ async fn broken_records_are_answered_or_kept_and_move_nothing() {
 
     // Once as many are remembered as ever will be, more leave nothing behind.
     producer.send(15_000, 50).await;
-    producer.repeat(REMEMBERED).await;
-    let early_kib = producer.send_and_measure(5_000, pid).await;
+    producer.refused(REMEMBERED).await;
+    let (early_kib, by_then_kib) = (producer.send_and_measure(5_000, pid).await, producer.sent_kib());
     producer.send(65_000, 50).await;
     let late_kib = producer.send_and_measure(5_000, pid).await;
     expected.append(&mut producer.kept);
-    eprintln!("resident after 30,000: {early_kib} KiB, after 100,000: {late_kib} KiB");
-    assert!(late_kib * 10 <= early_kib * 11, "memory grew from {early_kib} to {late_kib} KiB");
+    // What is resident depends on what else the machine does, too; a third of what was sent is more than that.
+    let brought_kib = producer.sent_kib() - by_then_kib;
+    eprintln!("resident: {early_kib} KiB; after {brought_kib} KiB of broken records more: {late_kib} KiB");
+    assert!(
+        late_kib < early_kib + brought_kib / 3,
+        "{brought_kib} KiB: memory grew from {early_kib} to {late_kib} KiB"
+    );
     assert_eq!(boards(&server).await, before, "broken records moved the board");
     let letters = until_listed(&server, expected.len() + producer.kept_single).await;
     check_letters(&expected, &letters);
