@@ -7,6 +7,7 @@
 //! A table's commit holds the new files *and* the offsets up to which its topics are in the table now (`txn` actions), so that a
 //! record is in the table exactly once, whatever was interrupted. Nothing else remembers a position.
 
+mod collect;
 pub mod columns;
 mod erase;
 mod error;

@@ -16,7 +16,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use faulty_proxy::{FAULTS, FaultyProxy};
-use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds, UsageTokens};
+use gravity_events::body::{AnalyticsChanged, EpochAccepted, RefusedRun, TopicBounds, UsageTokens};
 use gravity_events::{Body, Position, Record, Topic};
 use gravity_ingest::failpoint::{Action, Failpoints, LAKE};
 use gravity_ingest::log::embedded::{EmbeddedLog, EmbeddedOptions};
@@ -178,6 +178,32 @@ async fn counted_once(mut world: World) {
     assert_eq!(refused, 0);
     world.write().await;
     assert_eq!(world.numbers(&Scope::All, "select count(*) from lake.usage where tenant = 'other'").await, [50]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_ends_while_its_topics_go_on() {
+    let world = World::new();
+    let changed = |n: i64| Record {
+        body: Body::AnalyticsChanged(AnalyticsChanged {
+            view: "solves".into(),
+            window_start: None,
+            contest_minute_ms: None,
+            by: None,
+            team: None,
+            numbers: [("n".into(), n)].into(),
+        }),
+        ..usage("acme", 1)
+    };
+    world.append(&[changed(0)]).await;
+    let log = world.log.clone();
+    let goes_on = tokio::spawn(async move {
+        for n in 1.. {
+            log.append(vec![Produce::from(&changed(n))]).await.unwrap();
+        }
+    });
+    tokio::time::timeout(Duration::from_secs(60), world.write()).await.expect("what comes meanwhile is not waited for");
+    goes_on.abort();
+    assert!(world.numbers(&Scope::All, "select count(*) from lake.analytics").await[0] > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

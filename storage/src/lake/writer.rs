@@ -1,12 +1,12 @@
 //! The writer: follows the topics and brings what counted into the tables, a commit every few seconds.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gravity_events::{Topic, codec};
+use gravity_events::Topic;
 use gravity_ingest::failpoint::Failpoints;
-use gravity_ingest::log::{Bound, Entry, Log, LogError, scan};
+use gravity_ingest::log::{Bound, Log, LogError, scan};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use parking_lot::RwLock;
@@ -16,8 +16,9 @@ use prometheus::{
 use tokio_util::sync::CancellationToken;
 
 use super::LakeError;
+use super::collect::collect;
 use super::follower::Accepted;
-use super::schema::{Row, Rows, Table, tables};
+use super::schema::{Table, tables};
 use super::table::{LakeTable, Positions};
 use crate::objects::Objects;
 
@@ -53,11 +54,6 @@ impl Default for LakeOptions {
         }
     }
 }
-
-/// Bytes of records of a commit, about, at most.
-const BYTES_MAX: usize = 16 << 20;
-/// Parts (days and tenants) of a commit at most: each has a file of its own that is written at the same time as the others.
-const PARTS_MAX: usize = 48;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Under which name it holds records in the log.
@@ -158,7 +154,9 @@ impl LakeWriter {
             cursor = self.read_accepted(accepted.clone(), cursor).await?;
             let mut changed = false;
             for table in &mut following {
-                while self.advance(table, &accepted).await? {
+                // To where its topics end now: what comes meanwhile waits for the next pass, or no pass would ever end.
+                let ends = self.ends(table.table.spec.clone()).await?;
+                while self.advance(table, &accepted, &ends).await? {
                     changed = true;
                 }
             }
@@ -225,12 +223,34 @@ impl LakeWriter {
     }
 
     /// Brings the next rows into a table. False: there was nothing to read.
-    async fn advance(&self, following: &mut Following, accepted: &Arc<RwLock<Accepted>>) -> Result<bool, LakeError> {
+    /// Where the topics of a table end.
+    async fn ends(&self, spec: Arc<Table>) -> Result<Arc<Positions>, LakeError> {
+        let log = self.log.clone();
+        blocking(move || {
+            let mut ends = Positions::new();
+            for topic in spec.topics {
+                for partition in 0..log.partitions(*topic) {
+                    ends.insert((*topic, partition), log.range(*topic, partition)?.1);
+                }
+            }
+            Ok(Arc::new(ends))
+        })
+        .await
+    }
+
+    /// One commit, of what is not in the table yet and before these ends. Says whether there was any.
+    async fn advance(
+        &self,
+        following: &mut Following,
+        accepted: &Arc<RwLock<Accepted>>,
+        ends: &Arc<Positions>,
+    ) -> Result<bool, LakeError> {
         let failpoints = &self.options.failpoints;
         failpoints.pass("lake.before_read")?;
         let (log, spec) = (self.log.clone(), following.table.spec.clone());
         let (accepted, read, rows_max) = (accepted.clone(), following.read.clone(), self.options.rows_max);
-        let (rows, read) = blocking(move || collect(&*log, &spec, &accepted.read(), read, rows_max)).await?;
+        let ends = ends.clone();
+        let (rows, read) = blocking(move || collect(&*log, &spec, &accepted.read(), read, &ends, rows_max)).await?;
         if read == following.read {
             return Ok(false);
         }
@@ -345,152 +365,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, LakeError> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.map_err(|e| LakeError::Interrupted(e.to_string()))??)
-}
-
-/// The next rows of a table, and how far its partitions are read with them.
-fn collect(
-    log: &dyn Log,
-    spec: &Table,
-    accepted: &Accepted,
-    mut read: Positions,
-    rows_max: usize,
-) -> Result<(Vec<Row>, Positions), LogError> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut parts: HashSet<(i64, String)> = HashSet::new();
-    let mut bytes = 0;
-    for topic in spec.topics {
-        for partition in 0..log.partitions(*topic) {
-            let (first, end) = log.range(*topic, partition)?;
-            let to = match spec.rows {
-                Rows::Written => end,
-                Rows::Accepted | Rows::Refused => accepted.bound(*topic, partition).min(end),
-            };
-            // A table that begins after the first epochs were judged without being told begins after them.
-            let known_from = first.max(accepted.known_from(*topic, partition)).min(to.max(first));
-            let position = read.entry((*topic, partition)).or_insert(known_from);
-            // One read for all: a read for each run of refused records would read their neighbours again and again.
-            let wanted = match spec.rows {
-                Rows::Refused => accepted.refused_span(*topic, partition, *position, to),
-                Rows::Accepted | Rows::Written => *position..to,
-            };
-            for entry in scan(log, *topic, partition, wanted.start, wanted.end) {
-                if rows.len() >= rows_max || bytes >= BYTES_MAX {
-                    return Ok((rows, read));
-                }
-                let entry = entry?;
-                let (next, length) = (entry.position.offset + 1, entry.value.len());
-                if let Some(row) = row(entry, spec, accepted) {
-                    let (day, tenant) = row.part();
-                    parts.insert((day, tenant.to_owned()));
-                    if parts.len() > PARTS_MAX {
-                        return Ok((rows, read));
-                    }
-                    rows.push(row);
-                    bytes += length;
-                }
-                *read.entry((*topic, partition)).or_default() = next;
-            }
-            let position = read.entry((*topic, partition)).or_default();
-            *position = (*position).max(to);
-        }
-    }
-    Ok((rows, read))
-}
-
-fn row(entry: Entry, spec: &Table, accepted: &Accepted) -> Option<Row> {
-    let Entry { position, value, appended_at_ms, .. } = entry;
-    let refused = match spec.rows {
-        Rows::Written => None,
-        Rows::Accepted | Rows::Refused => {
-            accepted.refused(position.topic, position.partition, position.offset).cloned()
-        }
-    };
-    if refused.is_some() != (spec.rows == Rows::Refused) {
-        return None;
-    }
-    let record = codec::decode(&value).ok();
-    debug_assert!(record.is_some() || refused.is_some(), "what counted can be decoded");
-    let row = Row { position, appended_at_ms, record, raw: value, refused };
-    (spec.takes)(&row).then_some(row)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds};
-    use gravity_events::{Body, Position, Record};
-    use gravity_ingest::log::{Appended, Limit, Outputs, Produce, Tail};
-
-    /// One partition of each topic; that of usage has records. Counts how often it is read.
-    struct Counting {
-        usage: Vec<Entry>,
-        reads: AtomicUsize,
-    }
-
-    impl Log for Counting {
-        fn partitions(&self, _: Topic) -> u32 {
-            1
-        }
-        fn range(&self, topic: Topic, _: u32) -> Result<(u64, u64), LogError> {
-            Ok((0, if topic == Topic::Usage { self.usage.len() as u64 } else { 0 }))
-        }
-        fn read(&self, _: Topic, _: u32, from: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
-            self.reads.fetch_add(1, Ordering::Relaxed);
-            Ok(self.usage.iter().skip(from as usize).take(limit.records).cloned().collect())
-        }
-        fn append(&self, _: Vec<Produce>) -> Appended {
-            unreachable!("it is read only")
-        }
-        fn tail(&self, _: Vec<Bound>) -> Result<Box<dyn Tail>, LogError> {
-            unreachable!("it is read only")
-        }
-        fn hold(&self, _: &str, _: &[Bound]) {}
-        fn outputs(&self, _: &str) -> Result<Box<dyn Outputs>, LogError> {
-            unreachable!("it is read only")
-        }
-        fn close(&self) {}
-    }
-
-    fn entry(topic: Topic, offset: u64, value: Vec<u8>) -> Entry {
-        let position = Position { topic, offset, partition: 0 };
-        Entry { position, key: Default::default(), value: value.into(), appended_at_ms: 0 }
-    }
-
-    #[test]
-    fn scattered_refused_records_are_read_once_and_not_each_with_its_neighbours() {
-        const RECORDS: u64 = 400;
-        let run = |offset| RefusedRun {
-            topic: Topic::Usage.name().into(),
-            partition: 0,
-            offset,
-            records: 1,
-            code: "duplicate".into(),
-            detail: None,
-        };
-        let told = Record {
-            id: "1".into(),
-            source: "pipeline:burn".into(),
-            tenant: "-".into(),
-            event: None,
-            subject: None,
-            time_ms: None,
-            backfill: false,
-            body: Body::EpochAccepted(EpochAccepted {
-                pipeline: "burn".into(),
-                epoch: 1,
-                bounds: vec![TopicBounds { topic: Topic::Usage.name().into(), offsets: vec![(0, RECORDS)] }],
-                refused: (0..RECORDS / 2).map(|n| run(n * 2)).collect(),
-            }),
-        };
-        let mut accepted = Accepted::default();
-        accepted.take(&entry(Topic::Accepted, 0, codec::encode(&told)));
-        let usage = (0..RECORDS).map(|offset| entry(Topic::Usage, offset, b"no record".to_vec())).collect();
-        let log = Counting { usage, reads: AtomicUsize::new(0) };
-        let refused = tables().into_iter().find(|table| table.rows == Rows::Refused).unwrap();
-        let (rows, read) = collect(&log, &refused, &accepted, Positions::new(), 1_000).unwrap();
-        assert_eq!((rows.len() as u64, read[&(Topic::Usage, 0)]), (RECORDS / 2, RECORDS));
-        assert_eq!(log.reads.load(Ordering::Relaxed), 1);
-    }
 }
