@@ -93,7 +93,7 @@ pub struct Node {
     metrics: Option<tokio::task::JoinHandle<()>>,
     lake: Option<tokio::task::JoinHandle<()>>,
     /// Where the lake's writer works.
-    _background: Background,
+    _background: [Background; 2],
     /// Ends the lake's writer, after the pipelines.
     lake_ends: CancellationToken,
     /// Sends traces until it is dropped.
@@ -219,10 +219,12 @@ impl Node {
         let live = crate::live::tables(&shown_boards, &live_burn, &analytics, &live_flags, &operations);
         let objects = open_objects(config, dir)?;
         let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
-        let engine = Arc::new(engine);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let sql_threads = Background::new("sql", cores).context("cannot start threads")?;
+        let engine = Arc::new(engine.on(sql_threads.handle()));
         let state = state.with_sql(engine.clone());
         let lake_ends = CancellationToken::new();
-        let background = Background::new("lake").context("cannot start threads")?;
+        let lake_thread = Background::new("lake", 1).context("cannot start threads")?;
         let lake = roles.contains(&Role::Lake).then(|| {
             let options = LakeOptions {
                 interval: config.lake_interval,
@@ -232,7 +234,7 @@ impl Node {
                 ..LakeOptions::default()
             };
             let (writer, ends) = (LakeWriter::new(log.clone(), objects, options), lake_ends.clone());
-            background.spawn(async move { writer.run(ends).await })
+            lake_thread.spawn(async move { writer.run(ends).await })
         });
         let (shutdown, state_tokens) = (state.shutdown.clone(), state.tokens.clone());
         tokio::spawn(observe(operations.clone(), dir.to_owned(), shutdown.clone()));
@@ -260,7 +262,7 @@ impl Node {
             sql,
             metrics,
             lake,
-            _background: background,
+            _background: [sql_threads, lake_thread],
             lake_ends,
             traces,
             shutdown,

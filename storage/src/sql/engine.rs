@@ -12,11 +12,12 @@ use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::SqlError;
 use super::catalog::{LakeTables, LiveTable, Scope, catalog};
@@ -62,12 +63,16 @@ pub struct SqlEngine {
     runtime: Arc<RuntimeEnv>,
     running: Arc<Semaphore>,
     limits: Limits,
+    /// Where queries run; None: where they are asked.
+    threads: Option<Handle>,
 }
 
 /// An answer that is being computed. Dropping it ends the query.
 pub struct Answer {
     schema: SchemaRef,
-    batches: SendableRecordBatchStream,
+    batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
+    /// None: its end was told.
+    computing: Option<AbortOnDropHandle<()>>,
     until: Instant,
     limits: Limits,
     rows: usize,
@@ -95,7 +100,19 @@ impl SqlEngine {
             runtime,
             running: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
+            threads: None,
         })
+    }
+
+    /// The same, whose queries run on these threads: what plans and computes must not hold up those that answer requests.
+    pub fn on(mut self, threads: Handle) -> SqlEngine {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Where queries run.
+    pub(super) fn threads(&self) -> Handle {
+        self.threads.clone().unwrap_or_else(Handle::current)
     }
 
     /// What queries may use.
@@ -131,19 +148,35 @@ impl SqlEngine {
         let busy = |_| SqlError::Busy { limit: self.limits.concurrency };
         let running = self.running.clone().try_acquire_owned().map_err(busy)?;
         let until = Instant::now() + self.limits.time;
-        let context = self.session(scope)?;
+        let (context, sql) = (self.session(scope)?, sql.to_owned());
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let limit_mb = self.limits.memory_bytes >> 20;
-        let begin = async {
-            let frame = context.sql_with_options(sql, options).await.map_err(SqlError::planning)?;
+        let begin = async move {
+            let frame = context.sql_with_options(&sql, options).await.map_err(SqlError::planning)?;
             let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
             let batches = frame.execute_stream().await.map_err(|e| SqlError::running(e, limit_mb))?;
             Ok((schema, batches))
         };
+        let begin = AbortOnDropHandle::new(self.threads().spawn(begin));
         let begun = tokio::time::timeout_at(until, begin).await;
-        let (schema, batches) = begun.map_err(|_| SqlError::Time { limit: self.limits.time })??;
-        Ok(Answer { schema, batches, until, limits: self.limits.clone(), rows: 0, _running: running })
+        let begun = begun.map_err(|_| SqlError::Time { limit: self.limits.time })?;
+        let (schema, mut of_plan) = begun.map_err(|_| broken())??;
+        let (tell, batches) = mpsc::channel(1);
+        let computing = self.threads().spawn(async move {
+            while let Some(batch) = of_plan.next().await {
+                if tell.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let computing = Some(AbortOnDropHandle::new(computing));
+        Ok(Answer { schema, batches, computing, until, limits: self.limits.clone(), rows: 0, _running: running })
     }
+}
+
+/// The engine is others' code, which panics now and then: that ends the query alone.
+pub(super) fn broken() -> SqlError {
+    SqlError::Failed("the engine broke off: its log says where".to_owned())
 }
 
 fn session_config() -> SessionConfig {
@@ -163,9 +196,9 @@ impl Answer {
 
     /// The next rows; None at the end.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
-        let batch = match tokio::time::timeout_at(self.until, self.batches.next()).await {
+        let batch = match tokio::time::timeout_at(self.until, self.batches.recv()).await {
             Err(_) => return Some(Err(SqlError::Time { limit: self.limits.time })),
-            Ok(None) => return None,
+            Ok(None) => return self.computing.take()?.await.err().map(|_| Err(broken())),
             Ok(Some(Err(e))) => return Some(Err(SqlError::running(e, self.limits.memory_bytes >> 20))),
             Ok(Some(Ok(batch))) => batch,
         };

@@ -113,7 +113,7 @@ impl WireServer {
                 continue;
             };
             let (handlers, tls, ends) = (Arc::new(self.connection()), self.tls.clone(), ends.clone());
-            tokio::spawn(async move {
+            self.engine.threads().spawn(async move {
                 tokio::select! {
                     () = ends.cancelled() => {}
                     served = process_socket(socket, tls, handlers) => {

@@ -120,7 +120,7 @@ fn by_request() -> PgWireError {
 }
 
 fn broken() -> PgWireError {
-    told(&SqlError::Failed("the engine broke off: its log says where".to_owned()))
+    told(&crate::sql::engine::broken())
 }
 
 /// What the engine says, as it says it by HTTP.
