@@ -1,6 +1,6 @@
 //! Applying a committed epoch: build the changed events aside, swap them in together, wake the streams.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use gravity_events::board::{BoardHeader, BoardKey, BoardRow, BoardValue, FirstSolve, OVERALL, View, Worth};
@@ -29,7 +29,21 @@ pub(super) struct Writer {
     /// The last identity that was given.
     last_id: u64,
     /// Events whose rules are being changed, as they will be shown when that is done.
-    behind: BTreeMap<(View, Id), EventBoards>,
+    behind: BTreeMap<(View, Id), Behind>,
+}
+
+/// Boards behind a gate. Every team's row changes there once, a few in each epoch.
+struct Behind {
+    boards: EventBoards,
+    /// Where each team's row is, so that nobody searches for it among all; None once teams came or went meanwhile.
+    places: Option<HashMap<Id, Place>>,
+}
+
+impl Behind {
+    fn of(boards: EventBoards) -> Behind {
+        let places = Some(boards.teams.places().map(|(place, row)| (row.team.clone(), place)).collect());
+        Behind { boards, places }
+    }
 }
 
 /// For boards to be built anew one of so many rows must change.
@@ -68,16 +82,19 @@ impl Boards {
         }
         for ((view, event), changes) in by_event(&epoch.staged, &[]) {
             let at = (view, event.clone());
+            let begin = || Behind::of(next.boards_of(view, event, &changes.tenant));
+            let Behind { boards, places } = behind.remove(&at).unwrap_or_else(begin);
             let mut build = Build {
-                next: behind.remove(&at).unwrap_or_else(|| next.boards_of(view, event, &changes.tenant)),
+                next: boards,
                 old: None,
                 next_id: last_id,
                 epoch: epoch.epoch,
                 options: &self.options,
                 is_behind: true,
+                places,
             };
             build.rows_and_header(&changes);
-            behind.insert(at, build.next);
+            behind.insert(at, Behind { boards: build.next, places: build.places });
         }
         let mut changes = by_event(&epoch.changes, &epoch.versions);
         for (event, _) in epoch.gates.iter().filter(|(_, is_open)| !is_open) {
@@ -93,11 +110,16 @@ impl Boards {
             }),
             "what changes of an event is staged while its gate is open"
         );
+        let mut prepared: BTreeMap<(View, Id), EventBoards> = BTreeMap::new();
+        for (view, event) in changes.keys() {
+            let at = (*view, (*event).clone());
+            prepared.extend(behind.remove(&at).map(|behind| (at, behind.boards)));
+        }
+        bulk::rank_anew(prepared.values_mut().collect());
         for ((view, event), changes) in changes {
             let replaced = replaced.as_ref().and_then(|old| old.side(view).get(event)).cloned();
             // What was prepared behind a gate goes on from the versions that are shown.
-            let mut prepared = behind.remove(&(view, event.clone()));
-            prepared.iter_mut().for_each(bulk::rank_anew);
+            let prepared = prepared.remove(&(view, event.clone()));
             let shown = prepared.as_ref().and_then(|_| next.side(view).get(event).cloned());
             let mut build = Build {
                 next: prepared.unwrap_or_else(|| next.boards_of(view, event, &changes.tenant)),
@@ -106,6 +128,7 @@ impl Boards {
                 epoch: epoch.epoch,
                 options: &self.options,
                 is_behind: false,
+                places: None,
             };
             build.rows_and_header(&changes);
             build.versions(&changes, &mut wake);
@@ -186,6 +209,8 @@ struct Build<'a> {
     options: &'a BoardsOptions,
     /// It is not shown yet: rows are put in their places on the boards when it is.
     is_behind: bool,
+    /// Where each team's row is, where that is known: [`Behind`].
+    places: Option<HashMap<Id, Place>>,
 }
 
 impl Build<'_> {
@@ -235,7 +260,10 @@ impl Build<'_> {
         }
         marked.extend(changes.rows.keys().map(|team| (*team).clone()));
         for team in marked {
-            let place = self.next.teams.find_place(|row| natural_cmp(&row.team, &team));
+            let place = match &self.places {
+                Some(places) => places.get(&team).copied(),
+                None => self.next.teams.find_place(|row| natural_cmp(&row.team, &team)),
+            };
             let old = place.map(|place| self.next.teams.at(place).clone());
             let row = match changes.rows.get(&team) {
                 Some(row) => row.cloned(),
@@ -269,6 +297,7 @@ impl Build<'_> {
         if rows.len() > count {
             rows.sort_by(|a, b| natural_cmp(&a.team, &b.team));
         }
+        self.places = None;
         bulk::fill(&mut self.next, rows);
     }
 
@@ -299,8 +328,14 @@ impl Build<'_> {
         }
         match (place, &old, &new) {
             (Some(place), _, Some(new)) => self.next.teams.put(place, new.clone()),
-            (_, Some(old), None) => drop(self.next.teams.remove(old)),
-            (None, _, Some(new)) => self.next.teams.insert(new.clone()),
+            (_, Some(old), None) => {
+                self.places = None;
+                self.next.teams.remove(old);
+            }
+            (None, _, Some(new)) => {
+                self.places = None;
+                self.next.teams.insert(new.clone());
+            }
             (_, None, None) => {}
         }
         let divisions = |row: Option<&Arc<TeamRow>>| row.map(|row| divisions(row)).unwrap_or_default();

@@ -17,9 +17,17 @@ pub(super) fn fill(boards: &mut EventBoards, rows: Vec<Arc<TeamRow>>) {
     rank(boards, counts);
 }
 
-/// Sorts the teams' rows anew on boards whose counts are right.
-pub(super) fn rank_anew(boards: &mut EventBoards) {
-    rank(boards, |_| None);
+/// Sorts the teams' rows anew on boards whose counts are right: at the same time on each side of an event, since all others
+/// wait for it.
+pub(super) fn rank_anew(sides: Vec<&mut EventBoards>) {
+    let mut sides = sides.into_iter();
+    let Some(first) = sides.next() else { return };
+    std::thread::scope(|threads| {
+        for side in sides {
+            threads.spawn(|| rank(side, |_| None));
+        }
+        rank(first, |_| None);
+    });
 }
 
 fn rank(boards: &mut EventBoards, counts: impl Fn(&[&Arc<TeamRow>]) -> Option<BTreeMap<Id, Counts>>) {

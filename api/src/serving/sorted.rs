@@ -78,6 +78,12 @@ impl<O: Order> Sorted<O> {
         &self.chunks[chunk][offset]
     }
 
+    /// Every row with its place, in order.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Arc<TeamRow>)> {
+        let chunks = self.chunks.iter().enumerate();
+        chunks.flat_map(|(chunk, rows)| rows.iter().enumerate().map(move |(offset, row)| (Place(chunk, offset), row)))
+    }
+
     /// Puts a row that the order takes for its equal in the place of one.
     pub(super) fn put(&mut self, place: Place, row: Arc<TeamRow>) {
         debug_assert!(O::order(self.at(place), &row).is_eq(), "another place");

@@ -111,8 +111,9 @@ fn config(selection: Selection) -> EventConfigured {
     }
 }
 
-/// Between two changes, the second of which is quiet.
-const CALM: Duration = Duration::from_secs(2);
+/// Between two changes: what one leaves to others, the lake above all, which takes its rows in after 5 seconds, is done when
+/// the next one comes.
+const CALM: Duration = Duration::from_secs(8);
 
 /// The whole event: every team has handed in every problem once.
 fn event(teams: u64) -> impl Iterator<Item = Record> {
