@@ -14,6 +14,9 @@ use crate::usage::open_all_files;
 /// The address that attackers have: others come from another one.
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
+/// A question whose answer nobody lives to see.
+const ENDLESS: &str = "select count(*) from generate_series(1, 1000000000000) where value % 7 = 3";
+
 /// What they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -29,17 +32,20 @@ pub enum Kind {
     Telemetry,
     /// Batches of 20 MB, on 4 connections.
     Oversize,
+    /// Queries that take all the time that there is, on 8 connections.
+    Queries,
 }
 
 impl Kind {
     /// All of them, with what is said of them.
-    pub const ALL: [(Kind, &str); 6] = [
+    pub const ALL: [(Kind, &str); 7] = [
         (Kind::Idle, "10,000 connections that say nothing"),
         (Kind::Slow, "200 heads and 200 bodies that never end"),
         (Kind::Deaf, "500 streams that are never read"),
         (Kind::Usage, "a tenant sends usage as fast as 8 connections go"),
         (Kind::Telemetry, "a tenant sends measurements as fast as 8 connections go"),
         (Kind::Oversize, "4 connections send batches of 20 MB"),
+        (Kind::Queries, "8 connections ask questions in SQL that never end"),
     ];
 }
 
@@ -74,7 +80,7 @@ async fn attack(task: &Task) -> Answers {
         Kind::Idle => 10_000,
         Kind::Slow => 400,
         Kind::Deaf => 500,
-        Kind::Usage | Kind::Telemetry => 8,
+        Kind::Usage | Kind::Telemetry | Kind::Queries => 8,
         Kind::Oversize => 4,
     };
     let mut tasks = Vec::new();
@@ -154,6 +160,16 @@ async fn one(task: &Task, n: u64, answers: &mut Answers) -> anyhow::Result<()> {
             // The server answers before it has all of it, and closes.
             let _ = client.write(&body).await;
             let (status, _) = client.headers().await?;
+            *answers.entry(status).or_default() += 1;
+        }
+        Kind::Queries => {
+            let body = serde_json::json!({"query": ENDLESS}).to_string();
+            let head = format!(
+                "POST /api/v1/analytics/sql HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let (status, _) = client.send((head + &body).as_bytes()).await?;
             *answers.entry(status).or_default() += 1;
         }
     }
