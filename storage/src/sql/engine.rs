@@ -218,3 +218,30 @@ impl Answer {
         Ok(batches)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::Schema;
+    use tokio::task::JoinHandle;
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_says_so() {
+        let (tell, batches) = mpsc::channel(1);
+        let computing: JoinHandle<()> = tokio::spawn(async move {
+            let _tell = tell;
+            panic!("a fault of the engine")
+        });
+        let mut answer = Answer {
+            schema: Arc::new(Schema::empty()),
+            batches,
+            computing: Some(AbortOnDropHandle::new(computing)),
+            until: Instant::now() + Duration::from_secs(10),
+            limits: Limits::default(),
+            rows: 0,
+            _running: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        assert!(matches!(answer.next().await, Some(Err(SqlError::Failed(_)))));
+        assert!(answer.next().await.is_none());
+    }
+}
