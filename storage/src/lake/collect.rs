@@ -1,8 +1,8 @@
 //! The rows of one commit, read from the topics.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use gravity_events::codec;
+use gravity_events::{Topic, codec};
 use gravity_ingest::log::{Entry, Log, LogError, scan};
 
 use super::follower::Accepted;
@@ -14,54 +14,54 @@ const BYTES_MAX: usize = 16 << 20;
 /// Parts (days and tenants) of a commit at most: each has a file of its own that is written at the same time as the others.
 const PARTS_MAX: usize = 48;
 
-/// The next rows of a table before these ends, and how far its partitions are read with them.
+/// By topic and partition: the first offset that is there, and the one after the last.
+pub(super) type Ranges = BTreeMap<(Topic, u32), (u64, u64)>;
+
+/// The next rows of a table in these ranges, and how far its partitions are read with them.
 pub(super) fn collect(
     log: &dyn Log,
     spec: &Table,
     accepted: &Accepted,
     mut read: Positions,
-    ends: &Positions,
+    ranges: &Ranges,
     rows_max: usize,
 ) -> Result<(Vec<Row>, Positions), LogError> {
     let mut rows: Vec<Row> = Vec::new();
     let mut parts: HashSet<(i64, String)> = HashSet::new();
     let mut bytes = 0;
-    for topic in spec.topics {
-        for partition in 0..log.partitions(*topic) {
-            let (first, _) = log.range(*topic, partition)?;
-            let end = ends.get(&(*topic, partition)).copied().unwrap_or(first);
-            let to = match spec.rows {
-                Rows::Written => end,
-                Rows::Accepted | Rows::Refused => accepted.bound(*topic, partition).min(end),
-            };
-            // A table that begins after the first epochs were judged without being told begins after them.
-            let known_from = first.max(accepted.known_from(*topic, partition)).min(to.max(first));
-            let position = read.entry((*topic, partition)).or_insert(known_from);
-            // One read for all: a read for each run of refused records would read their neighbours again and again.
-            let wanted = match spec.rows {
-                Rows::Refused => accepted.refused_span(*topic, partition, *position, to),
-                Rows::Accepted | Rows::Written => *position..to,
-            };
-            for entry in scan(log, *topic, partition, wanted.start, wanted.end) {
-                if rows.len() >= rows_max || bytes >= BYTES_MAX {
+    for ((topic, partition), (first, end)) in ranges {
+        let (topic, partition, first, end) = (*topic, *partition, *first, *end);
+        let to = match spec.rows {
+            Rows::Written => end,
+            Rows::Accepted | Rows::Refused => accepted.bound(topic, partition).min(end),
+        };
+        // A table that begins after the first epochs were judged without being told begins after them.
+        let known_from = first.max(accepted.known_from(topic, partition)).min(to.max(first));
+        let position = read.entry((topic, partition)).or_insert(known_from);
+        // One read for all: a read for each run of refused records would read their neighbours again and again.
+        let wanted = match spec.rows {
+            Rows::Refused => accepted.refused_span(topic, partition, *position, to),
+            Rows::Accepted | Rows::Written => *position..to,
+        };
+        for entry in scan(log, topic, partition, wanted.start, wanted.end) {
+            if rows.len() >= rows_max || bytes >= BYTES_MAX {
+                return Ok((rows, read));
+            }
+            let entry = entry?;
+            let (next, length) = (entry.position.offset + 1, entry.value.len());
+            if let Some(row) = row(entry, spec, accepted) {
+                let (day, tenant) = row.part();
+                parts.insert((day, tenant.to_owned()));
+                if parts.len() > PARTS_MAX {
                     return Ok((rows, read));
                 }
-                let entry = entry?;
-                let (next, length) = (entry.position.offset + 1, entry.value.len());
-                if let Some(row) = row(entry, spec, accepted) {
-                    let (day, tenant) = row.part();
-                    parts.insert((day, tenant.to_owned()));
-                    if parts.len() > PARTS_MAX {
-                        return Ok((rows, read));
-                    }
-                    rows.push(row);
-                    bytes += length;
-                }
-                *read.entry((*topic, partition)).or_default() = next;
+                rows.push(row);
+                bytes += length;
             }
-            let position = read.entry((*topic, partition)).or_default();
-            *position = (*position).max(to);
+            *read.entry((topic, partition)).or_default() = next;
         }
+        let position = read.entry((topic, partition)).or_default();
+        *position = (*position).max(to);
     }
     Ok((rows, read))
 }
@@ -90,7 +90,7 @@ mod tests {
     use super::super::schema::tables;
     use super::*;
     use gravity_events::body::{EpochAccepted, RefusedRun, TopicBounds};
-    use gravity_events::{Body, Position, Record, Topic};
+    use gravity_events::{Body, Position, Record};
     use gravity_ingest::log::{Appended, Bound, Limit, Outputs, Produce, Tail};
 
     /// One partition of each topic; that of usage has records. Counts how often it is read.
@@ -159,8 +159,8 @@ mod tests {
         let usage = (0..RECORDS).map(|offset| entry(Topic::Usage, offset, b"no record".to_vec())).collect();
         let log = Counting { usage, reads: AtomicUsize::new(0) };
         let refused = tables().into_iter().find(|table| table.rows == Rows::Refused).unwrap();
-        let ends = [((Topic::Usage, 0), RECORDS)].into();
-        let (rows, read) = collect(&log, &refused, &accepted, Positions::new(), &ends, 1_000).unwrap();
+        let ranges = [((Topic::Usage, 0), (0, RECORDS))].into();
+        let (rows, read) = collect(&log, &refused, &accepted, Positions::new(), &ranges, 1_000).unwrap();
         assert_eq!((rows.len() as u64, read[&(Topic::Usage, 0)]), (RECORDS / 2, RECORDS));
         assert_eq!(log.reads.load(Ordering::Relaxed), 1);
     }

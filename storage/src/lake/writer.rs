@@ -16,7 +16,7 @@ use prometheus::{
 use tokio_util::sync::CancellationToken;
 
 use super::LakeError;
-use super::collect::collect;
+use super::collect::{Ranges, collect};
 use super::follower::Accepted;
 use super::schema::{Table, tables};
 use super::table::{LakeTable, Positions};
@@ -155,8 +155,8 @@ impl LakeWriter {
             let mut changed = false;
             for table in &mut following {
                 // To where its topics end now: what comes meanwhile waits for the next pass, or no pass would ever end.
-                let ends = self.ends(table.table.spec.clone()).await?;
-                while self.advance(table, &accepted, &ends).await? {
+                let ranges = self.ranges(table.table.spec.clone()).await?;
+                while self.advance(table, &accepted, &ranges).await? {
                     changed = true;
                 }
             }
@@ -223,34 +223,34 @@ impl LakeWriter {
     }
 
     /// Brings the next rows into a table. False: there was nothing to read.
-    /// Where the topics of a table end.
-    async fn ends(&self, spec: Arc<Table>) -> Result<Arc<Positions>, LakeError> {
+    /// Where the topics of a table begin and end.
+    async fn ranges(&self, spec: Arc<Table>) -> Result<Arc<Ranges>, LakeError> {
         let log = self.log.clone();
         blocking(move || {
-            let mut ends = Positions::new();
+            let mut ranges = Ranges::new();
             for topic in spec.topics {
                 for partition in 0..log.partitions(*topic) {
-                    ends.insert((*topic, partition), log.range(*topic, partition)?.1);
+                    ranges.insert((*topic, partition), log.range(*topic, partition)?);
                 }
             }
-            Ok(Arc::new(ends))
+            Ok(Arc::new(ranges))
         })
         .await
     }
 
-    /// One commit, of what is not in the table yet and before these ends. Says whether there was any.
+    /// One commit, of what is not in the table yet and in these ranges. Says whether there was any.
     async fn advance(
         &self,
         following: &mut Following,
         accepted: &Arc<RwLock<Accepted>>,
-        ends: &Arc<Positions>,
+        ranges: &Arc<Ranges>,
     ) -> Result<bool, LakeError> {
         let failpoints = &self.options.failpoints;
         failpoints.pass("lake.before_read")?;
         let (log, spec) = (self.log.clone(), following.table.spec.clone());
         let (accepted, read, rows_max) = (accepted.clone(), following.read.clone(), self.options.rows_max);
-        let ends = ends.clone();
-        let (rows, read) = blocking(move || collect(&*log, &spec, &accepted.read(), read, &ends, rows_max)).await?;
+        let ranges = ranges.clone();
+        let (rows, read) = blocking(move || collect(&*log, &spec, &accepted.read(), read, &ranges, rows_max)).await?;
         if read == following.read {
             return Ok(false);
         }
