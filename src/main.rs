@@ -158,7 +158,8 @@ fn log_to_stderr(server: bool) {
     let default =
         if server { "info,buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GRAVITY_LOG").unwrap_or_else(|_| default.into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written, as on a full disk, is lost; to say so on the same stderr would panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     if std::env::var("GRAVITY_LOG_FORMAT").is_ok_and(|format| format == "json") {
         return log.fmt_fields(log_json::Json).event_format(log_json::Json).init();
     }

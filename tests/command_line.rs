@@ -58,6 +58,23 @@ async fn a_closed_output_ends_a_command_without_a_trace() {
     assert!(text.starts_with("gravity: standard output: No space left") && text.lines().count() == 1, "{text}");
 }
 
+/// What a server says goes to a file, mostly, and the disk of that may be full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_output_cannot_be_written_works_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("server.log")).expect("a link");
+    let mut server = Server::start(dir.path(), &[]).await;
+    for _ in 0..3 {
+        // Each of these makes a line.
+        let request = support::http().post(format!("{}/api/v1/records", server.url)).bearer_auth(server.token());
+        let answer = request.header("content-type", "application/cloudevents+json").body("{").send().await;
+        assert_eq!(answer.expect("an answer").status(), 400);
+    }
+    let answer = support::http().get(format!("{}/readyz", server.url)).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(server.terminate(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_guards_its_folder_and_its_token() {
     use std::os::unix::fs::PermissionsExt;

@@ -100,7 +100,10 @@ async fn serve(
             return Ok(());
         }
     };
-    hello(&node, demo.is_some(), dir, args.in_memory)?;
+    // Nobody may be there to read it, or its disk is full: the server works all the same.
+    if let Err(error) = hello(&node, demo.is_some(), dir, args.in_memory) {
+        tracing::warn!(%error, "standard output cannot be written");
+    }
     let playing = demo.map(|d| tokio::spawn(crate::demo::play(node.log(), d.teams, d.rate, d.seed, stop.clone())));
     stop.cancelled().await;
     tracing::info!("stopping: draining what was begun");
@@ -125,7 +128,7 @@ fn on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn hello(node: &Node, demo: bool, dir: &Path, in_memory: bool) -> anyhow::Result<()> {
+fn hello(node: &Node, demo: bool, dir: &Path, in_memory: bool) -> std::io::Result<()> {
     let Some(address) = node.address() else { return Ok(()) };
     let url = format!("http://{address}");
     let mut out = std::io::stdout().lock();
