@@ -26,6 +26,7 @@ const KEYS: &[(&str, bool)] = &[
     ("metrics.listen", true),
     ("limits.connections_per_client", true),
     ("limits.tenant_records", true),
+    ("limits.tenant_records_per_s", true),
     ("pipelines.workers", true),
     ("pipelines.row_cap", true),
     ("pipelines.merge_bytes", true),
@@ -289,6 +290,8 @@ impl Config {
             admission: AdmissionOptions {
                 tenant_records_max: number("limits.tenant_records", 1)?
                     .unwrap_or(AdmissionOptions::default().tenant_records_max),
+                tenant_records_per_s: number("limits.tenant_records_per_s", 1)?
+                    .unwrap_or(AdmissionOptions::default().tenant_records_per_s),
             },
             traces: match text("traces.endpoint") {
                 Some(endpoint) => {

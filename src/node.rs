@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use gravity_api::ServerOptions;
 use gravity_api::app::{AppState, router};
+use gravity_api::bulk::Bulk;
 use gravity_api::http::Tokens;
 use gravity_api::http::server::listen;
 use gravity_api::services::analytics::sql::scope_of_token;
@@ -93,7 +94,7 @@ pub struct Node {
     metrics: Option<tokio::task::JoinHandle<()>>,
     lake: Option<tokio::task::JoinHandle<()>>,
     /// Where the lake's writer works.
-    _background: [Background; 2],
+    _background: [Background; 3],
     /// Ends the lake's writer, after the pipelines.
     lake_ends: CancellationToken,
     /// Sends traces until it is dropped.
@@ -220,6 +221,9 @@ impl Node {
         let objects = open_objects(config, dir)?;
         let engine = SqlEngine::new(objects.clone(), live, dir.join("spill"), config.sql.clone())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // One core at most for what comes in bulk, however much that is.
+        let bulk_threads = Background::new("bulk", (cores / 2).max(1)).context("cannot start threads")?;
+        let state = state.with_bulk(Bulk::on(bulk_threads.handle()));
         let sql_threads = Background::new("sql", cores).context("cannot start threads")?;
         let engine = Arc::new(engine.on(sql_threads.handle()));
         let state = state.with_sql(engine.clone());
@@ -262,7 +266,7 @@ impl Node {
             sql,
             metrics,
             lake,
-            _background: [sql_threads, lake_thread],
+            _background: [bulk_threads, sql_threads, lake_thread],
             lake_ends,
             traces,
             shutdown,

@@ -30,10 +30,45 @@ fn usage(n: u64) -> Vec<u8> {
     gravity_events::codec::encode(&record)
 }
 
+/// How a tenant that is faster than it may be is answered, who comes back as told, and that nobody else is concerned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_is_too_fast_is_told_so_and_comes_through_at_its_rate() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let limits = [("GRAVITY_LIMITS__TENANT_RECORDS", "1000"), ("GRAVITY_LIMITS__TENANT_RECORDS_PER_S", "1000")];
+    let server = Server::start(dir.path(), &limits).await;
+    server.send(&reference(EVENT, 20, 5), true).await;
+    let (mut refused, mut sent) = (0, 0);
+    while sent < 4_000 {
+        let batch: Vec<_> = (sent..sent + 1_000).map(usage).collect();
+        let body = [b"[".as_slice(), &batch.join(&b","[..]), b"]"].concat();
+        let request = support::http().post(format!("{}/api/v1/records", server.url)).bearer_auth(server.token());
+        let request = request.header("content-type", "application/cloudevents-batch+json").body(body);
+        let answer = request.send().await.expect("an answer");
+        if answer.status() == StatusCode::ACCEPTED {
+            sent += 1_000;
+            continue;
+        }
+        assert_eq!(
+            (answer.status(), &answer.headers()["retry-after"]),
+            (StatusCode::TOO_MANY_REQUESTS, &"1".parse().expect("a header"))
+        );
+        let problem: serde_json::Value = answer.json().await.expect("a problem");
+        assert_eq!(problem["code"], "tenant_too_fast", "{problem}");
+        refused += 1;
+        let statuses = server.send(&attempt(EVENT, refused, 20, 5), true).await;
+        assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
+    }
+    assert!(
+        refused >= 1,
+        "4,000 records at once, of a tenant that may be 1,000 ahead and bring 1,000 more in a second"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_that_floods_is_told_to_wait_and_others_are_served_meanwhile() {
     let dir = tempfile::tempdir().expect("a folder");
-    let server = Server::start(dir.path(), &[("GRAVITY_LIMITS__TENANT_RECORDS", "500")]).await;
+    let limits = [("GRAVITY_LIMITS__TENANT_RECORDS", "500"), ("GRAVITY_LIMITS__TENANT_RECORDS_PER_S", "100000000")];
+    let server = Server::start(dir.path(), &limits).await;
     server.send(&reference(EVENT, 20, 5), true).await;
     let (url, token) = (server.url.clone(), server.token());
     let send = async |records: Vec<Vec<u8>>| {

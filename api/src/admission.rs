@@ -1,5 +1,5 @@
-//! Who may bring more now. What a tenant has on its way to the boards is bounded, so that one that floods waits for itself and
-//! others do not wait for it; and measurements of labs stay outside while boards are behind.
+//! Who may bring more now. What a tenant has on its way to the boards is bounded, and what it brings per second, so that one that
+//! floods waits for itself and others do not wait for it; and measurements of labs stay outside while boards are behind.
 //!
 //! Nobody is refused while nothing is committed at all: that would shorten no queue, and a deadline does not wait. For
 //! the same reason this is asked by the routes that take records in bulk, and not by that of a participant's submission.
@@ -22,17 +22,21 @@ const BEHIND_AFTER: Duration = Duration::from_secs(1);
 const JOINED: Duration = Duration::from_secs(1);
 /// Who is refused comes back after so long.
 const RETRY_AFTER_S: u32 = 1;
+/// With more tenants than this, those that brought nothing lately are forgotten.
+const TENANTS_KEPT: usize = 1_000;
 
 /// Bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdmissionOptions {
     /// Durable records of a tenant that no epoch has yet.
     pub tenant_records_max: u64,
+    /// Records of a tenant per second, for long; it may be ahead of that by as many as may be on their way.
+    pub tenant_records_per_s: u64,
 }
 
 impl Default for AdmissionOptions {
     fn default() -> AdmissionOptions {
-        AdmissionOptions { tenant_records_max: 50_000 }
+        AdmissionOptions { tenant_records_max: 50_000, tenant_records_per_s: 20_000 }
     }
 }
 
@@ -48,6 +52,8 @@ struct State {
     by_tenant: HashMap<Id, u64>,
     /// By the last place of some records.
     on_the_way: BTreeMap<Place, Batch>,
+    /// Until when what a tenant has brought lasts at its rate; tenants that have brought nothing lately are not here.
+    brought_until: HashMap<Id, Instant>,
     /// When an epoch came last of the pipeline that reads a topic.
     moved_at: BTreeMap<Topic, Instant>,
 }
@@ -65,17 +71,21 @@ impl Admission {
         Admission { options, state: Mutex::default() }
     }
 
-    /// Whether these may come, by tenant and topic. Errors: 429 for a tenant with too many on their way, 503 for measurements
-    /// while boards are behind; both with `Retry-After`.
+    /// Whether these may come, by tenant and topic; if so, they count. Errors: 429 for a tenant with too many on their way or
+    /// too many per second, 503 for measurements while boards are behind; all with `Retry-After`.
     pub fn ask<'a>(&self, records: impl IntoIterator<Item = (&'a Id, Topic)>, now: Instant) -> Result<(), Problem> {
-        let state = self.state.lock();
-        if state.on_the_way.is_empty() {
-            return Ok(());
-        }
-        let mut last = None;
+        // A batch is mostly of one tenant and topic.
+        let mut runs: Vec<(&Id, Topic, u64)> = Vec::new();
         for (tenant, topic) in records {
-            // A batch is mostly of one tenant and topic.
-            if last.replace((tenant, topic)) == Some((tenant, topic)) || !state.moves(topic, now) {
+            match runs.last_mut() {
+                Some(run) if (run.0, run.1) == (tenant, topic) => run.2 += 1,
+                _ => runs.push((tenant, topic, 1)),
+            }
+        }
+        let mut state = self.state.lock();
+        for (tenant, topic, _) in runs.iter().copied() {
+            self.ask_for_rate(&state, tenant, now)?;
+            if state.on_the_way.is_empty() || !state.moves(topic, now) {
                 continue;
             }
             let waiting = state.by_tenant.get(tenant).copied().unwrap_or(0);
@@ -98,7 +108,29 @@ impl Admission {
                 .retry_after(RETRY_AFTER_S));
             }
         }
+        for (tenant, _, records) in runs {
+            let lasts = Duration::from_secs_f64(records as f64 / self.options.tenant_records_per_s.max(1) as f64);
+            let until = state.brought_until.entry(tenant.clone()).or_insert(now);
+            *until = (*until).max(now) + lasts;
+        }
+        if state.brought_until.len() > TENANTS_KEPT {
+            state.brought_until.retain(|_, until| *until > now);
+        }
         Ok(())
+    }
+
+    /// 429 for a tenant that is ahead of its rate by more than it may be.
+    fn ask_for_rate(&self, state: &State, tenant: &Id, now: Instant) -> Result<(), Problem> {
+        let AdmissionOptions { tenant_records_max: ahead, tenant_records_per_s: rate } = self.options;
+        let ahead_max = Duration::from_secs_f64(ahead as f64 / rate.max(1) as f64);
+        let until = state.brought_until.get(tenant).copied().unwrap_or(now);
+        if until.saturating_duration_since(now) <= ahead_max {
+            return Ok(());
+        }
+        let detail = format!("this tenant brings more than {rate} records per second");
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "tenant_too_fast", detail)
+            .hint("send on after `Retry-After`; the operator can raise `limits.tenant_records_per_s`")
+            .retry_after(RETRY_AFTER_S))
     }
 
     /// They are durable at these places, in their order. Only what a pipeline of this process reads is to be told.
@@ -181,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_floods_waits_for_itself_alone() {
-        let admission = Admission::new(AdmissionOptions { tenant_records_max: 100 });
+        let admission = Admission::new(AdmissionOptions { tenant_records_max: 100, ..AdmissionOptions::default() });
         let (flood, other, begin) = (Id::from("flood"), Id::from("other"), Instant::now());
         let ask = |tenant: &Id, now| code(admission.ask([(tenant, Topic::Usage)], now));
         admission.counted(&[(Topic::Usage, 0, 0)], begin);
@@ -200,6 +232,39 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_may_be_ahead_of_its_rate_and_then_keeps_to_it() {
+        let admission = Admission::new(AdmissionOptions { tenant_records_max: 500, tenant_records_per_s: 1_000 });
+        let (fast, other, begin) = (Id::from("fast"), Id::from("other"), Instant::now());
+        let bring = |tenant: &Id, records, now| code(admission.ask((0..records).map(|_| (tenant, Topic::Usage)), now));
+        // Half a second ahead; who is within that may bring a whole batch.
+        assert_eq!(bring(&fast, 500, begin).as_deref(), None);
+        assert_eq!(bring(&fast, 100, begin).as_deref(), None);
+        assert_eq!(bring(&fast, 1, begin + 99 * MS).as_deref(), Some("tenant_too_fast"));
+        assert_eq!(bring(&other, 500, begin + 99 * MS).as_deref(), None);
+        // What was refused does not count.
+        assert_eq!(bring(&fast, 100, begin + 100 * MS).as_deref(), None);
+        assert_eq!(bring(&fast, 1, begin + 199 * MS).as_deref(), Some("tenant_too_fast"));
+        // For long: a thousand per second, and not a record more is saved up than may be ahead.
+        let taken = |from_ms: u32, upto_ms: u32| {
+            (from_ms..upto_ms).filter(|ms| bring(&fast, 10, begin + *ms * MS).is_none()).count() * 10
+        };
+        let first = taken(1_000, 6_000);
+        assert!((5_000..=5_510).contains(&first), "{first}");
+        let after_an_hour = taken(3_600_000, 3_601_000);
+        assert!((1_500..=1_510).contains(&after_an_hour), "{after_an_hour}");
+    }
+
+    #[test]
+    fn tenants_that_bring_nothing_any_more_are_forgotten() {
+        let (admission, begin) = (Admission::default(), Instant::now());
+        for n in 0..10_000 {
+            let tenant = Id::from(format!("t{n}"));
+            assert_eq!(code(admission.ask([(&tenant, Topic::Usage)], begin + n * MS)), None);
+        }
+        assert!(admission.state.lock().brought_until.len() <= TENANTS_KEPT + 1);
+    }
+
+    #[test]
     fn what_waits_for_long_takes_little_memory() {
         let (admission, tenant, begin) = (Admission::default(), Id::from("t"), Instant::now());
         for n in 0..10_000 {
@@ -212,7 +277,7 @@ mod tests {
 
     #[test]
     fn nobody_is_refused_while_nothing_is_counted_at_all() {
-        let admission = Admission::new(AdmissionOptions { tenant_records_max: 1 });
+        let admission = Admission::new(AdmissionOptions { tenant_records_max: 1, ..AdmissionOptions::default() });
         let (tenant, begin) = (Id::from("t"), Instant::now());
         let ask = |now| code(admission.ask([(&tenant, Topic::Submissions)], now));
         admission.brought([(&tenant, at(Topic::Submissions, 0, 7))], begin);

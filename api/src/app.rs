@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use crate::bulk::Bulk;
 use crate::http::idempotency::Idempotency;
 use crate::http::{Problem, Tokens, Viewer, edge, health, pages};
 use crate::operations::Operations;
@@ -72,6 +73,8 @@ pub struct Shared {
     pub idempotency: Arc<Idempotency>,
     /// The wall clock.
     pub clock: Clock,
+    /// Where large requests are worked on.
+    pub bulk: Bulk,
     /// Cancelled when a shutdown begins.
     pub shutdown: CancellationToken,
     /// Whether it has been ready once.
@@ -105,6 +108,7 @@ impl AppState {
             feeds: Arc::default(),
             idempotency: Arc::default(),
             clock: Arc::new(wall_clock_ms),
+            bulk: Bulk::default(),
             shutdown: CancellationToken::new(),
             was_ready: Arc::default(),
         }))
@@ -134,6 +138,11 @@ impl AppState {
     /// The same, which answers SQL.
     pub fn with_sql(self, sql: Arc<SqlEngine>) -> AppState {
         AppState(Arc::new(Shared { sql: Some(sql), ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same, with threads for large requests.
+    pub fn with_bulk(self, bulk: Bulk) -> AppState {
+        AppState(Arc::new(Shared { bulk, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same with another clock.

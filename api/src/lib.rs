@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod app;
 mod append;
+pub mod bulk;
 pub mod http;
 pub mod metrics;
 pub mod openapi;

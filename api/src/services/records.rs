@@ -3,6 +3,8 @@
 mod answer;
 mod modes;
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +39,9 @@ pub struct WaitQuery {
     pub wait: Option<Wait>,
 }
 
+/// A batch that may not come now is told so after this time.
+const REFUSED_AFTER: Duration = Duration::from_millis(250);
+
 /// A record as it goes on its topic.
 pub(crate) fn produce(record: &Record, value: Bytes) -> Produce {
     Produce { topic: record.body.topic(), key: Bytes::from(record.key()), partition: None, value }
@@ -70,13 +75,17 @@ pub async fn post(
     let headers = head.headers;
     let mode = Mode::of(&headers)?;
     let body = body_bytes(body).await?;
-    let items = mode.read(&headers, &body)?;
-    if mode != Mode::Batched
-        && let [Item::Bad(problem)] = items.as_slice()
-    {
-        return Err(problem.clone());
-    }
-    append(&state, mode, &items, query.wait).await
+    let (bytes, bulk) = (body.len(), state.bulk.clone());
+    let work = async move {
+        let items = mode.read(&headers, &body)?;
+        if mode != Mode::Batched
+            && let [Item::Bad(problem)] = items.as_slice()
+        {
+            return Err(problem.clone());
+        }
+        append(&state, mode, &items, query.wait).await
+    };
+    bulk.run(bytes, work).await
 }
 
 /// Appends records of a route of another form, as a batch; those that could not be made are answered as refused.
@@ -95,7 +104,12 @@ pub(crate) async fn take(
 
 async fn append(state: &AppState, mode: Mode, items: &[Item], wait: Option<Wait>) -> Result<Response, Problem> {
     let good: Vec<Produce> = items.iter().filter_map(Item::produce).collect();
-    state.visibility.ask(items.iter().filter_map(Item::tenant).zip(good.iter().map(|record| record.topic)))?;
+    let asked = state.visibility.ask(items.iter().filter_map(Item::tenant).zip(good.iter().map(|record| record.topic)));
+    if let Err(problem) = asked {
+        // Reading what is then refused costs as much as taking it: who does not wait as told is made to.
+        tokio::time::sleep(REFUSED_AFTER).await;
+        return Err(problem);
+    }
     let positions = state.append(good).await?;
     state.visibility.brought(items.iter().filter_map(Item::tenant).zip(positions.iter().copied()));
     let mut positions = positions.into_iter();

@@ -172,19 +172,24 @@ pub async fn post(
         return Err(unsupported(&kind, "application/json"));
     }
     let body = body_bytes(request.into_body()).await?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the body is no JSON: {error}")))?;
-    let payloads = match value {
-        Value::Array(payloads) => payloads,
-        one => vec![one],
+    let (bytes, bulk) = (body.len(), state.bulk.clone());
+    let work = async move {
+        let value: Value = serde_json::from_slice(&body).map_err(|error| {
+            Problem::new(StatusCode::BAD_REQUEST, "syntax", format!("the body is no JSON: {error}"))
+        })?;
+        let payloads = match value {
+            Value::Array(payloads) => payloads,
+            one => vec![one],
+        };
+        let read = |payload: &Value| match calls::read(dialect, payload) {
+            Ok(None) => None,
+            Ok(Some(call)) => Some(query.record(dialect.source(), call, time_ms)),
+            Err(unusable) => Some(Err(unusable.into())),
+        };
+        let records = payloads.iter().filter_map(read).collect();
+        records::take(&state, records, query.wait).await
     };
-    let read = |payload: &Value| match calls::read(dialect, payload) {
-        Ok(None) => None,
-        Ok(Some(call)) => Some(query.record(dialect.source(), call, time_ms)),
-        Err(unusable) => Some(Err(unusable.into())),
-    };
-    let records = payloads.iter().filter_map(read).collect();
-    records::take(&state, records, query.wait).await
+    bulk.run(bytes, work).await
 }
 
 /// Takes OpenTelemetry's `gen_ai.client.token.usage` by OTLP/HTTP, as protobuf or JSON: point an exporter's metrics endpoint here,
@@ -203,21 +208,25 @@ pub async fn post_otlp(
     let time_ms = query.check()?.unwrap_or_else(|| (state.clock)());
     let kind = media_type(request.headers());
     let body = body_bytes(request.into_body()).await?;
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "syntax", detail);
-    let export = match kind.as_str() {
-        "application/x-protobuf" => otlp::of_protobuf(&body).map_err(bad)?,
-        "application/json" => otlp::of_json(&body).map_err(bad)?,
-        other => return Err(unsupported(other, "application/x-protobuf or application/json")),
+    let (bytes, bulk) = (body.len(), state.bulk.clone());
+    let work = async move {
+        let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "syntax", detail);
+        let export = match kind.as_str() {
+            "application/x-protobuf" => otlp::of_protobuf(&body).map_err(bad)?,
+            "application/json" => otlp::of_json(&body).map_err(bad)?,
+            other => return Err(unsupported(other, "application/x-protobuf or application/json")),
+        };
+        let calls = otlp::calls(&export)?;
+        let records: Vec<_> = calls.into_iter().map(|call| query.record("otel", call, time_ms)).collect();
+        if let Some(Err(problem)) = records.iter().find(|record| record.is_err()) {
+            return Err(problem.clone());
+        }
+        records::take(&state, records, query.wait).await?;
+        // The response of the protocol; empty is all that a success says.
+        Ok(match kind.as_str() {
+            "application/json" => axum::Json(serde_json::json!({})).into_response(),
+            _ => ([(axum::http::header::CONTENT_TYPE, "application/x-protobuf")], Vec::<u8>::new()).into_response(),
+        })
     };
-    let calls = otlp::calls(&export)?;
-    let records: Vec<_> = calls.into_iter().map(|call| query.record("otel", call, time_ms)).collect();
-    if let Some(Err(problem)) = records.iter().find(|record| record.is_err()) {
-        return Err(problem.clone());
-    }
-    records::take(&state, records, query.wait).await?;
-    // The response of the protocol; empty is all that a success says.
-    Ok(match kind.as_str() {
-        "application/json" => axum::Json(serde_json::json!({})).into_response(),
-        _ => ([(axum::http::header::CONTENT_TYPE, "application/x-protobuf")], Vec::<u8>::new()).into_response(),
-    })
+    bulk.run(bytes, work).await
 }
