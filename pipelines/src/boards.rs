@@ -38,7 +38,7 @@ use quarantine::Quarantine;
 pub const NAME: &str = "boards";
 
 /// Teams per epoch, about, when the rules of an event change: some milliseconds of work, for which other events wait.
-pub const SLICE_TEAMS: u32 = 150;
+pub const SLICE_TEAMS: u32 = 120;
 
 static ORPHANS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register_int_gauge_vec!("gravity_orphans", "Records whose referent is unknown as yet.", &["topic"])

@@ -50,12 +50,31 @@ pub struct Pace {
     wanted_epoch: AtomicU64,
     /// When the input is closed: the last epoch that there was.
     last_epoch: AtomicU64,
+    /// Epochs that carry records, each at its number modulo the length: far more than are ever under way.
+    with_records: [AtomicU64; 32],
 }
 
 impl Pace {
     /// Whether an epoch after this one is wanted.
     pub fn wants_after(&self, epoch: u64) -> bool {
         self.wanted_epoch.load(Ordering::Acquire) > epoch
+    }
+
+    /// Tells, before an epoch is begun, whether it carries records. Untold: none.
+    pub fn begin(&self, epoch: u64, has_records: bool) {
+        self.with_records[Self::at(epoch)].store(if has_records { epoch } else { 0 }, Ordering::Release);
+    }
+
+    /// Whether slices are due in an epoch, where a gate is open. Whoever sent a record waits for its epoch, so it carries
+    /// no slice; but where all epochs carry records, one of two does, or the change would never end. What is said
+    /// depends on nothing but the log, so that two runs of the same epochs agree.
+    pub fn carries_slices(&self, epoch: u64) -> bool {
+        let has_records = |epoch: u64| epoch > 0 && self.with_records[Self::at(epoch)].load(Ordering::Acquire) == epoch;
+        !has_records(epoch) || (has_records(epoch - 1) && epoch % 2 == 1)
+    }
+
+    fn at(epoch: u64) -> usize {
+        (epoch % 32) as usize
     }
 
     /// Tells which epoch was the last one, before the input is closed. Untold, gates that are open then lose slices.
@@ -67,6 +86,7 @@ impl Pace {
     pub fn reset(&self) {
         self.wanted_epoch.store(0, Ordering::Release);
         self.last_epoch.store(0, Ordering::Release);
+        self.with_records.iter().for_each(|epoch| epoch.store(0, Ordering::Release));
     }
 }
 
@@ -286,7 +306,8 @@ pub fn gate<'s, R: Ruling>(
                         Fact::Rules(_) => drop(came.rules.get_or_insert_default()),
                     }
                 }
-                let due = if next_slice == Some(time) { gates.clone() } else { Vec::new() };
+                let is_due = next_slice == Some(time) && slices.pace.carries_slices(time);
+                let due = if is_due { gates.clone() } else { Vec::new() };
                 for (key, came) in came {
                     let event = events.entry(key.clone()).or_default();
                     let opened = came.rules.is_some();
@@ -322,4 +343,28 @@ pub fn gate<'s, R: Ruling>(
         }
     });
     Gated { buckets: buckets_stream.as_collection(), open: open_stream.as_collection() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pace;
+
+    #[test]
+    fn records_go_before_slices_and_cannot_stop_them() {
+        let pace = Pace::default();
+        let slices = |pace: &Pace, epochs: std::ops::RangeInclusive<u64>| -> Vec<u64> {
+            epochs.filter(|epoch| pace.carries_slices(*epoch)).collect()
+        };
+        assert_eq!(slices(&pace, 0..=4), [0, 1, 2, 3, 4], "nothing was told");
+        for epoch in 0..=155 {
+            pace.begin(epoch, epoch >= 100 && epoch != 151);
+        }
+        assert_eq!(slices(&pace, 149..=155), [149, 151, 153, 155]);
+        for epoch in 156..=175 {
+            pace.begin(epoch, epoch % 2 == 0);
+        }
+        assert_eq!(slices(&pace, 156..=161), [157, 159, 161]);
+        pace.reset();
+        assert_eq!(slices(&pace, 170..=172), [170, 171, 172]);
+    }
 }

@@ -203,14 +203,15 @@ pub fn records(epoch: &Committed<Boards>) -> Vec<Produce> {
         let version = Version { division: &scope.division, version: *version, told: false };
         versions.entry((&scope.event, scope.view)).or_default().push(version);
     }
-    for change in epoch.shown_changes() {
+    let shown = epoch.shown_in_order();
+    for change in &shown {
         if let Some((event, view)) = change.key.board() {
             let of_event = versions.get_mut(&(event, view)).into_iter().flatten();
             of_event.filter(|v| concerns(&change.value, v.division)).for_each(|v| v.told = true);
         }
     }
-    let mut records = Vec::new();
-    for change in epoch.shown_changes() {
+    let mut records = Vec::with_capacity(shown.len());
+    for change in shown {
         let (Some((event_key, view)), Some((_, key))) = (change.key.board(), to_board_key(&change.key)) else {
             continue;
         };

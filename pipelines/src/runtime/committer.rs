@@ -58,6 +58,9 @@ struct Pending<D: Definition> {
     outputs: Vec<Vec<Row<D>>>,
 }
 
+/// Epochs at most that become durable with the next one.
+const SILENT_MAX: usize = 64;
+
 impl<D: Definition> Default for Pending<D> {
     fn default() -> Self {
         Pending {
@@ -100,6 +103,8 @@ pub struct Committer<D: Definition> {
     /// Per worker: everything before this epoch is done (u64::MAX: everything).
     done_before: Vec<u64>,
     committed: u64,
+    /// Epochs that are not durable by themselves, which the topics have not heard of.
+    silent: Vec<Finished<D>>,
     genesis: u64,
     failpoints: Failpoints,
 }
@@ -148,6 +153,7 @@ impl<D: Definition> Committer<D> {
             pending: BTreeMap::new(),
             done_before: vec![0; workers],
             committed: 0,
+            silent: Vec::new(),
             genesis: parts.genesis,
             failpoints: parts.failpoints,
         }
@@ -172,6 +178,8 @@ impl<D: Definition> Committer<D> {
             if done_before == u64::MAX
                 && let Some(how) = ended.take()
             {
+                self.journal.sync()?;
+                self.tell_outputs()?;
                 return how;
             }
         }
@@ -257,7 +265,18 @@ impl<D: Definition> Committer<D> {
             versions: self.encode_versions(&versions)?,
             gates: passed.frame,
         };
-        self.write(&frame)?;
+        self.in_flight.prepared(epoch);
+        self.wake_for_slices();
+        // A slice that nothing else is in shows nothing: it becomes durable with the next epoch that does, and until then
+        // the topics do not hear of it. After a loss of power its change is computed again.
+        let is_silent = !self.gated
+            && begin.records == 0
+            && !begin.last_of_base
+            && self.gates.any_open()
+            && frame.outputs.is_empty()
+            && frame.versions.is_empty()
+            && self.silent.len() < SILENT_MAX;
+        self.write(&frame, !is_silent)?;
         if begin.last_of_base {
             self.status.base_ends();
         }
@@ -284,21 +303,38 @@ impl<D: Definition> Committer<D> {
         self.observe(&begin, opened_at, &frame.refused, &committed);
         let dead_letters = frame.refused.into_iter().filter(|r| r.raw.is_some()).collect();
         let finished = Finished { committed, dead_letters, last_of_base: begin.last_of_base };
-        self.to_outputs.send(finished).map_err(|_| self.gone())?;
+        self.silent.push(finished);
+        if !is_silent {
+            self.tell_outputs()?;
+        }
         self.in_flight.committed(epoch);
-        if self.gates.any_open() {
-            // The next slice needs an epoch, also when no records come.
-            (self.wake)();
+        self.wake_for_slices();
+        Ok(())
+    }
+
+    /// All that was committed is durable: the topics may hear of it.
+    fn tell_outputs(&mut self) -> Result<(), PipelineError> {
+        for finished in std::mem::take(&mut self.silent) {
+            self.to_outputs.send(finished).map_err(|_| self.gone())?;
         }
         Ok(())
     }
 
-    fn write(&mut self, frame: &Frame) -> Result<(), PipelineError> {
+    /// The next slice needs an epoch, also when no records come.
+    fn wake_for_slices(&self) {
+        if self.gates.any_open() {
+            (self.wake)();
+        }
+    }
+
+    fn write(&mut self, frame: &Frame, sync: bool) -> Result<(), PipelineError> {
         let _timer = metrics::COMMIT_DURATION.with_label_values(&[self.definition.name()]).start_timer();
         self.failpoints.pass("commit.before_append")?;
         let bytes = self.journal.append(frame)?;
         self.failpoints.pass("commit.after_append")?;
-        self.journal.sync()?;
+        if sync {
+            self.journal.sync()?;
+        }
         self.failpoints.pass("commit.after_sync")?;
         self.status.frame_written(bytes, self.journal.bytes());
         Ok(())

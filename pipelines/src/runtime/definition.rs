@@ -110,7 +110,7 @@ pub enum Touch<S> {
 pub struct Released<D: Definition> {
     /// The group whose gate it was.
     pub group: u128,
-    /// Rows that changed while it was open, by key.
+    /// Rows that changed while it was open, each once, in any order.
     pub changes: Vec<Change<D::Key, D::Value>>,
     /// Fold rows that changed meanwhile, of those that explain.
     pub blocks: Vec<Block>,
@@ -154,6 +154,17 @@ impl<D: Definition> Committed<D> {
     /// All output rows that are shown otherwise from this epoch on.
     pub fn shown_changes(&self) -> impl Iterator<Item = &Change<D::Key, D::Value>> {
         self.changes.iter().chain(self.released.iter().flat_map(|released| &released.changes))
+    }
+
+    /// The same, by key: those behind no gate, then those of each gate.
+    pub fn shown_in_order(&self) -> Vec<&Change<D::Key, D::Value>> {
+        let mut shown: Vec<_> = self.changes.iter().collect();
+        for released in &self.released {
+            let from = shown.len();
+            shown.extend(&released.changes);
+            shown[from..].sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        shown
     }
 }
 

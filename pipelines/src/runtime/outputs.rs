@@ -224,8 +224,7 @@ fn from_frame<D: Definition>(definition: &D, frame: Frame, behind: &mut Behind) 
         what: format!("frame {}: {what}", frame.epoch),
     };
     let released = behind.pass(&frame).into_iter().map(|(group, rows, blocks)| {
-        let mut changes = changes::<D>(definition, frame.epoch, rows.iter());
-        changes.sort_by(|a, b| a.key.cmp(&b.key));
+        let changes = changes::<D>(definition, frame.epoch, rows.iter());
         Released { group, changes, blocks }
     });
     let released = released.collect();

@@ -115,15 +115,20 @@ impl Sequencer {
         let mut last_cut: Option<Instant> = None;
         let mut held: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
-            let Some(rows) = self.in_flight.slot(self.row_cap, self.is_wanted()) else { return Ok(()) };
+            let is_wanted = self.is_wanted();
+            // Records after a slice go at once, in an epoch without one; the next slice waits for its turn.
+            let only_slices = is_wanted && !self.pace.carries_slices(self.epoch);
+            let Some(slot) = self.in_flight.slot(self.row_cap, only_slices) else { return Ok(()) };
+            let rows = slot.rows;
             let limit = Limit { records: rows, bytes: rows.saturating_mul(BYTES_PER_ROW) };
-            let mut entries = self.tail.poll(limit, if self.is_wanted() { Duration::ZERO } else { LOOK_AROUND })?;
+            let waits = if is_wanted && slot.slices { Duration::ZERO } else { LOOK_AROUND };
+            let mut entries = self.tail.poll(limit, waits)?;
             if held.is_none_or(|t| t.elapsed() >= LOOK_AROUND) {
                 // One epoch in flight may not be durable yet, and its records would be read again after a crash.
                 self.log.hold(&self.holder, &self.in_flight.durable_bound());
                 held = Some(Instant::now());
             }
-            if entries.is_empty() && !self.is_wanted() {
+            if entries.is_empty() && !(self.is_wanted() && slot.slices) {
                 continue;
             }
             // Under load the last epoch took longer than the floor, and nothing waits here.
@@ -215,6 +220,7 @@ impl Sequencer {
         let (epoch, trusted_ms) = (self.epoch, self.trusted_ms);
         let candidates = Arc::new(Candidates::among(&entries));
         let mut oldest_ms = i64::MAX;
+        let before = self.bound.clone();
         for e in &entries {
             oldest_ms = oldest_ms.min(e.appended_at_ms);
             let of = |b: &&mut Bound| (b.topic, b.partition) == (e.position.topic, e.position.partition);
@@ -228,8 +234,12 @@ impl Sequencer {
         }
         self.failpoints.pass("sequencer.before_send")?;
         // A base in the middle of a change would do, but the frames before it could not go.
+        let is_wanted = self.pace.wants_after(epoch - 1);
         let last_of_base = !self.is_wanted() && self.merge_wanted.swap(false, Ordering::AcqRel);
-        self.in_flight.open(epoch, entries.len(), self.bound.clone());
+        // By the bounds, which a run of the same epochs after an erasure shares.
+        self.pace.begin(epoch, self.bound != before);
+        let carries_slices = is_wanted && self.pace.carries_slices(epoch);
+        self.in_flight.open(epoch, entries.len(), carries_slices, self.bound.clone());
         self.status.cut(epoch);
         let begin = Begin {
             epoch,

@@ -65,8 +65,7 @@ impl<D: Definition> Versions<D> {
     pub fn stage(&mut self, definition: &D, diffs: &[Diff<D>], moved: &mut Moved<D>) {
         let mut touches = Vec::new();
         for diff in diffs {
-            let [a, b] = self.seeds.each_ref().map(|seed| u128::from(seed.hash_one(&diff.key_bytes)));
-            let key_hash = (a << 64) | b;
+            let key_hash = self.hash_of(&diff.key_bytes);
             let new_hash = diff.new_bytes.as_ref().map(|v| stable_hash128(&[&diff.key_bytes, v]) as u64);
             let old_hash = match new_hash {
                 Some(h) => self.rows.insert(key_hash, h),
@@ -99,6 +98,12 @@ impl<D: Definition> Versions<D> {
                 }
             }
         }
+    }
+
+    /// What stands for a key in this process.
+    pub fn hash_of(&self, key_bytes: &Bytes) -> u128 {
+        let [a, b] = self.seeds.each_ref().map(|seed| u128::from(seed.hash_one(key_bytes)));
+        (a << 64) | b
     }
 
     /// The gate has closed: the parts that are not what they were get their next version.

@@ -1,6 +1,9 @@
 //! What is kept back behind gates, and let out when they close.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::FixedState;
 
 use super::super::definition::{Change, Definition, Released};
 use super::super::folds::Block;
@@ -17,7 +20,10 @@ pub struct Gates<D: Definition> {
 
 struct Open<D: Definition> {
     since: u64,
-    rows: BTreeMap<D::Key, Option<D::Value>>,
+    /// As they are when the gate closes.
+    rows: Vec<Change<D::Key, D::Value>>,
+    /// Where each is, by the hash of its key.
+    places: HashMap<u128, usize, FixedState>,
     moved: Moved<D>,
     blocks: Vec<Block>,
 }
@@ -46,6 +52,28 @@ impl<D: Definition> Default for Gates<D> {
     }
 }
 
+impl<D: Definition> Open<D> {
+    fn since(epoch: u64) -> Open<D> {
+        Open {
+            since: epoch,
+            rows: Vec::new(),
+            places: HashMap::default(),
+            moved: Moved::<D>::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, key_hash: u128, change: Change<D::Key, D::Value>) {
+        match self.places.entry(key_hash) {
+            Entry::Occupied(place) => self.rows[*place.get()] = change,
+            Entry::Vacant(place) => {
+                place.insert(self.rows.len());
+                self.rows.push(change);
+            }
+        }
+    }
+}
+
 impl<D: Definition> Gates<D> {
     /// Whether one is open.
     pub fn any_open(&self) -> bool {
@@ -68,9 +96,7 @@ impl<D: Definition> Gates<D> {
                 match diff.new {
                     Some(_) => {
                         passed.frame.opened.push(group);
-                        let open =
-                            Open { since: epoch, rows: BTreeMap::new(), moved: Moved::<D>::new(), blocks: Vec::new() };
-                        self.open.entry(group).or_insert(open);
+                        self.open.entry(group).or_insert_with(|| Open::since(epoch));
                     }
                     None => closing.push(group),
                 }
@@ -95,9 +121,10 @@ impl<D: Definition> Gates<D> {
             let Some(open) = self.open.get_mut(&group) else { continue };
             versions.stage(definition, &diffs, &mut open.moved);
             passed.frame.staged.extend(diffs.iter().map(|d| (group, d.key_bytes.clone(), d.new_bytes.clone())));
-            for Diff { key, new, .. } in diffs {
-                open.rows.insert(key.clone(), new.clone());
-                passed.staged.push(Change { key, value: new });
+            for Diff { key, new, key_bytes, .. } in diffs {
+                let change = Change { key, value: new };
+                open.put(versions.hash_of(&key_bytes), change.clone());
+                passed.staged.push(change);
             }
         }
         for group in closing {
@@ -105,8 +132,7 @@ impl<D: Definition> Gates<D> {
             self.closed.push((since, epoch));
             passed.versions.extend(versions.release(moved));
             passed.frame.released.push((group, blocks.clone()));
-            let changes = rows.into_iter().map(|(key, value)| Change { key, value }).collect();
-            passed.released.push(Released { group, changes, blocks });
+            passed.released.push(Released { group, changes: rows, blocks });
         }
         passed
     }

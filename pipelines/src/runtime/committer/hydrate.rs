@@ -105,7 +105,7 @@ impl<D: Definition> Committer<D> {
                     ..GatesFrame::default()
                 },
             };
-            self.write(&frame)?;
+            self.write(&frame, true)?;
             written = Some(frame);
         }
         self.committed = epoch;
