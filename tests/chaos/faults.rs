@@ -1,5 +1,7 @@
 //! What goes wrong, and how often of each.
 
+use super::site::Stands;
+use super::wire::Cut;
 use gravity_operators::harness::dice::Dice;
 use gravity_pipelines::runtime::failpoint;
 
@@ -20,6 +22,16 @@ pub enum Fault {
     StoreStop(u64),
     /// The server's clock is so many seconds off from now on.
     Clock(i64),
+    /// The power goes: what was written and not synced is gone, or (with true) any part of it.
+    PowerLoss(bool),
+    /// Another one fills the disk, and has gone after so many milliseconds.
+    DiskFull(u64),
+    /// Each sync lasts so many milliseconds longer, for so many milliseconds.
+    SlowDisk(u64, u64),
+    /// The network to the broker carries nothing, or no answers, for so many milliseconds; with true connections are reset then.
+    BrokerCut(Cut, bool, u64),
+    /// The same to the object store.
+    StoreCut(Cut, bool, u64),
     /// A bit of one of its files is not what was written; found at the next start, or by who reads it.
     BitFlip,
     /// The end of one of its files is missing after a kill, or there is more of it than was written.
@@ -37,31 +49,49 @@ impl Fault {
             Fault::StoreKill(_) => "object store killed and restarted",
             Fault::StoreStop(_) => "object store stands still",
             Fault::Clock(_) => "the clock jumps",
+            Fault::PowerLoss(_) => "power loss",
+            Fault::DiskFull(_) => "the disk is full",
+            Fault::SlowDisk(..) => "the disk is slow",
+            Fault::BrokerCut(..) => "network to Kafka cut",
+            Fault::StoreCut(..) => "network to the object store cut",
             Fault::BitFlip => "a bit flips",
             Fault::Torn => "a file is half written",
         }
     }
 
-    /// Any of those that a site of this kind can have.
-    pub fn any(random: &mut Dice, has_broker: bool, has_store: bool) -> Fault {
+    /// Any of those that can happen to what a site stands on.
+    pub fn any(random: &mut Dice, on: Stands) -> Fault {
+        let cut =
+            |random: &mut Dice| (*random.pick(&[Cut::Both, Cut::Answers]), random.chance(50), 50 + random.below(2_500));
         loop {
-            let fault = match random.below(12) {
+            let fault = match random.below(17) {
                 0..=1 => Fault::Kill,
                 2..=3 => Fault::KillAt(
                     failpoint::ALL[random.below(failpoint::ALL.len() as u64) as usize],
                     1 + random.below(8),
                 ),
                 4 => Fault::Stop(100 + random.below(1_500)),
-                5..=6 if has_broker => Fault::BrokerKill(random.below(1_000)),
-                7 if has_store => Fault::StoreKill(random.below(2_000)),
-                8 if has_store => Fault::StoreStop(200 + random.below(2_000)),
+                5 if on.broker => Fault::BrokerKill(random.below(1_000)),
+                6 if on.broker => {
+                    let (cut, resets, ms) = cut(random);
+                    Fault::BrokerCut(cut, resets, ms)
+                }
+                7 if on.store => Fault::StoreKill(random.below(2_000)),
+                8 if on.store => Fault::StoreStop(200 + random.below(2_000)),
+                9 if on.store => {
+                    let (cut, resets, ms) = cut(random);
+                    Fault::StoreCut(cut, resets, ms)
+                }
                 // S3 refuses requests that are signed more than a quarter of an hour off.
                 // Not with Kafka, whose client waits by another clock than the one that is faked here.
-                9 if has_broker => continue,
-                9 if has_store => Fault::Clock(random.below(1_200) as i64 - 600),
-                9 => Fault::Clock(random.below(7_200) as i64 - 3_600),
-                10 => Fault::BitFlip,
-                11 => Fault::Torn,
+                10 if on.broker => continue,
+                10 if on.store => Fault::Clock(random.below(1_200) as i64 - 600),
+                10 => Fault::Clock(random.below(7_200) as i64 - 3_600),
+                11 => Fault::BitFlip,
+                12 => Fault::Torn,
+                13..=14 if on.modelled_disk => Fault::PowerLoss(random.chance(50)),
+                15 if on.small_disk => Fault::DiskFull(50 + random.below(1_500)),
+                16 => Fault::SlowDisk(5 + random.below(200), 200 + random.below(1_500)),
                 _ => continue,
             };
             return fault;

@@ -1,5 +1,6 @@
 //! A server with what it stands on, and clients at work: what faults happen to.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,12 +13,15 @@ use gravity_operators::harness::dice::Dice;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 
+use super::disk::{Disk, Keeps, compiled};
 use super::faults::Fault;
 use super::s3_server::S3Server;
+use super::small_disk::SmallDisk;
 use super::support::clients::Load;
 use super::support::kafka_server::KafkaServer;
 use super::support::watcher::{Follower, Versions, follow, sees};
-use super::support::{Server, post};
+use super::support::{Server, http, post};
+use super::wire::Wire;
 
 /// Long enough that a test which has to wait for it has failed.
 const LONG: Duration = Duration::from_secs(240);
@@ -26,11 +30,26 @@ const BATCH: u32 = 20;
 const PAGE: &str = "/api/v1/events/chaos/board?limit=1000";
 const STREAM: &str = "/api/v1/events/chaos/board/stream?limit=1000";
 
+/// What a site stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stands {
+    /// On Kafka, over a wire that can be cut; otherwise on the embedded log.
+    pub broker: bool,
+    /// On an S3 server, over such a wire; otherwise the lake is in a folder.
+    pub store: bool,
+    /// On a disk that can lose its power.
+    pub modelled_disk: bool,
+    /// On a disk that can be full.
+    pub small_disk: bool,
+}
+
 /// A server, its broker and its object store.
 pub struct Site {
     pub server: Server,
-    kafka: Option<KafkaServer>,
-    s3: Option<S3Server>,
+    kafka: Option<(KafkaServer, Wire)>,
+    s3: Option<(S3Server, Wire)>,
+    disk: Option<Disk>,
+    small_disk: Option<SmallDisk>,
     load: Load,
     /// Batches of usage that were sent.
     batches: Arc<AtomicU32>,
@@ -39,6 +58,8 @@ pub struct Site {
     following: JoinHandle<()>,
     /// Says to the server's clock how far off it is.
     clock: PathBuf,
+    /// Says how much longer each sync lasts, in milliseconds.
+    slowness: PathBuf,
     /// Beside the server's folder.
     aside: tempfile::TempDir,
     _dir: tempfile::TempDir,
@@ -50,6 +71,12 @@ fn faketime() -> String {
     let path = String::from_utf8_lossy(&found.stdout).lines().next().unwrap_or_default().to_owned();
     assert!(!path.is_empty(), "libfaketime is not there: scripts/setup test installs it");
     path
+}
+
+/// A listening port of 127.0.0.1.
+fn listener() -> (u16, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    (listener.local_addr().expect("it is bound").port(), listener)
 }
 
 fn usage(batch: u32) -> Vec<Vec<u8>> {
@@ -71,12 +98,30 @@ fn usage(batch: u32) -> Vec<Vec<u8>> {
 
 impl Site {
     /// A site with an empty folder.
-    pub async fn new(has_broker: bool, has_store: bool) -> Site {
+    pub async fn new(on: Stands) -> Site {
         let (dir, aside) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let clock = aside.path().join("clock");
+        let (clock, slowness) = (aside.path().join("clock"), aside.path().join("slowness"));
         std::fs::write(&clock, "+0").expect("written");
-        let kafka = has_broker.then(KafkaServer::start);
-        let s3 = has_store.then(S3Server::start);
+        std::fs::write(&slowness, "0").expect("written");
+        let kafka = on.broker.then(|| {
+            let mut wire = None;
+            let kafka = KafkaServer::start_behind(|to| {
+                let (port, listener) = listener();
+                wire = Some(Wire::new(listener, to));
+                Some(port)
+            });
+            (kafka, wire.expect("it was put in front"))
+        });
+        let s3 = on.store.then(S3Server::start).map(|s3| {
+            let (port, listener) = listener();
+            let wire = Wire::new(listener, s3.port());
+            (port, s3, wire)
+        });
+        let small_disk = on.small_disk.then(|| SmallDisk::mount(dir.path())).flatten();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).expect("made");
+        let disk = on.modelled_disk.then(|| Disk::new(&data, &aside.path().join("shadow")));
+        let mut preload = vec![compiled("tests/chaos/slow_disk.c").display().to_string()];
         let mut env = vec![
             ("GRAVITY_PIPELINES__MERGE_BYTES", "20000".to_owned()),
             ("GRAVITY_PIPELINES__ROW_CAP", "64".to_owned()),
@@ -84,33 +129,67 @@ impl Site {
             ("GRAVITY_LAKE__INTERVAL_MS", "100".to_owned()),
             ("GRAVITY_LAKE__COMPACT_FILES", "8".to_owned()),
             ("GRAVITY_OBJECTS__TIMEOUT_S", "1".to_owned()),
-            ("LD_PRELOAD", faketime()),
+            ("SLOW_DISK", slowness.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", clock.display().to_string()),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_CACHE_DURATION", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
-        if let Some(kafka) = &kafka {
+        if let Some((kafka, _)) = &kafka {
             env.extend(kafka.topics("chaos").env());
         }
-        if let Some(s3) = &s3 {
+        if let Some((port, s3, _)) = &s3 {
             env.extend(s3.env());
+            env.push(("GRAVITY_OBJECTS__ENDPOINT", format!("http://127.0.0.1:{port}")));
             env.push(("GRAVITY_OBJECTS__URL", "s3://lake/chaos".to_owned()));
         }
+        if let Some(disk) = &disk {
+            for (name, value) in disk.boot(true) {
+                if name == "LD_PRELOAD" { preload.push(value) } else { env.push((name, value)) }
+            }
+        }
+        preload.push(faketime());
+        env.push(("LD_PRELOAD", preload.join(":")));
+        let s3 = s3.map(|(_, s3, wire)| (s3, wire));
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let data = dir.path().join("data");
-        std::fs::create_dir(&data).expect("made");
         let server = Server::start(&data, &env).await;
         let load = Load::new("chaos", 40, 8).with_rules(25);
         load.set_up(&server).await;
         let (follower, following) = follow(server.url.clone(), STREAM.to_owned());
         let batches = Arc::default();
         let versions = Versions::default();
-        Site { server, kafka, s3, load, batches, versions, follower, following, clock, aside, _dir: dir }
+        Site {
+            server,
+            kafka,
+            s3,
+            disk,
+            small_disk,
+            load,
+            batches,
+            versions,
+            follower,
+            following,
+            clock,
+            slowness,
+            aside,
+            _dir: dir,
+        }
     }
 
     /// What can happen here.
     pub fn any_fault(&self, random: &mut Dice) -> Fault {
-        Fault::any(random, self.kafka.is_some(), self.s3.is_some())
+        let on = Stands {
+            broker: self.kafka.is_some(),
+            store: self.s3.is_some(),
+            modelled_disk: self.disk.is_some(),
+            small_disk: self.small_disk.is_some(),
+        };
+        Fault::any(random, on)
+    }
+
+    /// Starts the server again, without waiting. All that it finds is on its disk.
+    fn spawn(&mut self, more: &[(&str, &str)]) {
+        self.disk.iter().for_each(|disk| drop(disk.boot(true)));
+        self.server.spawn_again(more);
     }
 
     /// One fault under load; afterwards all is as if it had not been. Err: what is not.
@@ -161,12 +240,12 @@ impl Site {
         match fault {
             Fault::Kill => {
                 self.server.kill();
-                self.server.spawn_again(&[]);
+                self.spawn(&[]);
             }
             Fault::KillAt(point, passage) => {
                 self.server.terminate();
                 let passage = if point.starts_with("merge") { 1 } else { *passage };
-                self.server.spawn_again(&[("GRAVITY_FAILPOINT", &format!("{point}:{passage}:kill"))]);
+                self.spawn(&[("GRAVITY_FAILPOINT", &format!("{point}:{passage}:kill"))]);
                 let until = Instant::now() + LONG;
                 while !self.server.ended() {
                     if Instant::now() > until {
@@ -175,23 +254,50 @@ impl Site {
                     pause(5).await;
                 }
                 self.server.kill();
-                self.server.spawn_again(&[]);
+                self.spawn(&[]);
+            }
+            Fault::PowerLoss(keeps_some) => {
+                self.server.kill();
+                let disk = self.disk.as_ref().expect("its disk is modelled");
+                disk.lose(if *keeps_some { Keeps::Some(random) } else { Keeps::Nothing });
+                self.spawn(&[]);
+            }
+            Fault::DiskFull(ms) => {
+                let disk = self.small_disk.as_ref().expect("its disk is small");
+                disk.fill();
+                pause(*ms).await;
+                disk.make_room();
+            }
+            Fault::SlowDisk(longer_ms, ms) => {
+                std::fs::write(&self.slowness, longer_ms.to_string()).expect("written");
+                pause(*ms).await;
+                std::fs::write(&self.slowness, "0").expect("written");
             }
             Fault::Stop(ms) => stand_still(self.server.pid(), *ms).await,
             Fault::BrokerKill(ms) => {
-                let kafka = self.kafka.as_ref().expect("there is a broker");
+                let (kafka, _) = self.kafka.as_ref().expect("there is a broker");
                 kafka.kill();
                 pause(*ms).await;
                 kafka.start_again();
             }
             Fault::StoreKill(ms) => {
-                let s3 = self.s3.as_ref().expect("there is a store");
+                let (s3, _) = self.s3.as_ref().expect("there is a store");
                 s3.kill();
                 pause(*ms).await;
                 s3.start_again();
             }
-            Fault::StoreStop(ms) => stand_still(self.s3.as_ref().expect("there is a store").pid(), *ms).await,
-            Fault::Clock(s) => std::fs::write(&self.clock, format!("{s:+}")).expect("written"),
+            Fault::StoreStop(ms) => stand_still(self.s3.as_ref().expect("there is a store").0.pid(), *ms).await,
+            Fault::BrokerCut(cut, resets, ms) => {
+                self.kafka.as_ref().expect("there is a broker").1.cut(*cut, *resets, *ms).await;
+            }
+            Fault::StoreCut(cut, resets, ms) => {
+                self.s3.as_ref().expect("there is a store").1.cut(*cut, *resets, *ms).await;
+            }
+            Fault::Clock(s) => {
+                std::fs::write(&self.clock, format!("{s:+}")).expect("written");
+                // It is looked at once a second.
+                pause(1_100).await;
+            }
             Fault::BitFlip | Fault::Torn => self.damage(fault, random).await?,
         }
         self.server.wait_ready().await;
@@ -217,18 +323,19 @@ impl Site {
             bytes.extend((0..1 + random.below(100)).map(|_| random.any() as u8));
         }
         std::fs::write(&path, bytes).expect("written");
-        self.server.spawn_again(&[]);
-        let told = if self.server.ready_or_ended().await {
-            // Somebody who reads all of it finds it, or it is where nothing depends on it.
-            let (code, _, err) = self.server.cli(&["verify"]);
-            if code == 0 { None } else { Some(err) }
-        } else {
-            Some(self.server.log())
-        };
+        self.spawn(&[]);
         let named = |told: &String| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let words = ["damaged", "records were lost", "was replaced by an older one", "is gone", "format"];
             told.contains(name) || words.iter().any(|word| told.contains(word))
+        };
+        let told = match self.starts(named).await {
+            Ok(()) => {
+                // Somebody who reads all of it finds it, or it is where nothing depends on it.
+                let (code, _, err) = self.server.cli(&["verify"]);
+                if code == 0 { None } else { Some(err) }
+            }
+            Err(told) => Some(told),
         };
         if let Some(told) = told.filter(|told| !named(told)) {
             return Err(format!("{} is damaged, and what is said does not tell: {told}", path.display()));
@@ -237,9 +344,31 @@ impl Site {
         std::fs::remove_dir_all(&data).expect("removed");
         copy(&kept, &data);
         std::fs::remove_dir_all(&kept).expect("removed");
-        self.server.spawn_again(&[]);
+        self.spawn(&[]);
         (self.follower, self.following) = follow(self.server.url.clone(), STREAM.to_owned());
         Ok(())
+    }
+
+    /// Waits until the server is ready. Err: what it says when it ends, or why it is not ready where that tells what is wrong.
+    async fn starts(&mut self, tells: impl Fn(&String) -> bool) -> Result<(), String> {
+        let until = Instant::now() + LONG;
+        let mut why = String::new();
+        while Instant::now() < until {
+            if self.server.ended() {
+                return Err(self.server.log());
+            }
+            if let Ok(answer) = http().get(format!("{}/readyz", self.server.url)).send().await {
+                if answer.status().is_success() {
+                    return Ok(());
+                }
+                why = answer.text().await.unwrap_or_default();
+                if tells(&why) {
+                    return Err(why);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(format!("it is not ready: {why}"))
     }
 
     /// What was acknowledged is there, once; what is shown never went back; all of it is what the log says.

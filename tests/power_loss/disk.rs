@@ -197,13 +197,17 @@ fn chosen_bytes(durable: &[u8], now: &[u8], keeps: &mut Keeps) -> Vec<u8> {
 /// The layer, compiled once.
 fn layer() -> &'static Path {
     static LAYER: OnceLock<PathBuf> = OnceLock::new();
-    LAYER.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/power_loss/layer.c");
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("power-loss-{}.so", std::process::id()));
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(&source);
-        let out = cc.args(["-ldl", "-lpthread"]).output().expect("cc is installed");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        library
-    })
+    LAYER.get_or_init(|| compiled("tests/power_loss/layer.c"))
+}
+
+/// A library to preload, made of a file of C.
+pub fn compiled(source: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let name = source.file_stem().and_then(|name| name.to_str()).expect("a name");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", std::process::id()));
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(&source);
+    let out = cc.args(["-ldl", "-lpthread"]).output().expect("cc is installed");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    library
 }

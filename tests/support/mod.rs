@@ -83,16 +83,18 @@ impl Server {
     /// Waits until it is ready; false when it ended first.
     pub async fn ready_or_ended(&mut self) -> bool {
         let until = Instant::now() + Duration::from_secs(60);
+        let mut why = String::new();
         loop {
             if self.ended() {
                 return false;
             }
-            if let Ok(r) = http().get(format!("{}/readyz", self.url)).send().await
-                && r.status().is_success()
-            {
-                return true;
+            if let Ok(answer) = http().get(format!("{}/readyz", self.url)).send().await {
+                if answer.status().is_success() {
+                    return true;
+                }
+                why = answer.text().await.unwrap_or_default();
             }
-            assert!(Instant::now() < until, "not ready after 60 s; its log:\n{}", self.log());
+            assert!(Instant::now() < until, "not ready after 60 s: {why}; its log:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -14,15 +14,23 @@ use std::sync::OnceLock;
 pub struct KafkaServer {
     port: u16,
     controller: u16,
+    /// Where its clients are told to find it, where that is another port.
+    advertised: Option<u16>,
 }
 
 impl KafkaServer {
     /// Starts a node, installing Kafka where it is missing.
     pub fn start() -> KafkaServer {
+        KafkaServer::start_behind(|_| None)
+    }
+
+    /// The same, behind what is put in front of its port: gives the port of that.
+    #[allow(dead_code)] // each test uses its part
+    pub fn start_behind(front: impl FnOnce(u16) -> Option<u16>) -> KafkaServer {
         let free = || TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let port = |l: &TcpListener| l.local_addr().expect("it is bound").port();
         let (a, b) = (free(), free());
-        let server = KafkaServer { port: port(&a), controller: port(&b) };
+        let server = KafkaServer { port: port(&a), controller: port(&b), advertised: front(port(&a)) };
         drop((a, b));
         server.parts(&["start", &server.port.to_string(), &server.controller.to_string()], false);
         server
@@ -36,7 +44,7 @@ impl KafkaServer {
 
     /// `host:port`.
     pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.advertised.unwrap_or(self.port))
     }
 
     /// kill -9; the data stays.
@@ -55,6 +63,9 @@ impl KafkaServer {
         let script = scripts.into_iter().find(|path| path.exists()).expect("the project has scripts/parts");
         let mut command = Command::new(script);
         command.arg("kafka").args(arguments).env("KAFKA_OWNER", std::process::id().to_string());
+        if let Some(port) = self.advertised {
+            command.env("KAFKA_EXTRA", format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"));
+        }
         if keep {
             command.env("KAFKA_KEEP", "1");
         } else {
