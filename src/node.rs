@@ -93,7 +93,7 @@ pub struct Node {
     sql: Option<SocketAddr>,
     metrics: Option<tokio::task::JoinHandle<()>>,
     lake: Option<tokio::task::JoinHandle<()>>,
-    /// Where the lake's writer works.
+    /// Where large requests, queries and the lake's writer work.
     _background: [Background; 3],
     /// Ends the lake's writer, after the pipelines.
     lake_ends: CancellationToken,

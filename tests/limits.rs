@@ -30,6 +30,24 @@ fn usage(n: u64) -> Vec<u8> {
     gravity_events::codec::encode(&record)
 }
 
+/// Sends a batch, whatever becomes of it.
+async fn batch(server: &Server, records: &[Vec<u8>]) -> reqwest::Response {
+    let body = [b"[".as_slice(), &records.join(&b","[..]), b"]"].concat();
+    let request = support::http().post(format!("{}/api/v1/records", server.url)).bearer_auth(server.token());
+    let request = request.header("content-type", "application/cloudevents-batch+json").body(body);
+    request.send().await.expect("an answer")
+}
+
+/// The records were refused for this reason, which concerns nobody else: another tenant's attempt counts at the very same time.
+async fn refused_alone(server: &Server, answer: reqwest::Response, code: &str, attempt_of_other: u32) {
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let problem: serde_json::Value = answer.json().await.expect("a problem");
+    assert_eq!(problem["code"], code, "{problem}");
+    let statuses = server.send(&attempt(EVENT, attempt_of_other, 20, 5), true).await;
+    assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
+}
+
 /// How a tenant that is faster than it may be is answered, who comes back as told, and that nobody else is concerned.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_that_is_too_fast_is_told_so_and_comes_through_at_its_rate() {
@@ -39,24 +57,14 @@ async fn a_tenant_that_is_too_fast_is_told_so_and_comes_through_at_its_rate() {
     server.send(&reference(EVENT, 20, 5), true).await;
     let (mut refused, mut sent) = (0, 0);
     while sent < 4_000 {
-        let batch: Vec<_> = (sent..sent + 1_000).map(usage).collect();
-        let body = [b"[".as_slice(), &batch.join(&b","[..]), b"]"].concat();
-        let request = support::http().post(format!("{}/api/v1/records", server.url)).bearer_auth(server.token());
-        let request = request.header("content-type", "application/cloudevents-batch+json").body(body);
-        let answer = request.send().await.expect("an answer");
+        let records: Vec<_> = (sent..sent + 1_000).map(usage).collect();
+        let answer = batch(&server, &records).await;
         if answer.status() == StatusCode::ACCEPTED {
             sent += 1_000;
             continue;
         }
-        assert_eq!(
-            (answer.status(), &answer.headers()["retry-after"]),
-            (StatusCode::TOO_MANY_REQUESTS, &"1".parse().expect("a header"))
-        );
-        let problem: serde_json::Value = answer.json().await.expect("a problem");
-        assert_eq!(problem["code"], "tenant_too_fast", "{problem}");
         refused += 1;
-        let statuses = server.send(&attempt(EVENT, refused, 20, 5), true).await;
-        assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
+        refused_alone(&server, answer, "tenant_too_fast", refused).await;
     }
     assert!(
         refused >= 1,
@@ -70,31 +78,18 @@ async fn a_tenant_that_floods_is_told_to_wait_and_others_are_served_meanwhile() 
     let limits = [("GRAVITY_LIMITS__TENANT_RECORDS", "500"), ("GRAVITY_LIMITS__TENANT_RECORDS_PER_S", "100000000")];
     let server = Server::start(dir.path(), &limits).await;
     server.send(&reference(EVENT, 20, 5), true).await;
-    let (url, token) = (server.url.clone(), server.token());
-    let send = async |records: Vec<Vec<u8>>| {
-        let body = [b"[".as_slice(), &records.join(&b","[..]), b"]"].concat();
-        let request = support::http().post(format!("{url}/api/v1/records")).bearer_auth(&token);
-        let request = request.header("content-type", "application/cloudevents-batch+json").body(body);
-        request.send().await.expect("an answer")
-    };
     // What was refused is sent again, as a client would.
     let (mut taken, mut refused) = (0, 0);
     for from in (0..).step_by(1_000) {
-        let batch: Vec<_> = (from..from + 1_000).map(usage).collect();
+        let records: Vec<_> = (from..from + 1_000).map(usage).collect();
         loop {
-            let answer = send(batch.clone()).await;
+            let answer = batch(&server, &records).await;
             if answer.status() == StatusCode::ACCEPTED {
                 taken += 1_000;
                 break;
             }
-            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-            assert_eq!(answer.headers()["retry-after"], "1");
-            let problem: serde_json::Value = answer.json().await.expect("a problem");
-            assert_eq!(problem["code"], "tenant_busy", "{problem}");
             refused += 1;
-            // Another tenant is not concerned, at the very same time.
-            let statuses = server.send(&attempt(EVENT, refused, 20, 5), true).await;
-            assert!(statuses.iter().all(|s| s == "counted"), "{statuses:?}");
+            refused_alone(&server, answer, "tenant_busy", refused).await;
         }
         if refused >= 5 {
             break;

@@ -1,8 +1,8 @@
 //! Who may bring more now. What a tenant has on its way to the boards is bounded, and what it brings per second, so that one that
 //! floods waits for itself and others do not wait for it; and measurements of labs stay outside while boards are behind.
 //!
-//! Nobody is refused while nothing is committed at all: that would shorten no queue, and a deadline does not wait. For
-//! the same reason this is asked by the routes that take records in bulk, and not by that of a participant's submission.
+//! For what waits nobody is refused while nothing is committed at all: that would shorten no queue, and a deadline does not
+//! wait. For the same reason this is asked by the routes that take records in bulk, and not by that of a participant's submission.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -37,6 +37,13 @@ pub struct AdmissionOptions {
 impl Default for AdmissionOptions {
     fn default() -> AdmissionOptions {
         AdmissionOptions { tenant_records_max: 50_000, tenant_records_per_s: 20_000 }
+    }
+}
+
+impl AdmissionOptions {
+    /// How long so many records of a tenant last at its rate.
+    fn lasts(&self, records: u64) -> Duration {
+        Duration::from_secs_f64(records as f64 / self.tenant_records_per_s.max(1) as f64)
     }
 }
 
@@ -109,9 +116,8 @@ impl Admission {
             }
         }
         for (tenant, _, records) in runs {
-            let lasts = Duration::from_secs_f64(records as f64 / self.options.tenant_records_per_s.max(1) as f64);
             let until = state.brought_until.entry(tenant.clone()).or_insert(now);
-            *until = (*until).max(now) + lasts;
+            *until = (*until).max(now) + self.options.lasts(records);
         }
         if state.brought_until.len() > TENANTS_KEPT {
             state.brought_until.retain(|_, until| *until > now);
@@ -121,12 +127,11 @@ impl Admission {
 
     /// 429 for a tenant that is ahead of its rate by more than it may be.
     fn ask_for_rate(&self, state: &State, tenant: &Id, now: Instant) -> Result<(), Problem> {
-        let AdmissionOptions { tenant_records_max: ahead, tenant_records_per_s: rate } = self.options;
-        let ahead_max = Duration::from_secs_f64(ahead as f64 / rate.max(1) as f64);
         let until = state.brought_until.get(tenant).copied().unwrap_or(now);
-        if until.saturating_duration_since(now) <= ahead_max {
+        if until.saturating_duration_since(now) <= self.options.lasts(self.options.tenant_records_max) {
             return Ok(());
         }
+        let rate = self.options.tenant_records_per_s;
         let detail = format!("this tenant brings more than {rate} records per second");
         Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "tenant_too_fast", detail)
             .hint("send on after `Retry-After`; the operator can raise `limits.tenant_records_per_s`")

@@ -1,6 +1,5 @@
 //! A server with what it stands on, and clients at work: what faults happen to.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use super::small_disk::SmallDisk;
 use super::support::clients::Load;
 use super::support::kafka_server::KafkaServer;
 use super::support::watcher::{Follower, Versions, follow, sees};
-use super::support::{Server, http, post};
+use super::support::{Server, post};
 use super::wire::Wire;
 
 /// Long enough that a test which has to wait for it has failed.
@@ -45,6 +44,8 @@ pub struct Stands {
 
 /// A server, its broker and its object store.
 pub struct Site {
+    /// As far as it can be had here.
+    on: Stands,
     pub server: Server,
     kafka: Option<(KafkaServer, Wire)>,
     s3: Option<(S3Server, Wire)>,
@@ -73,12 +74,6 @@ fn faketime() -> String {
     path
 }
 
-/// A listening port of 127.0.0.1.
-fn listener() -> (u16, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    (listener.local_addr().expect("it is bound").port(), listener)
-}
-
 fn usage(batch: u32) -> Vec<Vec<u8>> {
     let record = |n: u32| {
         let body = UsageTokens { model: "m".into(), input_tokens: 1, output_tokens: 2, ..UsageTokens::default() };
@@ -105,17 +100,13 @@ impl Site {
         std::fs::write(&slowness, "0").expect("written");
         let kafka = on.broker.then(|| {
             let mut wire = None;
-            let kafka = KafkaServer::start_behind(|to| {
-                let (port, listener) = listener();
-                wire = Some(Wire::new(listener, to));
-                Some(port)
-            });
+            let kafka = KafkaServer::start_behind(|to| Some(wire.insert(Wire::to(to)).port));
             (kafka, wire.expect("it was put in front"))
         });
-        let s3 = on.store.then(S3Server::start).map(|s3| {
-            let (port, listener) = listener();
-            let wire = Wire::new(listener, s3.port());
-            (port, s3, wire)
+        let s3 = on.store.then(|| {
+            let s3 = S3Server::start();
+            let wire = Wire::to(s3.port());
+            (s3, wire)
         });
         let small_disk = on.small_disk.then(|| SmallDisk::mount(dir.path())).flatten();
         let data = dir.path().join("data");
@@ -137,9 +128,9 @@ impl Site {
         if let Some((kafka, _)) = &kafka {
             env.extend(kafka.topics("chaos").env());
         }
-        if let Some((port, s3, _)) = &s3 {
+        if let Some((s3, wire)) = &s3 {
             env.extend(s3.env());
-            env.push(("GRAVITY_OBJECTS__ENDPOINT", format!("http://127.0.0.1:{port}")));
+            env.push(("GRAVITY_OBJECTS__ENDPOINT", format!("http://127.0.0.1:{}", wire.port)));
             env.push(("GRAVITY_OBJECTS__URL", "s3://lake/chaos".to_owned()));
         }
         if let Some(disk) = &disk {
@@ -149,7 +140,6 @@ impl Site {
         }
         preload.push(faketime());
         env.push(("LD_PRELOAD", preload.join(":")));
-        let s3 = s3.map(|(_, s3, wire)| (s3, wire));
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let server = Server::start(&data, &env).await;
         let load = Load::new("chaos", 40, 8).with_rules(25);
@@ -157,7 +147,9 @@ impl Site {
         let (follower, following) = follow(server.url.clone(), STREAM.to_owned());
         let batches = Arc::default();
         let versions = Versions::default();
+        let on = Stands { small_disk: small_disk.is_some(), ..on };
         Site {
+            on,
             server,
             kafka,
             s3,
@@ -177,13 +169,7 @@ impl Site {
 
     /// What can happen here.
     pub fn any_fault(&self, random: &mut Dice) -> Fault {
-        let on = Stands {
-            broker: self.kafka.is_some(),
-            store: self.s3.is_some(),
-            modelled_disk: self.disk.is_some(),
-            small_disk: self.small_disk.is_some(),
-        };
-        Fault::any(random, on)
+        Fault::any(random, self.on)
     }
 
     /// Starts the server again, without waiting. All that it finds is on its disk.
@@ -324,12 +310,12 @@ impl Site {
         }
         std::fs::write(&path, bytes).expect("written");
         self.spawn(&[]);
-        let named = |told: &String| {
+        let named = |told: &str| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let words = ["damaged", "records were lost", "was replaced by an older one", "is gone", "format"];
             told.contains(name) || words.iter().any(|word| told.contains(word))
         };
-        let told = match self.starts(named).await {
+        let told = match self.server.starts(named).await {
             Ok(()) => {
                 // Somebody who reads all of it finds it, or it is where nothing depends on it.
                 let (code, _, err) = self.server.cli(&["verify"]);
@@ -337,7 +323,7 @@ impl Site {
             }
             Err(told) => Some(told),
         };
-        if let Some(told) = told.filter(|told| !named(told)) {
+        if let Some(told) = told.filter(|told| !named(told.as_str())) {
             return Err(format!("{} is damaged, and what is said does not tell: {told}", path.display()));
         }
         self.server.kill();
@@ -347,28 +333,6 @@ impl Site {
         self.spawn(&[]);
         (self.follower, self.following) = follow(self.server.url.clone(), STREAM.to_owned());
         Ok(())
-    }
-
-    /// Waits until the server is ready. Err: what it says when it ends, or why it is not ready where that tells what is wrong.
-    async fn starts(&mut self, tells: impl Fn(&String) -> bool) -> Result<(), String> {
-        let until = Instant::now() + LONG;
-        let mut why = String::new();
-        while Instant::now() < until {
-            if self.server.ended() {
-                return Err(self.server.log());
-            }
-            if let Ok(answer) = http().get(format!("{}/readyz", self.server.url)).send().await {
-                if answer.status().is_success() {
-                    return Ok(());
-                }
-                why = answer.text().await.unwrap_or_default();
-                if tells(&why) {
-                    return Err(why);
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Err(format!("it is not ready: {why}"))
     }
 
     /// What was acknowledged is there, once; what is shown never went back; all of it is what the log says.

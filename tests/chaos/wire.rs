@@ -28,12 +28,15 @@ struct State {
 
 /// A port of 127.0.0.1 from which all is carried to another one.
 pub struct Wire {
+    pub port: u16,
     state: watch::Sender<State>,
 }
 
 impl Wire {
-    /// From `listener` to a port.
-    pub fn new(listener: std::net::TcpListener, to: u16) -> Wire {
+    /// To a port.
+    pub fn to(to: u16) -> Wire {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let port = listener.local_addr().expect("it is bound").port();
         let (state, seen) = watch::channel(State::default());
         listener.set_nonblocking(true).expect("a socket");
         let carries = async move {
@@ -46,7 +49,7 @@ impl Wire {
         // the process.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         std::thread::spawn(move || runtime.block_on(carries));
-        Wire { state }
+        Wire { port, state }
     }
 
     /// Carries nothing, or no answers, for a while. Then what waited arrives, or with `resets` all connections are gone.

@@ -82,17 +82,25 @@ impl Server {
 
     /// Waits until it is ready; false when it ended first.
     pub async fn ready_or_ended(&mut self) -> bool {
+        self.starts(|_| false).await.is_ok()
+    }
+
+    /// Waits until it is ready. Err: what it said when it ended, or why it is not ready where that is what is waited for.
+    pub async fn starts(&mut self, tells: impl Fn(&str) -> bool) -> Result<(), String> {
         let until = Instant::now() + Duration::from_secs(60);
         let mut why = String::new();
         loop {
             if self.ended() {
-                return false;
+                return Err(self.log());
             }
             if let Ok(answer) = http().get(format!("{}/readyz", self.url)).send().await {
                 if answer.status().is_success() {
-                    return true;
+                    return Ok(());
                 }
                 why = answer.text().await.unwrap_or_default();
+                if tells(&why) {
+                    return Err(why);
+                }
             }
             assert!(Instant::now() < until, "not ready after 60 s: {why}; its log:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;

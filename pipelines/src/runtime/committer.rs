@@ -29,6 +29,9 @@ use diffs::{Encoded, Row, paired};
 use gates::Gates;
 pub use hydrate::{Hydrated, OpenGate, Restored};
 
+/// Epochs at most that become durable with the next one.
+const SILENT_MAX: usize = 64;
+
 /// The sequencer opened an epoch.
 #[derive(Clone, Debug)]
 pub struct Begin {
@@ -57,9 +60,6 @@ struct Pending<D: Definition> {
     /// As they came; moved together once, when all are here.
     outputs: Vec<Vec<Row<D>>>,
 }
-
-/// Epochs at most that become durable with the next one.
-const SILENT_MAX: usize = 64;
 
 impl<D: Definition> Default for Pending<D> {
     fn default() -> Self {
@@ -266,7 +266,10 @@ impl<D: Definition> Committer<D> {
             gates: passed.frame,
         };
         self.in_flight.prepared(epoch);
-        self.wake_for_slices();
+        if self.gates.any_open() {
+            // The next slice needs an epoch, also when no records come.
+            (self.wake)();
+        }
         // A slice that nothing else is in shows nothing: it becomes durable with the next epoch that does, and until then
         // the topics do not hear of it. After a loss of power its change is computed again.
         let is_silent = !self.gated
@@ -308,7 +311,6 @@ impl<D: Definition> Committer<D> {
             self.tell_outputs()?;
         }
         self.in_flight.committed(epoch);
-        self.wake_for_slices();
         Ok(())
     }
 
@@ -318,13 +320,6 @@ impl<D: Definition> Committer<D> {
             self.to_outputs.send(finished).map_err(|_| self.gone())?;
         }
         Ok(())
-    }
-
-    /// The next slice needs an epoch, also when no records come.
-    fn wake_for_slices(&self) {
-        if self.gates.any_open() {
-            (self.wake)();
-        }
     }
 
     fn write(&mut self, frame: &Frame, sync: bool) -> Result<(), PipelineError> {

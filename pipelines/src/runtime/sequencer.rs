@@ -234,11 +234,10 @@ impl Sequencer {
         }
         self.failpoints.pass("sequencer.before_send")?;
         // A base in the middle of a change would do, but the frames before it could not go.
-        let is_wanted = self.pace.wants_after(epoch - 1);
         let last_of_base = !self.is_wanted() && self.merge_wanted.swap(false, Ordering::AcqRel);
         // By the bounds, which a run of the same epochs after an erasure shares.
         self.pace.begin(epoch, self.bound != before);
-        let carries_slices = is_wanted && self.pace.carries_slices(epoch);
+        let carries_slices = self.pace.wants_after(epoch - 1) && self.pace.carries_slices(epoch);
         self.in_flight.open(epoch, entries.len(), carries_slices, self.bound.clone());
         self.status.cut(epoch);
         let begin = Begin {
